@@ -1,0 +1,68 @@
+"""Configuration of librdkafka clients: one place for addresses, security and sizes."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from app.model.errors import KafkaUnavailable
+from app.settings import Settings
+
+_log = logging.getLogger("app.kafka")
+
+
+def client_config(settings: Settings, **properties: str | float | bool | None) -> dict[str, Any]:
+    """Properties of any client; keyword names use underscores for dots (`enable_idempotence=True`)."""
+    config: dict[str, Any] = {
+        "bootstrap.servers": settings.kafka_bootstrap_servers,
+        "client.id": settings.topic_prefix,
+        "logger": _log,
+        "reconnect.backoff.max.ms": 1000,
+        **settings.kafka_properties,
+    }
+    config.update({name.replace("_", "."): value for name, value in properties.items()})
+    return config
+
+
+def consumer_config(settings: Settings, **properties: str | float | bool | None) -> dict[str, Any]:
+    """Properties of a consumer that reads committed records only and never commits an offset of its own."""
+    return client_config(
+        settings,
+        group_id=f"{settings.topic_prefix}-reader",
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        allow_auto_create_topics=False,
+        fetch_message_max_bytes=settings.max_message_bytes,
+        **properties,
+    )
+
+
+def producer_config(settings: Settings, **properties: str | float | bool | None) -> dict[str, Any]:
+    """Properties of a producer whose acknowledgement means durable: acks=all and idempotent."""
+    return client_config(
+        settings,
+        **{
+            "acks": "all",
+            "enable_idempotence": True,
+            "compression_type": "lz4",
+            "message_max_bytes": settings.max_message_bytes,
+            **properties,
+        },
+    )
+
+
+def connect_admin(settings: Settings, timeout_seconds: float = 10) -> AdminClient:
+    """An admin client of a broker that answers. Raises KafkaUnavailable when none does in time."""
+    admin = AdminClient(client_config(settings))
+    try:
+        admin.list_topics(timeout=timeout_seconds)
+    except KafkaException as error:
+        raise KafkaUnavailable(
+            f"Kafka at {settings.kafka_bootstrap_servers} does not answer ({error.args[0].str()}). "
+            "Is it running, and is STREAMS_KAFKA_BOOTSTRAP_SERVERS right?"
+        ) from error
+    return admin

@@ -1,0 +1,43 @@
+"""The names of topics, groups and transactional ids; everything begins with the prefix (a setting)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names for one installation; two with different prefixes share a cluster without meeting."""
+
+    prefix: str
+
+    def events(self, project_id: str, receiver_id: str) -> str:
+        return f"{self.prefix}.events.{project_id}.{receiver_id}"
+
+    @property
+    def commands(self) -> str:
+        return f"{self.prefix}.commands"
+
+    @property
+    def control(self) -> str:
+        return f"{self.prefix}.control"
+
+    @property
+    def rows(self) -> str:
+        return f"{self.prefix}.rows"
+
+    @property
+    def ledger(self) -> str:
+        return f"{self.prefix}.ledger"
+
+    @property
+    def dead_letters(self) -> str:
+        return f"{self.prefix}.dead-letters"
+
+    def group(self, process: str) -> str:
+        """Consumer group of "mapper", "sink" or "control"."""
+        return f"{self.prefix}-{process}"
+
+    def transactional_id(self, process: str, partition: int) -> str:
+        """Of "sink" (a rows partition) or "control" (a commands partition)."""
+        return f"{self.prefix}-{process}-{partition}"

@@ -1,0 +1,63 @@
+"""What the control log says now: receivers, exports and tasks, as a fold over its records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from app.model.receiver import Export, Receiver, entity_key
+from app.model.task import Task
+
+
+@dataclass(slots=True)
+class Catalog:
+    """The state after the control log's records so far. Keys are `entity_key`; tasks are by "<project>/<task id>"."""
+
+    receivers: dict[str, Receiver] = field(default_factory=dict)
+    exports: dict[str, Export] = field(default_factory=dict)
+    exports_by_uid: dict[str, Export] = field(default_factory=dict)
+    exports_by_receiver: dict[str, dict[str, Export]] = field(default_factory=dict)
+    receivers_by_topic: dict[str, Receiver] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
+
+    def put_receiver(self, receiver: Receiver) -> None:
+        self.receivers[entity_key(receiver.project_id, receiver.receiver_id)] = receiver
+        self.receivers_by_topic[receiver.topic] = receiver
+
+    def put_export(self, export: Export) -> None:
+        key = entity_key(export.project_id, export.receiver_id, export.export_id)
+        self.drop_export(key)
+        self.exports[key] = export
+        self.exports_by_uid[export.uid] = export
+        self.exports_by_receiver.setdefault(export.receiver_uid, {})[export.uid] = export
+
+    def put_task(self, task: Task) -> None:
+        self.tasks[task_key(task)] = task
+
+    def drop_receiver(self, key: str) -> None:
+        """The receiver has ended; its exports end by records of their own."""
+        receiver = self.receivers.pop(key, None)
+        if receiver is not None and self.receivers_by_topic.get(receiver.topic) is receiver:
+            del self.receivers_by_topic[receiver.topic]
+
+    def drop_export(self, key: str) -> None:
+        export = self.exports.pop(key, None)
+        if export is not None:
+            self.exports_by_uid.pop(export.uid, None)
+            self.exports_by_receiver.get(export.receiver_uid, {}).pop(export.uid, None)
+
+    def drop_task(self, key: str) -> None:
+        self.tasks.pop(key, None)
+
+    def exports_of(self, receiver: Receiver) -> list[Export]:
+        """The receiver's exports, by id."""
+        exports = self.exports_by_receiver.get(receiver.uid, {}).values()
+        return sorted(exports, key=lambda export: export.export_id)
+
+    def receivers_of(self, project_id: str) -> list[Receiver]:
+        """The project's receivers, by id."""
+        found = [receiver for receiver in self.receivers.values() if receiver.project_id == project_id]
+        return sorted(found, key=lambda receiver: receiver.receiver_id)
+
+
+def task_key(task: Task) -> str:
+    return f"{task.project_id}/{task.task_id}"

@@ -1,0 +1,77 @@
+"""Events on their way from a topic to the mapping, and what the mapping makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+Headers = Sequence[tuple[str, bytes]]
+"""A record's event headers in order, names as received; the first value of a name wins on read."""
+
+ID_HEADER = "streams.id"
+IP_HEADER = "streams.ip"
+RESERVED_PREFIX = "streams."
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """Events of one chunk, column-wise: every list has one item an event, in source order.
+
+    `times_ms` are record timestamps (receive time), `bodies` the record values byte for byte; `headers` are without the
+    reserved ones, which became `ids` and `ips` ("" where unknown).
+    """
+
+    offsets: list[int]
+    times_ms: list[int]
+    ids: list[str]
+    ips: list[str]
+    bodies: list[bytes]
+    headers: list[Headers]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def part(self, start: int, stop: int) -> EventBatch:
+        """The events from index `start` to before `stop`."""
+        return EventBatch(
+            self.offsets[start:stop],
+            self.times_ms[start:stop],
+            self.ids[start:stop],
+            self.ips[start:stop],
+            self.bodies[start:stop],
+            self.headers[start:stop],
+        )
+
+
+class Reason(StrEnum):
+    """Why an event became a dead letter instead of a row."""
+
+    TEMPLATE_ERROR = "template.error"
+    TEMPLATE_TIMEOUT = "template.timeout"
+    TEMPLATE_MEMORY = "template.memory"
+    BODY_INVALID = "body.invalid"
+    ROW_TOO_LARGE = "row.too_large"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One event that could not be mapped by one export. `column` is None when the whole row is at fault."""
+
+    offset: int
+    reason: Reason
+    column: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What a run of consecutive events became for one export: at most about 900 KB of CSV, or one entry.
+
+    `end` is the source offset after the last event of the run. `offsets` holds the source offset of each row in `csv`.
+    """
+
+    end: int
+    csv: bytes
+    offsets: list[int]
+    failures: list[Failure]

@@ -1,0 +1,153 @@
+"""Receivers and their exports: what is configured, as the control log keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from app.model.conditions import Conditions
+from app.model.errors import BadRequest
+
+LIVE_LANE = "live"
+"""The lane of events as they arrive; a replay has a lane of its own."""
+
+
+class ColumnType(StrEnum):
+    ID = "id"
+    DATETIME = "datetime"
+    IP = "ip"
+    BODY = "body"
+    HEADERS = "headers"
+    TEMPLATE = "template"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table: where its cell comes from. `template` (Jsonnet source) is there for type `template`
+    only.
+    """
+
+    name: str
+    type: ColumnType
+    primary_key: bool = False
+    template: str | None = None
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """How one event becomes one row of one table. `table_id` is "stage.bucket.table"."""
+
+    table_id: str
+    columns: tuple[Column, ...]
+    incremental: bool = True
+
+    @property
+    def column_names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    @property
+    def primary_key(self) -> list[str]:
+        return [column.name for column in self.columns if column.primary_key]
+
+
+@dataclass(frozen=True)
+class TableId:
+    """The three parts of a table's id: "in.c-flights.departures" is stage "in", bucket "c-flights", table
+    "departures".
+    """
+
+    stage: str
+    bucket: str
+    table: str
+
+    @property
+    def bucket_id(self) -> str:
+        return f"{self.stage}.{self.bucket}"
+
+    @classmethod
+    def parse(cls, text: str) -> TableId:
+        parts = text.split(".")
+        if len(parts) != 3 or parts[0] not in ("in", "out", "sys") or not all(0 < len(p) <= 96 for p in parts):
+            raise BadRequest(
+                f'Invalid "tableId" value "{text}": it must be "stage.bucket.table", stage in, out or sys, '
+                'each name at most 96 characters. For example: "in.c-bucket.table"'
+            )
+        return cls(*parts)
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One mapping of an export with the token that may write its bucket.
+
+    `token` is encrypted (see app.model.cipher). Revisions count from 1; the last one is in force.
+    """
+
+    number: int
+    mapping: Mapping
+    token_id: str
+    token: bytes
+    created_ms: int
+
+
+@dataclass(frozen=True)
+class SourceOffset:
+    """A place in a source: the next offset of one partition of the topic with this id (not name)."""
+
+    topic_id: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Export:
+    """One table that a receiver's events go to.
+
+    `starts` are the source offsets from which the export takes events (a partition not named starts at 0);
+    `rows_partition` is chosen at create and never computed again. Source: delivery protocol, identity.
+    """
+
+    uid: str
+    receiver_uid: str
+    project_id: str
+    receiver_id: str
+    export_id: str
+    name: str
+    conditions: Conditions
+    rows_partition: int
+    starts: tuple[SourceOffset, ...]
+    revisions: tuple[Revision, ...]
+    created_ms: int
+    drain_to: tuple[SourceOffset, ...] | None = None
+
+    @property
+    def revision(self) -> Revision:
+        return self.revisions[-1]
+
+    def start(self, topic_id: str, partition: int) -> int:
+        """The first offset of this source partition that the export takes."""
+        return next((s.offset for s in self.starts if (s.topic_id, s.partition) == (topic_id, partition)), 0)
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """An endpoint for events and the topic behind it. `secret` is encrypted; `starts` is where a kept topic begins
+    anew.
+    """
+
+    uid: str
+    project_id: str
+    receiver_id: str
+    name: str
+    description: str
+    secret: bytes
+    topic: str
+    topic_id: str
+    partitions: int
+    created_ms: int
+    starts: tuple[SourceOffset, ...] = field(default=())
+    split: bool = True
+
+
+def entity_key(project_id: str, receiver_id: str, export_id: str | None = None) -> str:
+    """The key of an entity in the control log: "<project>/<receiver>[/<export>]"."""
+    return "/".join(part for part in (project_id, receiver_id, export_id) if part is not None)

@@ -1,0 +1,183 @@
+"""Every STREAMS_* setting with its unit, default and bound, in one place.
+
+Values come from the environment or a `.env` file. Any STREAMS_KAFKA_<PROPERTY> that is not named here goes to
+librdkafka as <property> (STREAMS_KAFKA_SASL_USERNAME becomes sasl.username), and the Faust side gets the same security.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.model.conditions import KIB, MIB, Bounds
+from app.model.errors import ConfigurationError
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+_PREFIX = "STREAMS_"
+_NAMED_KAFKA = {"STREAMS_KAFKA_BOOTSTRAP_SERVERS", "STREAMS_KAFKA_PORT"}
+
+
+class Settings(BaseSettings):
+    """What a process may be told. Names in the environment are upper case with the prefix STREAMS_."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    # Surroundings
+    kafka_bootstrap_servers: str = "127.0.0.1:9092"
+    storage_api_host: str = "https://connection.keboola.com"
+    """Address of the Storage API; a bare host means https."""
+    storage_s3_endpoint: str | None = None
+    """Where S3 uploads go instead of Amazon's address (the local stack's S3 server)."""
+    encryption_key: Annotated[list[str], NoDecode] = Field(default_factory=list, repr=False)
+    """Fernet keys, separated by commas: the first encrypts, all decrypt."""
+    public_address: str = "http://127.0.0.1:8000"
+    """What import and task URLs begin with."""
+    topic_prefix: str = Field("streams", pattern=r"^[A-Za-z0-9._-]{1,60}$")
+    topics: Literal["auto", "managed"] = "auto"
+    """auto: missing topics are created; managed: operators create them and we only check."""
+    replication_factor: Count = 1
+    trusted_proxies: Annotated[list[str], NoDecode] = Field(default_factory=list)
+    """Addresses or networks whose X-Forwarded-For is believed, separated by commas."""
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    # Ports, all on listen_address
+    listen_address: str = "127.0.0.1"
+    gateway_port: Port = 8000
+    control_port: Port = 9101
+    mapper_port: Port = 9102
+    sink_port: Port = 9103
+    storage_port: Port = 8001
+    storage_s3_port: Port = 8002
+    kafka_port: Port = 9092
+    """Port of the local stack's broker."""
+
+    # Topics
+    receiver_partitions: Annotated[int, Field(ge=1, le=1000)] = 4
+    rows_partitions: Annotated[int, Field(ge=1, le=1000)] = 12
+    """Partitions of rows and ledger; fixed for the life of an installation."""
+    command_partitions: Annotated[int, Field(ge=1, le=100)] = 4
+    retention_hours: Annotated[float, Field(ge=1)] = 168
+    """How long raw events, commands and dead letters are kept in Kafka."""
+    max_message_bytes: Annotated[int, Field(ge=MIB)] = 4 * MIB
+
+    # Limits of the gateway
+    max_body_bytes: Annotated[int, Field(ge=1, le=3 * MIB)] = MIB
+    max_header_bytes: Annotated[int, Field(ge=KIB, le=MIB)] = 64 * KIB
+    max_header_count: Annotated[int, Field(ge=1, le=10_000)] = 200
+    max_events_per_request: Count = 100_000
+    max_inflight_bytes: Annotated[int, Field(ge=MIB)] = 64 * MIB
+    """Bytes of bodies that one gateway holds while Kafka has not acknowledged them."""
+    acknowledge_seconds: Seconds = 10
+    """How long a request waits for Kafka before it is answered 503."""
+    retry_after_seconds: Annotated[int, Field(ge=1)] = 2
+    synchronous_seconds: Seconds = 30
+    """How long a synchronous call waits for its task before it is answered 504."""
+    task_timeout_seconds: Seconds = 300
+    view_staleness_seconds: Seconds = 15
+    """A gateway whose view has not met the control log's end for this long answers 503."""
+    unknown_receiver_barrier_seconds: Seconds = 1
+    """At most one read barrier in this time for requests to unknown receivers."""
+    token_cache_seconds: Seconds = 30
+    graceful_stop_seconds: Seconds = 10
+
+    # Bounds of conditions
+    min_count: Count = 1
+    max_count: Count = 10_000_000
+    min_size_bytes: Count = 100
+    max_size_bytes: Count = 50 * MIB
+    min_time_seconds: Seconds = 30
+    max_time_seconds: Seconds = 86_400
+    max_exports: Count = 20
+    max_receivers: Count = 100
+    max_columns: Count = 100
+
+    # Mapper
+    mapping_children: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=lambda: os.cpu_count() or 1)
+    mapping_memory_mib: Annotated[int, Field(ge=64)] = 512
+    mapping_budget_seconds: Seconds = 5
+    """Time that one export may take for one chunk; what is not mapped by then becomes dead letters."""
+    mapping_event_seconds: Seconds = 1
+    """Time that one event alone may take."""
+    chunk_events: Annotated[int, Field(ge=1, le=100_000)] = 2000
+    reconcile_seconds: Seconds = 0.25
+    fetch_wait_ms: Annotated[int, Field(ge=1, le=10_000)] = 100
+    fetch_min_bytes: Count = 64 * KIB
+    session_timeout_seconds: Seconds = 10
+    watchdog_seconds: Seconds = 45
+
+    # Sink
+    staging_bytes: Annotated[int, Field(ge=KIB)] = 5 * MIB
+    """CSV bytes that an export buffers in memory before they are staged as slices."""
+    sink_memory_bytes: Annotated[int, Field(ge=MIB)] = 128 * MIB
+    """CSV bytes that one sink process buffers over all exports before it stages the largest."""
+    staging_span_envelopes: Count = 20_000
+    """Envelopes of the rows partition that a restart may have to read again before an export is staged."""
+    staging_span_seconds: Seconds = 600
+    dead_letter_seconds: Seconds = 1
+    tick_seconds: Seconds = 0.2
+    uploads_in_parallel: Annotated[int, Field(ge=1, le=64)] = 4
+    imports_in_parallel: Annotated[int, Field(ge=1, le=64)] = 8
+    """Imports under way per project; the project's own limit holds where it is lower."""
+    storage_connect_seconds: Seconds = 5
+    storage_read_seconds: Seconds = 60
+    import_grace_seconds: Seconds = 120
+    """How long an unclear import is looked for before it counts as not begun."""
+    retry_first_seconds: Seconds = 120
+    retry_factor: Annotated[float, Field(ge=1)] = 4
+    retry_cap_seconds: Seconds = 6 * 3600
+    retry_days: Annotated[float, Field(gt=0)] = 7
+
+    @field_validator("encryption_key", "trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("storage_api_host")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        return (value if "://" in value else f"https://{value}").rstrip("/")
+
+    @field_validator("public_address")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        return value.rstrip("/")
+
+    @property
+    def bounds(self) -> Bounds:
+        return Bounds(
+            self.min_count,
+            self.max_count,
+            self.min_size_bytes,
+            self.max_size_bytes,
+            self.min_time_seconds,
+            self.max_time_seconds,
+        )
+
+    @property
+    def kafka_properties(self) -> dict[str, str]:
+        """librdkafka properties that were passed through, such as {"sasl.username": "x"}."""
+        prefix = "STREAMS_KAFKA_"
+        return {
+            name.removeprefix(prefix).lower().replace("_", "."): value
+            for name, value in os.environ.items()
+            if name.startswith(prefix) and name not in _NAMED_KAFKA
+        }
+
+
+def load_settings(env_file: Path | None = Path(".env")) -> Settings:
+    """The settings of this process. Raises ConfigurationError that names each bad setting and what is allowed."""
+    try:
+        return Settings(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings' own argument
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{_PREFIX}{'_'.join(str(part) for part in e['loc']).upper()}: {e['msg']}" for e in error.errors()
+        )
+        raise ConfigurationError(f"Bad settings: {problems}") from error
