@@ -1,0 +1,187 @@
+"""The broker as a process: formatted once, started, watched, stopped.
+
+Keeps the data of a data directory over any number of starts and kills, and turns what can go wrong on a laptop (no
+Java, port taken, disk full) into one line. Who restarts a broker that died is left to the stack.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from app.local import paths, tether
+from app.local.kafka.diagnosis import java_executable, why_it_failed
+from app.local.kafka.properties import server_properties
+from app.local.ports import free_port, require_free
+from app.model.errors import ConfigurationError
+
+_CONFIG = Path(__file__).with_name("log4j2.xml")
+
+
+class LocalBroker:
+    """One Kafka node on 127.0.0.1 with its data, settings and logs below `data_dir`.
+
+    A port of 0 is drawn once, so a broker started again is where it was. `home` holds Kafka's jars (`lib/`) and the
+    archive of their classes, both made by `make setup`. Start it from a thread that lives as long as the broker should.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        port: int = 0,
+        controller_port: int = 0,
+        heap_mib: int = 512,
+        home: Path = paths.KAFKA,
+        log_file: Path | None = None,
+    ) -> None:
+        self.data_dir = data_dir.absolute()
+        self.home = home.absolute()
+        self.port = port or free_port()
+        self.controller_port = controller_port or free_port()
+        self.heap_mib = heap_mib
+        self.log_file = log_file.absolute() if log_file else self.data_dir / "server.log"
+        self._console = self.data_dir / "console.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while the broker runs, else None."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    def start(self, timeout_seconds: float = 120) -> None:
+        """Start the broker and wait until it takes requests. Raises ConfigurationError: one line that says why not."""
+        self.spawn()
+        self.wait_ready(timeout_seconds)
+
+    def spawn(self) -> None:
+        """Begin to start the broker; `wait_ready` waits for it. The first time formats the data directory (1 s)."""
+        java = java_executable()
+        if not any(self.home.glob("lib/kafka_*.jar")):
+            raise ConfigurationError(f"Kafka's jars are missing from {self.home / 'lib'}: run `make setup`.")
+        require_free("Kafka", self.port, "STREAMS_KAFKA_PORT")
+        require_free("Kafka's controller", self.controller_port, "another controller port")
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            self.log_file.parent.mkdir(parents=True, exist_ok=True)
+            if not self._storage.exists():
+                self._format(java)
+            properties = self._write_properties("server.properties", self._storage)
+            with self._console.open("wb") as console:
+                self._process = self._tethered(self._java(java, "kafka.Kafka", str(properties)), console)
+        except OSError as error:
+            raise ConfigurationError(f"Kafka cannot write to {self.data_dir}: {error.strerror}.") from error
+
+    def wait_ready(self, timeout_seconds: float = 120) -> None:
+        """Wait until topics can be made. Raises ConfigurationError when the broker ends or takes longer than that."""
+        deadline = time.monotonic() + timeout_seconds
+        # librdkafka would print each refused connection while the broker is not yet there.
+        client = AdminClient(
+            {"bootstrap.servers": self.bootstrap_servers, "log_level": 0, "reconnect.backoff.max.ms": 100}
+        )
+        while True:
+            process = self._process
+            if process is None or process.poll() is not None:
+                self._process = None
+                raise ConfigurationError(why_it_failed(self._console, self.log_file, self.data_dir))
+            try:
+                if client.list_topics(timeout=0.5).brokers:
+                    return
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    self.kill()
+                    raise ConfigurationError(
+                        f"Kafka did not answer on {self.bootstrap_servers} within {timeout_seconds:.0f} s"
+                        f" (log: {self.log_file})."
+                    ) from None
+
+    def stop(self, timeout_seconds: float = 20) -> None:
+        """Stop cleanly; after `timeout_seconds` by force. Does nothing when the broker does not run."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(timeout_seconds)
+            self._process = None
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it as a power cut of the process would (SIGKILL); `start` goes on with its data."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def __enter__(self) -> LocalBroker:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def _storage(self) -> Path:
+        return self.data_dir / "data"
+
+    def _format(self, java: str) -> None:
+        """Format beside and rename, so that an interrupted format is done again rather than half believed."""
+        fresh = self.data_dir / "data.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        properties = self._write_properties("format.properties", fresh)
+        cluster = f"local-{secrets.token_hex(8)}"
+        command = self._java(java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties))
+        with self._console.open("wb") as console:
+            done = self._tethered(command, console).wait()
+        if done != 0:
+            raise ConfigurationError(why_it_failed(self._console, self.log_file, self.data_dir))
+        properties.unlink()
+        fresh.rename(self._storage)
+
+    def _write_properties(self, name: str, log_dir: Path) -> Path:
+        path = self.data_dir / name
+        path.write_text(server_properties(self.port, self.controller_port, log_dir))
+        return path
+
+    def _java(self, java: str, main_class: str, *arguments: str) -> list[str]:
+        archive = self.home / "classes.jsa"  # classes parsed beforehand: halves the start
+        return [
+            java,
+            f"-Xmx{self.heap_mib}m",
+            "-XX:+UseSerialGC",
+            "-XX:+ExitOnOutOfMemoryError",
+            *([f"-XX:SharedArchiveFile={archive}", "-Xshare:auto"] if archive.exists() else []),
+            f"-Dlog4j2.configurationFile={_CONFIG}",
+            f"-Dstreams.log={self.log_file}",
+            "-cp",
+            str(self.home / "lib" / "*"),
+            main_class,
+            *arguments,
+        ]
+
+    def _tethered(self, command: list[str], console: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", str(tether.__file__), str(os.getpid()), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            cwd=self.data_dir,
+            start_new_session=True,  # Ctrl-C is for us to pass on, in order
+        )
