@@ -33,7 +33,8 @@ class LocalBroker:
     """One Kafka node on 127.0.0.1 with its data, settings and logs below `data_dir`.
 
     A port of 0 is drawn once, so a broker started again is where it was. `home` holds Kafka's jars (`lib/`) and the
-    archive of their classes, both made by `make setup`. Start it from a thread that lives as long as the broker should.
+    archive of their classes, both made by `make setup`; with `archive_to` it writes such an archive when it stops.
+    Start it from a thread that lives as long as the broker should.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class LocalBroker:
         heap_mib: int = 512,
         home: Path = paths.KAFKA,
         log_file: Path | None = None,
+        archive_to: Path | None = None,
     ) -> None:
         self.data_dir = data_dir.absolute()
         self.home = home.absolute()
@@ -52,6 +54,7 @@ class LocalBroker:
         self.controller_port = controller_port or free_port()
         self.heap_mib = heap_mib
         self.log_file = log_file.absolute() if log_file else self.data_dir / "server.log"
+        self._archive_to = archive_to
         self._console = self.data_dir / "console.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -83,7 +86,8 @@ class LocalBroker:
                 self._format(java)
             properties = self._write_properties("server.properties", self._storage)
             with self._console.open("wb") as console:
-                self._process = self._tethered(self._java(java, "kafka.Kafka", str(properties)), console)
+                options = [f"-XX:ArchiveClassesAtExit={self._archive_to}"] if self._archive_to else []
+                self._process = self._tethered(self._java(java, *options, "kafka.Kafka", str(properties)), console)
         except OSError as error:
             raise ConfigurationError(f"Kafka cannot write to {self.data_dir}: {error.strerror}.") from error
 
@@ -160,7 +164,7 @@ class LocalBroker:
         path.write_text(server_properties(self.port, self.controller_port, log_dir))
         return path
 
-    def _java(self, java: str, main_class: str, *arguments: str) -> list[str]:
+    def _java(self, java: str, *arguments: str) -> list[str]:
         archive = self.home / "classes.jsa"  # classes parsed beforehand: halves the start
         return [
             java,
@@ -172,7 +176,6 @@ class LocalBroker:
             f"-Dstreams.log={self.log_file}",
             "-cp",
             str(self.home / "lib" / "*"),
-            main_class,
             *arguments,
         ]
 

