@@ -62,7 +62,7 @@ def system_topics(settings: Settings) -> list[TopicSpec]:
             settings.rows_partitions,
             {**deleted, "retention.ms": rows_retention, "message.timestamp.type": "LogAppendTime"},
         ),
-        spec(names.ledger, settings.rows_partitions, compacted),
+        spec(names.ledger, settings.rows_partitions, {**compacted, "message.timestamp.type": "LogAppendTime"}),
         spec(names.dead_letters, 4, deleted),
     ]
 

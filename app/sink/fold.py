@@ -1,0 +1,310 @@
+"""An export's state as a fold over its envelopes: marks, open windows, what is buffered, what is staged. Pure.
+
+Each accepted row goes to exactly one window; each failure is published once. A staging step takes everything up to a
+place in the rows partition, and the snapshot that it writes is the one kept from that place, so after a restart the
+fold goes on from there and comes to the same rows. Nothing here knows Kafka, Storage or a clock; times come in as
+numbers. Source: delivery protocol, rules 2 and 7 to 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from app.mapping.csv import row_ends
+from app.model.conditions import Conditions
+from app.model.ledger import BatchRecord, ExportState, Mark, Phase, Slice, SourceRange, StagedFile, Window
+from app.model.rows import FailedEvent, Rows, Source
+from app.sink.windows import new_rows, room, rows_that_fill
+
+
+class Gap(Exception):
+    """An envelope begins after the mark: what lies between is missing. The export must stop and a person must look."""
+
+    def __init__(self, source: Source, mark: int, base: int) -> None:
+        super().__init__(
+            f"source {source.topic_id}/{source.partition} ({source.lane}) is taken up to offset {mark}, "
+            f"the next envelope begins at {base}: {base - mark} offsets are missing"
+        )
+
+
+@dataclass(slots=True)
+class Part:
+    """Rows of one batch that are not in a recorded slice yet."""
+
+    window: Window
+    csv: list[bytes] = field(default_factory=list)
+    rows: int = 0
+    size_bytes: int = 0
+    ranges: dict[Source, tuple[int, int]] = field(default_factory=dict)
+
+    def add(self, csv: bytes, rows: int, source: Source, first: int, last: int) -> None:
+        self.csv.append(csv)
+        self.rows += rows
+        self.size_bytes += len(csv)
+        self.ranges[source] = (self.ranges.get(source, (first, last))[0], last)
+
+
+@dataclass(frozen=True, slots=True)
+class PendingFailure:
+    """A failure that is not published yet, with the rows offset of its envelope."""
+
+    position: int
+    revision: int
+    source: Source
+    event: FailedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Everything of an export before the rows offset `state.staged_to` that was not in an earlier step.
+
+    `state` is the snapshot as of that place; `closed` maps the batches that end with this step to the reason.
+    """
+
+    state: ExportState
+    parts: Mapping[str, Part]
+    closed: Mapping[str, str]
+    first: int | None
+    """Rows offset of the first envelope of this step; None when no envelope changed anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerWrite:
+    """What goes into the ledger in one transaction."""
+
+    state: ExportState
+    batches: tuple[BatchRecord, ...] = ()
+    failures: tuple[PendingFailure, ...] = ()
+    step: Step | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StagedPart:
+    """A part that was uploaded: the file it went to and the slice that it is."""
+
+    file: StagedFile
+    run_id: str
+    incremental: bool
+    slice: Slice
+
+
+class ExportFold:
+    """The state of one export in one sink process. Not thread-safe; all calls from one loop."""
+
+    def __init__(self, state: ExportState) -> None:
+        self.staged = state
+        """What the ledger holds."""
+        self.position = state.staged_to
+        """Rows offset of the next envelope to take."""
+        self.windows = {(w.revision, w.table_id): w for w in state.windows}
+        self.step: Step | None = None
+        """The step under way; the next one is cut after it is recorded."""
+        self._marks = {mark.source: mark.next_offset for mark in state.marks}
+        self._parts: dict[str, Part] = {}
+        self._closed: dict[str, str] = {}
+        self._failures: list[PendingFailure] = []
+        self._first: int | None = None
+        self.buffered_bytes = 0
+        """CSV bytes in parts that no step has taken yet."""
+
+    # Taking envelopes
+
+    def take(self, position: int, rows: Rows, appended_ms: int, table_id: str, conditions: Conditions) -> bool:
+        """Take the envelope at this rows offset, appended at this broker time; whether it changed anything.
+
+        Repeats (by the source's mark) are dropped whatever their outcome, so a second call with the same envelope
+        changes nothing. Raises Gap, and then has changed nothing.
+        """
+        if position < self.position:
+            return False
+        mark = self._marks.get(rows.source, rows.base)
+        if rows.base > mark:
+            raise Gap(rows.source, mark, rows.base)
+        self.position = position + 1
+        if rows.end <= mark and rows.source in self._marks:
+            return False
+        self._first = position if self._first is None else self._first
+        self._marks[rows.source] = rows.end
+        if position >= self.staged.dead_letters_to:
+            self._failures += [
+                PendingFailure(position, rows.revision, rows.source, event)
+                for event in rows.failures
+                if event.offset >= mark
+            ]
+        self._fill(position, rows, mark, appended_ms, table_id, conditions)
+        return True
+
+    def _fill(
+        self, position: int, rows: Rows, mark: int, appended_ms: int, table_id: str, conditions: Conditions
+    ) -> None:
+        new = new_rows(rows, mark)
+        if new is None:
+            return
+        key = (rows.revision, table_id)
+        count, size_bytes = room(self.windows.get(key), conditions)
+        if new.count < count and len(new.csv) < size_bytes:
+            window = self._window(key, f"{position:015d}-{new.index:07d}", appended_ms)
+            self._add(key, window, new.csv, new.count, rows.source, new.first, new.last)
+            return
+        offsets = [offset for offset in rows.row_offsets() if offset >= mark]
+        ends = row_ends(new.csv)
+        start = 0
+        while start < new.count:
+            count, size_bytes = room(self.windows.get(key), conditions)
+            taken = rows_that_fill(ends, start, count, size_bytes)
+            begin, end = ends[start - 1] if start else 0, ends[start + taken - 1]
+            window = self._window(key, f"{position:015d}-{new.index + start:07d}", appended_ms)
+            window = self._add(
+                key, window, new.csv[begin:end], taken, rows.source, offsets[start], offsets[start + taken - 1]
+            )
+            if window.count >= conditions.count:
+                self._close(key, "count")
+            elif window.size_bytes >= conditions.size_bytes:
+                self._close(key, "size")
+            start += taken
+
+    def _window(self, key: tuple[int, str], batch_id: str, appended_ms: int) -> Window:
+        """The open window, or a new one. A batch is named by the place of its first row, so a fold that is done again
+        names it the same, and names sort by age."""
+        return self.windows.get(key) or Window(batch_id, key[0], key[1], appended_ms, 0, 0)
+
+    def _add(
+        self, key: tuple[int, str], window: Window, csv: bytes, rows: int, source: Source, first: int, last: int
+    ) -> Window:
+        window = replace(window, count=window.count + rows, size_bytes=window.size_bytes + len(csv))
+        self.windows[key] = window
+        part = self._parts.setdefault(window.batch_id, Part(window))
+        part.add(csv, rows, source, first, last)
+        self.buffered_bytes += len(csv)
+        return window
+
+    # Closing windows
+
+    def close_due(self, now_ms: int, conditions: Conditions) -> bool:
+        """Close the windows whose time has come by the broker's clock; whether there were any."""
+        due = [key for key, w in self.windows.items() if now_ms - w.opened_ms >= conditions.time_seconds * 1000]
+        for key in due:
+            self._close(key, "time")
+        return bool(due)
+
+    def close_batch(self, batch_id: str, reason: str) -> None:
+        """Close this window if it is still open."""
+        for key in [key for key, window in self.windows.items() if window.batch_id == batch_id]:
+            self._close(key, reason)
+
+    def _close(self, key: tuple[int, str], reason: str) -> None:
+        self._closed[self.windows.pop(key).batch_id] = reason
+
+    # Staging
+
+    @property
+    def has_closed(self) -> bool:
+        """Whether a window waits to be closed in the ledger."""
+        return bool(self._closed)
+
+    @property
+    def has_failures(self) -> bool:
+        """Whether failures wait to be published."""
+        return bool(self._failures)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no row waits to be staged, so that a step costs one ledger write and no upload."""
+        return self.step is None and not self._parts
+
+    @property
+    def first_unstaged(self) -> int | None:
+        """Rows offset from which a restart must read again for this export; None when the ledger covers all it took."""
+        if self.step is not None and self.step.first is not None:
+            return self.step.first
+        return self._first
+
+    def cut(self) -> Step | None:
+        """Take all that is not staged into a step; None when there is nothing, or while a step is under way.
+
+        All rows of all revisions up to one place (rule 8): a step of some of them would leave a row on the wrong side.
+        """
+        if self.step is not None or (self._first is None and not self._closed and not self._failures):
+            return None
+        self.step = Step(self._snapshot(), self._parts, self._closed, self._first)
+        self._parts, self._closed, self._first, self.buffered_bytes = {}, {}, None, 0
+        return self.step
+
+    def step_write(self, batches: Mapping[str, BatchRecord], staged: Mapping[str, StagedPart], now_ms: int) ->
+    LedgerWrite:
+        """What the step under way, with all its parts uploaded, writes: slices, closings, dead letters, snapshot (rule
+        8).
+
+        `batches` are the ledger's records of this export's open batches; `staged` has each part of the step.
+        """
+        step = self._under_way()
+        changed: dict[str, BatchRecord] = {}
+        for batch_id, part in step.parts.items():
+            changed[batch_id] = _with_slice(batches.get(batch_id), self.staged.export_uid, part, staged[batch_id])
+        for batch_id, reason in step.closed.items():
+            record = changed.get(batch_id) or batches[batch_id]
+            changed[batch_id] = replace(record, phase=Phase.CLOSING, closed_by=reason, closed_ms=now_ms)
+        dead_letters_to = max(self.staged.dead_letters_to, step.state.staged_to)
+        return LedgerWrite(
+            replace(step.state, dead_letters_to=dead_letters_to),
+            tuple(changed.values()),
+            tuple(failure for failure in self._failures if failure.position < dead_letters_to),
+            step,
+        )
+
+    def dead_letter_write(self) -> LedgerWrite | None:
+        """What publishes the failures so far while rows wait to be staged; None when there are none.
+
+        With nothing buffered a step does it instead (`cut`), which moves `staged_to` too (rule 9): else a repeat would
+        look new after a restart.
+        """
+        if not self._failures:
+            return None
+        state = replace(self.staged, dead_letters_to=max(self.staged.dead_letters_to, self.position))
+        return LedgerWrite(state, failures=tuple(self._failures))
+
+    def written(self, write: LedgerWrite) -> None:
+        """The ledger has this write. One write of an export is under way at a time."""
+        if write.step is not None:
+            self.step = None
+        self.staged = write.state
+        self._failures = [f for f in self._failures if f.position >= write.state.dead_letters_to]
+
+    def _under_way(self) -> Step:
+        if self.step is None:
+            raise RuntimeError("no staging step is under way")
+        return self.step
+
+    def _snapshot(self) -> ExportState:
+        return ExportState(
+            self.staged.export_uid,
+            self.position,
+            self.position,
+            tuple(Mark(source, offset) for source, offset in self._marks.items()),
+            tuple(self.windows.values()),
+        )
+
+
+def _with_slice(record: BatchRecord | None, export_uid: str, part: Part, staged: StagedPart) -> BatchRecord:
+    """The batch's record with one more slice; a new record when this is its first."""
+    window = part.window
+    record = record or BatchRecord(
+        export_uid,
+        window.batch_id,
+        window.revision,
+        window.table_id,
+        staged.incremental,
+        Phase.OPEN,
+        window.opened_ms,
+        staged.run_id,
+        staged.file,
+    )
+    ranges = {item.source: (item.first, item.last) for item in record.sources}
+    for source, (first, last) in part.ranges.items():
+        ranges[source] = (ranges.get(source, (first, last))[0], last)
+    return replace(
+        record,
+        slices=(*record.slices, staged.slice),
+        sources=tuple(SourceRange(source, first, last) for source, (first, last) in sorted(ranges.items())),
+    )

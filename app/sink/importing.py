@@ -1,0 +1,143 @@
+"""What to do next about one batch's import. Pure: the batch's record and what was seen in, one action out.
+
+One batch is one file and one run id. A POST is made once for each attempt, right after the ledger has the attempt;
+while it is not known what became of an attempt (no answer, a restart), the same file is never posted again: jobs are
+looked up, and if none is found in the grace period the slices are copied to a second file, the first is deleted so that
+a late POST must fail, and jobs are looked up once more. Source: delivery protocol, rules 13 to 17.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from app.model.ledger import Attempt, BatchRecord, Phase, StagedFile
+
+TERMINAL = frozenset({Phase.IMPORTED, Phase.UNCLEAR, Phase.EXPIRED})
+
+
+class Act(StrEnum):
+    """What the shell has to do. Only `BEGIN`, and then at most one `POST`, lead to an import."""
+
+    NONE = "none"
+    BEGIN = "begin"
+    """Write the manifest, then record the attempt (`begun`), then POST."""
+    LOOK_UP = "look_up"
+    """List jobs of this run id and file; then `adopted`, or look again until the grace period is over."""
+    COPY = "copy"
+    """Copy the slices to a second file with its manifest, then record it (`copied`)."""
+    DELETE_FIRST = "delete_first"
+    """Delete the first file, then look up once more; then `adopted`, or `moved` and POST the second file."""
+    POLL = "poll"
+    """Ask for the job's state; then `finished`."""
+    WAIT = "wait"
+    """Not before `retry_ms`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPlan:
+    """Pauses between attempts: `first_ms`, then times `factor` each time, up to `cap_ms`."""
+
+    first_ms: int
+    factor: float
+    cap_ms: int
+
+    def pause_ms(self, failures: int, jitter: float) -> int:
+        """The pause after this many failures (1 or more); `jitter` from 0 to 1 takes away up to a fifth."""
+        pause = min(self.first_ms * self.factor ** (failures - 1), self.cap_ms)
+        return int(pause * (1 - 0.2 * jitter))
+
+
+def next_act(record: BatchRecord, now_ms: int, *, grace_over: bool) -> Act:
+    """The next action for this record. `grace_over`: jobs have been looked for long enough since the attempt."""
+    if record.phase is Phase.CLOSING:
+        return Act.BEGIN
+    if record.phase is Phase.FAILED:
+        return Act.BEGIN if record.retry_ms is None or now_ms >= record.retry_ms else Act.WAIT
+    if record.phase is not Phase.IMPORTING:
+        return Act.NONE
+    attempt = record.attempts[-1]
+    if attempt.job_id is not None:
+        return Act.POLL
+    if record.next_file is not None:
+        return Act.DELETE_FIRST
+    return Act.COPY if grace_over else Act.LOOK_UP
+
+
+def begun(record: BatchRecord, now_ms: int) -> BatchRecord:
+    """The record that must be in the ledger before the POST. Refuses while an earlier attempt is not settled."""
+    if record.attempts and not record.attempts[-1].settled:
+        raise RuntimeError(f"batch {record.batch_id}: an attempt is not settled, the file must not be posted again")
+    attempt = Attempt(record.file.file_id, now_ms)
+    return replace(record, phase=Phase.IMPORTING, attempts=(*record.attempts, attempt), retry_ms=None)
+
+
+def adopted(record: BatchRecord, job_id: str) -> BatchRecord:
+    """The attempt is settled: this job is its effect. A second file is kept for a retry, since the first may be
+    deleted.
+    """
+    return replace(record, attempts=(*record.attempts[:-1], replace(record.attempts[-1], job_id=job_id)))
+
+
+def refused(record: BatchRecord, reason: str, retry_ms: int) -> BatchRecord:
+    """Storage answered the POST with a refusal (4xx): no job was made, and none will be."""
+    settled = replace(record.attempts[-1], refusal=reason)
+    return _failed(replace(record, attempts=(*record.attempts[:-1], settled)), reason, retry_ms)
+
+
+def copied(record: BatchRecord, second: StagedFile) -> BatchRecord:
+    """The slices are in a second file too, which the ledger must know before the first is deleted."""
+    return replace(record, next_file=second)
+
+
+def moved(record: BatchRecord, now_ms: int) -> BatchRecord:
+    """The first file is deleted and no job of it was found: the second takes its place, with an attempt of its own."""
+    if record.next_file is None:
+        raise RuntimeError(f"batch {record.batch_id} has no second file")
+    given_up = replace(record.attempts[-1], refusal="no job was found and its file was deleted")
+    attempt = Attempt(record.next_file.file_id, now_ms)
+    return replace(
+        record, file=record.next_file, next_file=None, attempts=(*record.attempts[:-1], given_up, attempt)
+    )
+
+
+def imported(record: BatchRecord, now_ms: int) -> BatchRecord:
+    return replace(record, phase=Phase.IMPORTED, next_file=None, error=None, finished_ms=now_ms)
+
+
+def job_failed(record: BatchRecord, code: str | None, message: str, *, has_key: bool, retry_ms: int) -> BatchRecord:
+    """The job ended in error. With a validation code nothing was loaded, so it is tried again when mended; of another
+    kind, only where a second load would do no harm (a primary key, or a full load). Else a person must look (rule
+    16).""" text = f"{message} ({code})" if code else message
+    if _loaded_nothing(code) or has_key or not record.incremental:
+        return _failed(record, text, retry_ms)
+    return replace(record, phase=Phase.UNCLEAR, error=text, failures=record.failures + 1)
+
+
+def known_jobs(record: BatchRecord) -> frozenset[str]:
+    """Jobs of earlier attempts; a look-up must not match them (rule 14)."""
+    return frozenset(attempt.job_id for attempt in record.attempts if attempt.job_id is not None)
+
+
+def in_order(batches: Iterable[BatchRecord]) -> list[BatchRecord]:
+    """Batches in the order in which they must be imported: by revision, then by age (rule 17)."""
+    return sorted(batches, key=lambda batch: (batch.revision, batch.batch_id))
+
+
+def _loaded_nothing(code: str | None) -> bool:
+    """Source: storage-api, job-level codes of validation."""
+    return code is not None and code.startswith(("csvImport.", "storage.", "invalidCsv"))
+
+
+def _failed(record: BatchRecord, reason: str, retry_ms: int) -> BatchRecord:
+    """Failed, to be tried again; from the second file if there is one, because the first may be deleted."""
+    return replace(
+        record,
+        phase=Phase.FAILED,
+        file=record.next_file or record.file,
+        next_file=None,
+        error=reason,
+        failures=record.failures + 1,
+        retry_ms=retry_ms,
+    )
