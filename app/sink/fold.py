@@ -231,12 +231,12 @@ class ExportFold:
         self._parts, self._closed, self._first, self.buffered_bytes = {}, {}, None, 0
         return self.step
 
-    def step_write(self, batches: Mapping[str, BatchRecord], staged: Mapping[str, StagedPart], now_ms: int) ->
-    LedgerWrite:
-        """What the step under way, with all its parts uploaded, writes: slices, closings, dead letters, snapshot (rule
-        8).
+    def step_write(
+        self, batches: Mapping[str, BatchRecord], staged: Mapping[str, StagedPart], now_ms: int
+    ) -> LedgerWrite:
+        """What the step under way writes when all its parts are uploaded: slices, closings, dead letters, snapshot.
 
-        `batches` are the ledger's records of this export's open batches; `staged` has each part of the step.
+        `batches` are the ledger's records of this export's open batches; `staged` has each part of the step. Rule 8.
         """
         step = self._under_way()
         changed: dict[str, BatchRecord] = {}

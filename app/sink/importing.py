@@ -74,9 +74,7 @@ def begun(record: BatchRecord, now_ms: int) -> BatchRecord:
 
 
 def adopted(record: BatchRecord, job_id: str) -> BatchRecord:
-    """The attempt is settled: this job is its effect. A second file is kept for a retry, since the first may be
-    deleted.
-    """
+    """The attempt is settled: this job is its effect. A second file is kept: the first may be deleted by now."""
     return replace(record, attempts=(*record.attempts[:-1], replace(record.attempts[-1], job_id=job_id)))
 
 
@@ -97,9 +95,7 @@ def moved(record: BatchRecord, now_ms: int) -> BatchRecord:
         raise RuntimeError(f"batch {record.batch_id} has no second file")
     given_up = replace(record.attempts[-1], refusal="no job was found and its file was deleted")
     attempt = Attempt(record.next_file.file_id, now_ms)
-    return replace(
-        record, file=record.next_file, next_file=None, attempts=(*record.attempts[:-1], given_up, attempt)
-    )
+    return replace(record, file=record.next_file, next_file=None, attempts=(*record.attempts[:-1], given_up, attempt))
 
 
 def imported(record: BatchRecord, now_ms: int) -> BatchRecord:
@@ -107,9 +103,12 @@ def imported(record: BatchRecord, now_ms: int) -> BatchRecord:
 
 
 def job_failed(record: BatchRecord, code: str | None, message: str, *, has_key: bool, retry_ms: int) -> BatchRecord:
-    """The job ended in error. With a validation code nothing was loaded, so it is tried again when mended; of another
-    kind, only where a second load would do no harm (a primary key, or a full load). Else a person must look (rule
-    16).""" text = f"{message} ({code})" if code else message
+    """The job ended in error.
+
+    With a validation code nothing was loaded, so it is tried again when mended; of another kind, only where a second load
+    would do no harm (a primary key, or a full load). Else a person must look (rule 16).
+    """
+    text = f"{message} ({code})" if code else message
     if _loaded_nothing(code) or has_key or not record.incremental:
         return _failed(record, text, retry_ms)
     return replace(record, phase=Phase.UNCLEAR, error=text, failures=record.failures + 1)
