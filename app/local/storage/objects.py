@@ -1,0 +1,167 @@
+"""The emulator's S3: a moto server whose objects are files on disk.
+
+moto keeps objects in memory and forgets them at exit. Here each object that was put is written to a file before the
+answer goes out, and moto's copy is replaced by a window onto that file: so uploads survive a restart, memory does not
+grow with them, and imports read from disk. Kept over a restart are key and bytes; headers (encryption, disposition) are
+not. moto checks neither credentials nor the prefix policy that Storage's federation tokens carry: whoever reaches the
+port may write anything.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+import threading
+import urllib.parse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+BUCKET = "kbc-local-files"
+REGION = "us-east-1"
+_ACCOUNT = "123456789012"
+_SUFFIX = ".object"
+
+
+class Objects:
+    """The S3 server and its files below `root`. One for each process: moto's state is global."""
+
+    def __init__(self, root: Path, listener: socket.socket) -> None:
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+        from moto.s3.models import s3_backends
+        from werkzeug.serving import make_server
+
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        self._root = root
+        self._backend = s3_backends[_ACCOUNT]["aws"]
+        self._backend.reset()
+        self._backend.create_bucket(BUCKET, REGION)
+        self._restore()
+        self.app: WSGIApplication = _DurablePuts(DomainDispatcherApplication(create_backend_app), self)
+        host, port = listener.getsockname()[:2]
+        self._server = make_server(
+            host,
+            port,
+            lambda environ, start: self.app(environ, start),
+            threaded=True,
+            request_handler=MotoRequestHandler,
+            fd=listener.fileno(),
+        )
+        self._thread = threading.Thread(target=self._server.serve_forever, name="s3", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop the server. The files stay."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def path(self, key: str) -> Path | None:
+        """Give the file of an object, None when there is no such object."""
+        path = self._path(BUCKET, key)
+        return path if path.is_file() else None
+
+    def keys(self, prefix: str) -> list[str]:
+        """List the keys that begin with `prefix`, sorted."""
+        return sorted(key for key in list(self._backend.get_bucket(BUCKET).keys) if key.startswith(prefix))
+
+    def delete_prefix(self, prefix: str) -> None:
+        """Delete the objects whose keys begin with `prefix`."""
+        for key in self.keys(prefix):
+            self._backend.delete_object(BUCKET, key)
+            self._path(BUCKET, key).unlink(missing_ok=True)
+
+    def keep(self, bucket: str, key: str) -> None:
+        """Write an object that moto has just taken to its file, and let moto read it from there."""
+        stored = self._backend.get_object(bucket, key)
+        if stored is None:
+            return
+        path = self._path(bucket, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+        part.write_bytes(stored.value)
+        part.replace(path)
+        self._show(stored, path)
+
+    def forget(self, bucket: str, key: str) -> None:
+        """Remove the file of an object that moto has deleted."""
+        self._path(bucket, key).unlink(missing_ok=True)
+
+    def _restore(self) -> None:
+        for bucket_dir in sorted(self._root.iterdir()) if self._root.is_dir() else []:
+            bucket = bucket_dir.name
+            if bucket != BUCKET:
+                self._backend.create_bucket(bucket, REGION)
+            for path in bucket_dir.rglob("*"):
+                if path.name.endswith(".part"):
+                    path.unlink()
+                elif path.is_file():
+                    segments = str(path.relative_to(bucket_dir)).removesuffix(_SUFFIX).split("/")
+                    key = "/".join(urllib.parse.unquote(segment) for segment in segments)
+                    self._show(self._backend.put_object(bucket, key, b""), path)
+
+    def _show(self, stored: Any, path: Path) -> None:
+        """Make a moto 5.2.5 FakeKey read `path`: its body is a file-like attribute, its ETag is computed when asked."""
+        with stored.lock:
+            stored._value_buffer.close()
+            stored._value_buffer = _FileWindow(path)
+            stored.contentsize = path.stat().st_size
+            stored._etag = stored._etag if stored.contentsize and stored._etag else None
+
+    def _path(self, bucket: str, key: str) -> Path:
+        segments = [urllib.parse.quote(segment, safe="=, +").replace("..", "%2E%2E") for segment in key.split("/")]
+        return self._root / bucket / Path(*segments[:-1]) / f"{segments[-1]}{_SUFFIX}"
+
+
+class _FileWindow:
+    """What moto needs of an object's body buffer, on a file that is open only while it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = 0
+
+    def seek(self, position: int) -> None:
+        self._position = position
+
+    def read(self, size: int = -1) -> bytes:
+        with self._path.open("rb") as stream:
+            stream.seek(self._position)
+            block = stream.read(size)
+        self._position += len(block)
+        return block
+
+    def close(self) -> None:
+        """Nothing is open between two reads."""
+
+
+class _DurablePuts:
+    """WSGI in front of moto: keeps on disk what was put before the sender hears of it."""
+
+    def __init__(self, app: WSGIApplication, objects: Objects) -> None:
+        self._app = app
+        self._objects = objects
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        method = environ["REQUEST_METHOD"]
+        bucket, _, key = environ["PATH_INFO"].encode("latin-1").decode().lstrip("/").partition("/")
+        query = urllib.parse.parse_qs(environ["QUERY_STRING"], keep_blank_values=True)
+        if method == "POST" and "delete" in query:
+            start_response("501 Not Implemented", [("Content-Length", "0")])
+            return [b""]
+        statuses: list[str] = []
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            statuses.append(status)
+            return start_response(status, headers, exc_info)
+
+        body = list(self._app(environ, start))
+        if key and statuses[-1].startswith("2"):
+            if (method == "PUT" and "partNumber" not in query) or (method == "POST" and "uploadId" in query):
+                self._objects.keep(bucket, key)
+            elif method == "DELETE":
+                self._objects.forget(bucket, key)
+        return body

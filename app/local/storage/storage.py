@@ -1,0 +1,74 @@
+"""The emulator as one object: metadata, rows, objects and jobs, opened and closed together."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from datetime import timedelta
+
+from app.local.storage.config import EmulatorConfig
+from app.local.storage.jobs import JobQueue
+from app.local.storage.metadata import Metadata
+from app.local.storage.objects import Objects
+from app.local.storage.operations import Operations
+from app.local.storage.records import Token, now
+from app.local.storage.scopes import hash_secret
+from app.local.storage.warehouse import Warehouse
+
+log = logging.getLogger(__name__)
+
+MASTER_TOKEN_ID = 1
+
+
+class Storage:
+    """Everything a request may touch. `url` and `s3_url` are the addresses that answers name."""
+
+    def __init__(self, config: EmulatorConfig, url: str, s3_listener: socket.socket) -> None:
+        config.data_dir.mkdir(parents=True, exist_ok=True)
+        host, port = s3_listener.getsockname()[:2]
+        self.config = config
+        self.url = url
+        self.s3_url = f"http://{host}:{port}"
+        self.metadata = Metadata(config.data_dir / "metadata.sqlite")
+        self.warehouse = Warehouse(
+            config.data_dir / "tables.duckdb", threads=config.duckdb_threads, memory=config.duckdb_memory
+        )
+        self.objects = Objects(config.data_dir / "objects", s3_listener)
+        operations = Operations(self.metadata, self.warehouse, self.objects)
+        self.jobs = JobQueue(self.metadata, operations.perform, operations.recall, config.job_workers)
+        self._put_master_token()
+        self._drop_expired_files()
+        self.jobs.recover()
+        self.warehouse.forget_outcomes()
+        self.jobs.start()
+
+    def close(self) -> None:
+        """Let running jobs end and close everything; jobs that wait go on at the next start."""
+        self.jobs.stop()
+        self.objects.close()
+        self.warehouse.close()
+        self.metadata.close()
+
+    def _put_master_token(self) -> None:
+        old = self.metadata.token(MASTER_TOKEN_ID)
+        made = now()
+        self.metadata.put_token(
+            Token(
+                id=MASTER_TOKEN_ID,
+                secret_sha256=hash_secret(self.config.master_token),
+                description="master token of the local stack",
+                created=made if old is None else old.created,
+                refreshed=made if old is None else old.refreshed,
+                is_master=True,
+                can_manage_buckets=True,
+                can_manage_tokens=True,
+                can_read_all_file_uploads=True,
+            )
+        )
+
+    def _drop_expired_files(self) -> None:
+        oldest = now() - timedelta(days=self.config.file_max_age_days)
+        for file in self.metadata.files():
+            if file.created < oldest and not file.is_permanent:
+                self.objects.delete_prefix(file.key)
+                self.metadata.drop_file(file.id)

@@ -1,0 +1,198 @@
+"""Records as Storage's API writes them. Field for field after the API reference; times in whole seconds."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.local.storage.config import EmulatorConfig
+from app.local.storage.objects import BUCKET, REGION
+from app.local.storage.records import Bucket, Job, StoredFile, Table, Token, now, wire_time
+
+Json = dict[str, Any]
+
+CREDENTIALS_LIFE = timedelta(hours=12)
+_NO_BYTES = {
+    "inCompressed": False,
+    "inBytes": 0,
+    "inBytesUncompressed": 0,
+    "outCompressed": False,
+    "outBytes": 0,
+    "outBytesUncompressed": 0,
+}
+
+
+def token_view(token: Token, creator: Token | None) -> Json:
+    """Give a token without its text."""
+    return {
+        "id": str(token.id),
+        "description": token.description,
+        "created": wire_time(token.created),
+        "refreshed": wire_time(token.refreshed),
+        "expires": wire_time(token.expires),
+        "isMasterToken": token.is_master,
+        "canManageBuckets": token.can_manage_buckets,
+        "canManageTokens": token.can_manage_tokens,
+        "canReadAllFileUploads": token.can_read_all_file_uploads,
+        "canPurgeTrash": token.is_master,
+        "isExpired": token.is_expired(now()),
+        "isDisabled": False,
+        "bucketPermissions": token.bucket_permissions or [],
+        "creatorToken": None if creator is None else {"id": creator.id, "description": creator.description},
+    }
+
+
+def verified_view(token: Token, creator: Token | None, text: str, config: EmulatorConfig) -> Json:
+    """Give what `tokens/verify` answers: the token and the project it belongs to."""
+    view = token_view(token, creator) | {
+        "token": text,
+        "owner": {
+            "id": config.project_id,
+            "name": config.project_name,
+            "type": "production",
+            "region": REGION,
+            "features": [],
+            "defaultBackend": "snowflake",
+            "fileStorageProvider": "aws",
+            "limits": {
+                "storage.jobsParallelism": {"name": "storage.jobsParallelism", "value": config.job_workers},
+            },
+        },
+        "organization": {"id": 1},
+    }
+    if token.is_master:
+        view["admin"] = {"name": "Local admin", "id": 1, "role": "admin"}
+    return view
+
+
+def bucket_view(bucket: Bucket, tables: list[Json], url: str) -> Json:
+    """Give a bucket; `tables` are the views of its tables."""
+    return {
+        "id": bucket.id,
+        "name": bucket.name,
+        "displayName": bucket.display_name,
+        "stage": bucket.stage,
+        "description": bucket.description,
+        "backend": "snowflake",
+        "uri": f"{url}/v2/storage/buckets/{bucket.id}",
+        "created": wire_time(bucket.created),
+        "rowsCount": sum(int(table["rowsCount"]) for table in tables),
+        "dataSizeBytes": 0,
+        "isReadOnly": False,
+        "isMaintenance": False,
+        "tables": tables,
+    }
+
+
+def table_view(table: Table, rows_count: int, url: str) -> Json:
+    """Give a table with its columns and the number of its rows."""
+    view: Json = {
+        "id": table.id,
+        "name": table.name,
+        "displayName": table.name,
+        "uri": f"{url}/v2/storage/tables/{table.id}",
+        "transactional": False,
+        "primaryKey": list(table.primary_key),
+        "columns": list(table.columns),
+        "isTyped": table.is_typed,
+        "isAlias": False,
+        "created": wire_time(table.created),
+        "lastImportDate": wire_time(table.last_import),
+        "lastChangeDate": wire_time(table.last_import or table.created),
+        "rowsCount": rows_count,
+        "dataSizeBytes": 0,
+        "metadata": [],
+        "columnMetadata": {},
+    }
+    if table.is_typed:
+        view["definition"] = {
+            "primaryKeysNames": list(table.primary_key),
+            "columns": [
+                {
+                    "name": column,
+                    "basetype": "STRING",
+                    "definition": {"type": "VARCHAR", "nullable": column not in table.primary_key},
+                    "canBeFiltered": True,
+                }
+                for column in table.columns
+            ],
+        }
+    return view
+
+
+def file_view(file: StoredFile, creator: Token | None, config: EmulatorConfig, s3_url: str) -> Json:
+    """Give a file without credentials. `url` is its object (of a sliced file: the manifest) in the local S3."""
+    key = f"{file.key}manifest" if file.is_sliced else file.key
+    return {
+        "id": file.id,
+        "name": file.name,
+        "created": wire_time(file.created),
+        "url": f"{s3_url}/{BUCKET}/{key}",
+        "provider": "aws",
+        "region": REGION,
+        "isPublic": False,
+        "isSliced": file.is_sliced,
+        "isEncrypted": file.is_encrypted,
+        "sizeBytes": file.size_bytes,
+        "tags": list(file.tags),
+        "maxAgeDays": None if file.is_permanent else config.file_max_age_days,
+        "runId": file.run_id,
+        "runIds": [] if file.run_id is None else [file.run_id],
+        "creatorToken": {"id": file.token_id, "description": "" if creator is None else creator.description},
+    }
+
+
+def upload_view(file: StoredFile) -> Json:
+    """Give where and with what to upload a file's objects. The local S3 takes any credentials."""
+    params: Json = {"bucket": BUCKET, "acl": "private", "key": file.key, "credentials": _credentials()}
+    if file.is_encrypted:
+        params["x-amz-server-side-encryption"] = "AES256"
+    return {"uploadParams": params}
+
+
+def download_view(file: StoredFile) -> Json:
+    """Give where and with what to read a file's objects."""
+    return {"s3Path": {"bucket": BUCKET, "key": file.key}, "credentials": _credentials()}
+
+
+def job_view(job: Job, url: str) -> Json:
+    """Give a job."""
+    params = {name: value for name, value in job.params.items() if name != "bucketId"}
+    operation: Json = {"params": params, "queue": "main_fast"}
+    if job.file_id is not None:
+        operation["source"] = {"fileId": job.file_id, "type": "file"}
+    view: Json = {
+        "id": job.id,
+        "status": job.status,
+        "url": f"{url}/v2/storage/jobs/{job.id}",
+        "tableId": job.table_id,
+        "operationName": job.operation,
+        "operationParams": operation,
+        "createdTime": wire_time(job.created),
+        "startTime": wire_time(job.started),
+        "endTime": wire_time(job.ended),
+        "runId": job.run_id,
+        "results": job.results,
+        "creatorToken": {"id": str(job.token_id), "description": job.token_description},
+        "metrics": _NO_BYTES,
+    }
+    if job.error is not None:
+        view["error"] = {
+            "code": job.error.code,
+            "message": job.error.message,
+            "exceptionId": job.error.exception_id,
+            "contextParams": None,
+            "uuid": None,
+        }
+    return view
+
+
+def _credentials() -> Json:
+    expires = (datetime.now(UTC) + CREDENTIALS_LIFE).replace(microsecond=0)
+    return {
+        "AccessKeyId": f"ASIA{secrets.token_hex(8).upper()}",
+        "SecretAccessKey": secrets.token_urlsafe(30),
+        "SessionToken": secrets.token_urlsafe(60),
+        "Expiration": expires.isoformat(),
+    }
