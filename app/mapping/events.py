@@ -1,0 +1,69 @@
+"""The events of one chunk while they are mapped: each body is parsed at most once, for all exports and columns.
+
+Nothing here is copied from the EventBatch but the headers, which are kept once for each distinct set.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.mapping.body import BodyInvalid, parse_body
+from app.mapping.headers import HeaderSet
+from app.model.event import EventBatch
+
+_UNREAD: Any = object()
+
+
+class Events:
+    """A batch with what is derived from it, by index (not offset).
+
+    `header_sets` are the distinct ones, `header_at[i]` says which of them event `i` has.
+    """
+
+    def __init__(self, batch: EventBatch, header_sets: list[HeaderSet], header_at: list[int]) -> None:
+        self.batch = batch
+        self.header_sets = header_sets
+        self.header_at = header_at
+        self._values: list[Any] = [_UNREAD] * len(batch)
+
+    @classmethod
+    def of(cls, batch: EventBatch) -> Events:
+        """The events of a batch, its headers gathered into distinct sets."""
+        known: dict[tuple[tuple[str, bytes], ...], int] = {}
+        header_at = [known.setdefault(tuple(headers), len(known)) for headers in batch.headers]
+        return cls(batch, [HeaderSet(headers) for headers in known], header_at)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def headers(self, index: int) -> HeaderSet:
+        return self.header_sets[self.header_at[index]]
+
+    def value(self, index: int) -> Any:
+        """The parsed body. Raises BodyInvalid, the same each time."""
+        value = self._values[index]
+        if value is _UNREAD:
+            headers = self.headers(index)
+            try:
+                value = parse_body(self.batch.bodies[index], headers.kind, headers.values.get("Content-Type", ""))
+            except BodyInvalid as error:
+                value = error
+            self._values[index] = value
+        if type(value) is BodyInvalid:
+            raise value
+        return value
+
+    def body_is_valid(self, index: int) -> bool:
+        try:
+            self.value(index)
+        except BodyInvalid:
+            return False
+        return True
+
+    def text(self, index: int) -> str:
+        """The raw body as text, U+FFFD for what is not UTF-8."""
+        return self.batch.bodies[index].decode("utf-8", "replace")
+
+    def raw_size(self, index: int) -> int:
+        """Bytes of body and headers, as a failure's raw event weighs in an envelope."""
+        return len(self.batch.bodies[index]) + self.headers(index).size

@@ -1,0 +1,85 @@
+"""What stops an event, or a whole evaluation, and how an evaluation is watched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.model.event import Reason
+
+MAX_ROW_BYTES = 1 << 20
+"""CSV bytes of a row, its LF included. Source: Buffer API, limits."""
+MAX_MESSAGE_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why one event has no row. `column` is None when the whole row is at fault."""
+
+    reason: Reason
+    column: str | None
+    message: str
+
+
+class Refused(Exception):
+    """One event cannot be mapped by one template; `reason` and `message` go to its dead letter."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class TooMuch(Exception):
+    """The cells of the events given take more memory together than allowed: map fewer at once."""
+
+
+class Watch(Protocol):
+    """Sees which event is being evaluated, and may end the work between two events."""
+
+    def begin(self, column: int) -> None:
+        """Called before a column (index into the mapping's) is evaluated for some events."""
+
+    def at(self, index: int) -> None:
+        """Called before the column is evaluated for the event with this index; must be quick."""
+
+    def end(self) -> None:
+        """Called after the column's evaluation, however it ended."""
+
+    def expired(self) -> bool:
+        """Asked every few events: whether the time for the mapping is used up."""
+
+
+class Unwatched:
+    """A Watch for where nothing can be done about time, such as a test."""
+
+    def begin(self, column: int) -> None:
+        pass
+
+    def at(self, index: int) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+    def expired(self) -> bool:
+        return False
+
+
+TOO_LARGE = f"The row has more than {MAX_ROW_BYTES:,} bytes of CSV, the most that a row may have."
+
+
+def timed_out(seconds: float) -> str:
+    return f"The template did not finish within {seconds:g} s of computing, the most that it may take."
+
+
+def cut_message(message: str) -> str:
+    """The message cut to 4 KiB of UTF-8.
+
+    >>> len(cut_message("é" * 4096).encode())
+    4095
+    """
+    encoded = message.encode("utf-8", "replace")
+    if len(encoded) <= MAX_MESSAGE_BYTES:
+        return encoded.decode()
+    return encoded[: MAX_MESSAGE_BYTES - 3].decode("utf-8", "ignore") + "…"

@@ -1,0 +1,91 @@
+"""Event headers: canonical names, the `headers` column, `Header()` and `HeaderStr()`. Source: Buffer API, headers.
+
+Many events of a chunk carry the same headers, so a chunk's distinct sets are kept once (`HeaderSet`) and all that is
+made of a set is made once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cached_property, lru_cache
+
+import orjson
+
+from app.mapping.body import BodyKind, body_kind
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_HTML = re.compile("[<>&\u2028\u2029]")
+
+
+@lru_cache(maxsize=4096)
+def canonical_name(name: str) -> str:
+    """The name as Go spells it: each part between "-" capitalised; a name with an invalid character is left as it is.
+
+    >>> canonical_name("x-REQUEST-id"), canonical_name("no token")
+    ('X-Request-Id', 'no token')
+    """
+    if not _TOKEN.fullmatch(name):
+        return name
+    return "-".join(part[:1].upper() + part[1:].lower() for part in name.split("-"))
+
+
+class HeaderSet:
+    """The headers of one event (and of all that carry the same).
+
+    `raw` is in order, names as received; values that are not UTF-8 are read with U+FFFD for what does not decode.
+    """
+
+    def __init__(self, raw: Iterable[tuple[str, bytes]]) -> None:
+        self.raw = tuple(raw)
+
+    @cached_property
+    def values(self) -> dict[str, str]:
+        """Canonical name to first value, sorted by name.
+
+        >>> HeaderSet([("foo2", b"bar2"), ("Foo2", b"bar3"), ("Foo1", b"bar1")]).values
+        {'Foo1': 'bar1', 'Foo2': 'bar2'}
+        """
+        first: dict[str, str] = {}
+        for name, value in self.raw:
+            first.setdefault(canonical_name(name), value.decode("utf-8", "replace"))
+        return dict(sorted(first.items()))
+
+    @cached_property
+    def text(self) -> str:
+        """`HeaderStr()`: a line "Name: value" and LF for each header, lines sorted."""
+        return "".join(sorted(f"{name}: {value}\n" for name, value in self.values.items()))
+
+    @cached_property
+    def cell(self) -> str:
+        """The `headers` column: a compact JSON object, with the characters that HTML minds escaped, as Go writes it."""
+        text = orjson.dumps(clean_keys(self.values)).decode()
+        return _HTML.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of names and values as received."""
+        return sum(len(name) + len(value) for name, value in self.raw)
+
+    @cached_property
+    def kind(self) -> BodyKind:
+        """How the body is to be read, by the Content-Type."""
+        return body_kind(self.values.get("Content-Type", ""))
+
+
+def clean_keys(values: dict[str, str]) -> dict[str, str]:
+    """The same with names that are valid UTF-8: a lone surrogate becomes U+FFFD (JSON and CSV cannot carry it)."""
+    try:
+        "".join(values).encode()
+    except UnicodeEncodeError:
+        return {clean_text(name): value for name, value in values.items()}
+    return values
+
+
+def clean_text(text: str) -> str:
+    """The text with U+FFFD for what UTF-8 cannot carry.
+
+    >>> clean_text("a\\ud800")
+    'a\ufffd'
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,0 +1,168 @@
+"""One mapping and a batch of events: rows and failures, cut into segments.
+
+Every event ends in exactly one of them, whatever its bytes are and whatever its template does, as long as that ends. A
+body that cannot be read wins over other faults of an event; else the first column at fault is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import pyarrow as pa
+
+from app.mapping.events import Events
+from app.mapping.faults import Fault, Refused, TooMuch, Unwatched, Watch
+from app.mapping.jsonnet import JsonnetTemplate, Template
+from app.mapping.now import Stamps
+from app.mapping.segments import cut
+from app.mapping.table import bytes_array, text_array, write_csv
+from app.model.event import EventBatch, Reason, Segment
+from app.model.receiver import ColumnType, Mapping
+
+MAX_RUN_BYTES = 8 << 20
+"""Bodies that are mapped at once."""
+MAX_CELL_CHARS = 32 << 20
+"""Characters of template cells that are gathered at once, over all columns; each column may have a cell of 1 MiB."""
+TIME_USED_UP = "The export's time for this chunk was used up before this event was mapped; its templates are too slow."
+
+_STAMPS = Stamps()
+
+
+@dataclass(frozen=True)
+class CompiledMapping:
+    """A mapping with its templates made ready: `templates[n]` is None where column `n` is of another type."""
+
+    mapping: Mapping
+    templates: tuple[Template | None, ...]
+
+
+@lru_cache(maxsize=256)
+def compile_mapping(mapping: Mapping) -> CompiledMapping:
+    """The mapping made ready; remembered. Its templates must have passed `check_template`."""
+    return CompiledMapping(
+        mapping,
+        tuple(
+            JsonnetTemplate(column.template or "") if column.type is ColumnType.TEMPLATE else None
+            for column in mapping.columns
+        ),
+    )
+
+
+def map_batch(mapping: Mapping, batch: EventBatch | Events, watch: Watch | None = None) -> list[Segment]:
+    """What the batch becomes for one export: segments that cover all of it, in order.
+
+    Give `Events` to share parsed bodies between exports. When the watch's time is used up, the events not mapped yet
+    become failures `template.timeout`. Raises MemoryError.
+
+    >>> from app.model.receiver import Column
+    >>> columns = (Column("id", ColumnType.ID), Column("x", ColumnType.TEMPLATE, template="Body('x')"))
+    >>> mapping = Mapping("in.c-b.t", columns)
+    >>> batch = EventBatch([7, 8], [0, 0], ["a", "b"], ["", ""], [b'{"x":1.5}', b"{}"], [[], []])
+    >>> map_batch(mapping, batch)[0].csv
+    b'"a","1.5"\\n'
+    >>> map_batch(mapping, batch)[0].failures[0].message
+    'path "x" not found in the body'
+    """
+    events = batch if isinstance(batch, Events) else Events.of(batch)
+    compiled = compile_mapping(mapping)
+    segments: list[Segment] = []
+    for start, stop in _runs(events):
+        segments += _map_run(compiled, events, start, stop, watch or Unwatched())
+    return segments
+
+
+def _runs(events: Events) -> list[tuple[int, int]]:
+    """The batch as runs whose bodies fit in MAX_RUN_BYTES; usually one."""
+    bodies = events.batch.bodies
+    if sum(map(len, bodies)) <= MAX_RUN_BYTES:
+        return [(0, len(bodies))]
+    runs: list[tuple[int, int]] = []
+    start = size = 0
+    for index, body in enumerate(bodies):
+        if size and size + len(body) > MAX_RUN_BYTES:
+            runs.append((start, index))
+            start, size = index, 0
+        size += len(body)
+    runs.append((start, len(bodies)))
+    return runs
+
+
+def _map_run(compiled: CompiledMapping, events: Events, start: int, stop: int, watch: Watch) -> list[Segment]:
+    try:
+        cells, faults = _evaluate(compiled, events, range(start, stop), watch)
+    except TooMuch:
+        middle = (start + stop) // 2
+        halves = ((start, middle), (middle, stop))
+        return [segment for half in halves for segment in _map_run(compiled, events, *half, watch)]
+    rows: Sequence[int] = range(start, stop)
+    if faults:
+        rows = [index for index in rows if index not in faults]
+    csv = write_csv(_columns(compiled, events, rows, cells)) if rows else b""
+    return cut(events.batch, start, stop, csv, faults, events.raw_size)
+
+
+def _evaluate(
+    compiled: CompiledMapping, events: Events, indexes: Sequence[int], watch: Watch
+) -> tuple[dict[int, list[str]], dict[int, Fault]]:
+    """The template columns' cells (by column) for the events that are not at fault, and the faults (by event)."""
+    faults: dict[int, Fault] = {}
+    cells: dict[int, tuple[Sequence[int], list[str]]] = {}
+    templates = [(number, template) for number, template in enumerate(compiled.templates) if template is not None]
+    for number, template in templates:
+        name = compiled.mapping.columns[number].name
+        max_chars = MAX_CELL_CHARS // len(templates)
+        watch.begin(number)
+        column = template.evaluate(events, indexes, max_chars, watch)
+        # An event that fails already may still turn out to have a body that no template can read.
+        unread = [index for index, fault in faults.items() if fault.reason is not Reason.BODY_INVALID]
+        unread = [index for index in unread if not events.body_is_valid(index)]
+        refused = template.evaluate(events, sorted(unread), max_chars, watch).refused if unread else {}
+        watch.end()
+        faults.update((i, _fault(r, name)) for i, r in refused.items() if r.reason is Reason.BODY_INVALID)
+        faults.update((i, _fault(r, name)) for i, r in column.refused.items())
+        used_up = Fault(Reason.TEMPLATE_TIMEOUT, name, TIME_USED_UP)
+        faults.update((i, used_up) for i in indexes[len(column.texts) :])
+        cells[number] = (indexes, column.texts)
+        indexes = [index for index in indexes if index not in faults] if faults else indexes
+    return {number: _only(indexes, *column) for number, column in cells.items()}, faults
+
+
+def _fault(refused: Refused, column: str) -> Fault:
+    whole_row = refused.reason in (Reason.BODY_INVALID, Reason.ROW_TOO_LARGE)
+    return Fault(refused.reason, None if whole_row else column, refused.message)
+
+
+def _only(indexes: Sequence[int], evaluated: Sequence[int], texts: list[str]) -> list[str]:
+    """The texts of these events, out of those of all that were evaluated."""
+    if len(indexes) == len(evaluated):
+        return texts
+    by_index = dict(zip(evaluated, texts, strict=False))
+    return [by_index[index] for index in indexes]
+
+
+def _columns(
+    compiled: CompiledMapping, events: Events, rows: Sequence[int], cells: dict[int, list[str]]
+) -> list[pa.Array]:
+    batch = events.batch
+    made: dict[ColumnType, pa.Array] = {}
+    columns: list[pa.Array] = []
+    for number, column in enumerate(compiled.mapping.columns):
+        if number in cells:
+            columns.append(text_array(cells[number]))
+            continue
+        if column.type not in made:
+            match column.type:
+                case ColumnType.ID:
+                    made[column.type] = text_array([batch.ids[index] for index in rows])
+                case ColumnType.DATETIME:
+                    made[column.type] = text_array([_STAMPS[batch.times_ms[index]] for index in rows])
+                case ColumnType.IP:
+                    made[column.type] = text_array([batch.ips[index] for index in rows])
+                case ColumnType.BODY:
+                    made[column.type] = bytes_array([batch.bodies[index] for index in rows])
+                case ColumnType.HEADERS:
+                    made[column.type] = text_array([events.headers(index).cell for index in rows])
+        columns.append(made[column.type])
+    return columns

@@ -1,0 +1,92 @@
+"""Rows and failures of consecutive events, cut into the segments that become envelopes. Source: delivery protocol, rule
+4."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping as Table
+
+from app.mapping.csv import row_ends
+from app.mapping.faults import MAX_ROW_BYTES, TOO_LARGE, Fault, cut_message
+from app.model.event import EventBatch, Failure, Reason, Segment
+
+MAX_SEGMENT_BYTES = 900_000
+"""Bytes of CSV, failures and the raw events of failures in one segment, unless it is one entry."""
+FAILURE_BYTES = 100
+"""What a failure weighs in an envelope beside its message and raw event, roughly."""
+
+
+def cut(
+    batch: EventBatch, start: int, stop: int, csv: bytes, faults: Table[int, Fault], raw_size: Callable[[int], int]
+) -> list[Segment]:
+    """Segments that cover the events from index `start` to before `stop`, in order.
+
+    `csv` has a row for each of them that is not in `faults` (by index); `raw_size` says what the raw event
+    of an index weighs. A row over 1 MiB becomes a failure. No events, no segments.
+    """
+    if start == stop:
+        return []
+    if not faults and len(csv) <= MAX_SEGMENT_BYTES:
+        return [Segment(batch.offsets[stop - 1] + 1, csv, batch.offsets[start:stop], [])]
+    building = _Building(batch, csv)
+    ends = iter(row_ends(csv))
+    row_start = 0
+    for index in range(start, stop):
+        fault = faults.get(index)
+        if fault is None:
+            row_end = next(ends)
+            if row_end - row_start <= MAX_ROW_BYTES:
+                building.add_row(index, row_start, row_end)
+            else:
+                fault = Fault(Reason.ROW_TOO_LARGE, None, TOO_LARGE)
+            row_start = row_end
+        if fault is not None:
+            building.add_failure(index, fault, raw_size(index))
+    return building.finish()
+
+
+class _Building:
+    """The segment under way and those done; entries come in the order of their events."""
+
+    def __init__(self, batch: EventBatch, csv: bytes) -> None:
+        self._batch = batch
+        self._csv = csv
+        self._done: list[Segment] = []
+        self._stop = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        self._size = 0
+        self._pieces: list[bytes] = []
+        self._piece = (0, 0)
+        self._offsets: list[int] = []
+        self._failures: list[Failure] = []
+
+    def _enter(self, index: int, size: int) -> None:
+        if self._size and self._size + size > MAX_SEGMENT_BYTES:
+            self._close()
+        self._size += size
+        self._stop = index + 1
+
+    def _close(self) -> None:
+        self._pieces.append(self._csv[slice(*self._piece)])
+        end = self._batch.offsets[self._stop - 1] + 1
+        self._done.append(Segment(end, b"".join(self._pieces), self._offsets, self._failures))
+        self._clear()
+
+    def add_row(self, index: int, start: int, end: int) -> None:
+        self._enter(index, end - start)
+        if start != self._piece[1]:
+            self._pieces.append(self._csv[slice(*self._piece)])
+            self._piece = (start, start)
+        self._piece = (self._piece[0], end)
+        self._offsets.append(self._batch.offsets[index])
+
+    def add_failure(self, index: int, fault: Fault, raw_size: int) -> None:
+        message = cut_message(fault.message)
+        self._enter(index, raw_size + len(message.encode()) + FAILURE_BYTES)
+        self._failures.append(Failure(self._batch.offsets[index], fault.reason, fault.column, message))
+
+    def finish(self) -> list[Segment]:
+        self._close()
+        return self._done
