@@ -20,8 +20,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.local.storage.errors import ApiError, error_body
-from app.local.storage.faults import Faults
-from app.local.storage.faulty import FaultyApi, FaultyS3
+from app.local.storage.faulty import FaultyApi
 from app.local.storage.params import Params
 from app.local.storage.routes import buckets, files, jobs, tables, tokens
 from app.local.storage.routes.call import Answer, Call, Handler
@@ -65,8 +64,6 @@ _ROUTES: list[tuple[str, str, Handler]] = [
 
 def create_app(storage: Storage) -> ASGIApp:
     """Make the ASGI application of an open `Storage`; its shutdown closes the storage."""
-    faults = Faults()
-    storage.objects.app = FaultyS3(storage.objects.app, faults)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -83,12 +80,12 @@ def create_app(storage: Storage) -> ASGIApp:
         routes=[
             *(Route(path, index) for path in ("/v2/storage", "/v2/storage/")),
             *routes,
-            *local_routes(storage, faults),
+            *local_routes(storage),
         ],
         exception_handlers={HTTPException: _render_http_error, Exception: _render_crash},
         lifespan=lifespan,
     )
-    return FaultyApi(_Unbranched(api), faults)
+    return FaultyApi(_Unbranched(api), storage.faults)
 
 
 class _Unbranched:

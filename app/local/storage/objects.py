@@ -11,15 +11,19 @@ from __future__ import annotations
 
 import logging
 import secrets
+import signal
 import socket
 import threading
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from werkzeug.serving import BaseWSGIServer
+
+log = logging.getLogger(__name__)
 
 BUCKET = "kbc-local-files"
 REGION = "us-east-1"
@@ -28,37 +32,61 @@ _SUFFIX = ".object"
 
 
 class Objects:
-    """The S3 server and its files below `root`. One for each process: moto's state is global."""
+    """The S3 server and its files below `root`. One for each process: moto's state is global.
 
-    def __init__(self, root: Path, listener: socket.socket) -> None:
+    `listener` is listening already. moto takes a second to import, so the server comes up in a thread of its own: until
+    then senders wait in the listener's queue. `wrap` may put an application of its own before moto (faults).
+    """
+
+    def __init__(
+        self, root: Path, listener: socket.socket, wrap: Callable[[WSGIApplication], WSGIApplication] = lambda app: app
+    ) -> None:
+        self._root = root
+        self._listener = listener
+        self._wrap = wrap
+        self._started = threading.Event()
+        self._server: BaseWSGIServer | None = None
+        self._thread = threading.Thread(target=self._serve, name="s3", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop the server. The files stay."""
+        self._started.wait()
+        if self._server is not None:
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+
+    def _serve(self) -> None:
+        try:
+            self._server = self._make_server()
+        except Exception:
+            log.exception("the S3 server could not start")
+            signal.raise_signal(signal.SIGTERM)
+            return
+        finally:
+            self._started.set()
+        self._server.serve_forever()
+
+    def _make_server(self) -> BaseWSGIServer:
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
         from moto.s3.models import s3_backends
         from werkzeug.serving import make_server
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        self._root = root
         self._backend = s3_backends[_ACCOUNT]["aws"]
         self._backend.reset()
         self._backend.create_bucket(BUCKET, REGION)
         self._restore()
-        self.app: WSGIApplication = _DurablePuts(DomainDispatcherApplication(create_backend_app), self)
-        host, port = listener.getsockname()[:2]
-        self._server = make_server(
+        host, port = self._listener.getsockname()[:2]
+        return make_server(
             host,
             port,
-            lambda environ, start: self.app(environ, start),
+            self._wrap(_DurablePuts(DomainDispatcherApplication(create_backend_app), self)),
             threaded=True,
             request_handler=MotoRequestHandler,
-            fd=listener.fileno(),
+            fd=self._listener.fileno(),
         )
-        self._thread = threading.Thread(target=self._server.serve_forever, name="s3", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop the server. The files stay."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     def path(self, key: str) -> Path | None:
         """Give the file of an object, None when there is no such object."""
@@ -67,10 +95,12 @@ class Objects:
 
     def keys(self, prefix: str) -> list[str]:
         """List the keys that begin with `prefix`, sorted."""
+        self._started.wait()
         return sorted(key for key in list(self._backend.get_bucket(BUCKET).keys) if key.startswith(prefix))
 
     def delete_prefix(self, prefix: str) -> None:
         """Delete the objects whose keys begin with `prefix`."""
+        self._started.wait()
         for key in self.keys(prefix):
             self._backend.delete_object(BUCKET, key)
             self._path(BUCKET, key).unlink(missing_ok=True)

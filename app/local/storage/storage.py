@@ -7,6 +7,8 @@ import socket
 from datetime import timedelta
 
 from app.local.storage.config import EmulatorConfig
+from app.local.storage.faults import Faults
+from app.local.storage.faulty import FaultyS3
 from app.local.storage.jobs import JobQueue
 from app.local.storage.metadata import Metadata
 from app.local.storage.objects import Objects
@@ -33,7 +35,8 @@ class Storage:
         self.warehouse = Warehouse(
             config.data_dir / "tables.duckdb", threads=config.duckdb_threads, memory=config.duckdb_memory
         )
-        self.objects = Objects(config.data_dir / "objects", s3_listener)
+        self.faults = Faults()
+        self.objects = Objects(config.data_dir / "objects", s3_listener, lambda app: FaultyS3(app, self.faults))
         operations = Operations(self.metadata, self.warehouse, self.objects)
         self.jobs = JobQueue(self.metadata, operations.perform, operations.recall, config.job_workers)
         self._put_master_token()

@@ -20,14 +20,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.local.storage.errors import error_body
-from app.local.storage.faults import FaultRule, Faults
+from app.local.storage.faults import FaultRule
 from app.local.storage.storage import Storage
 
 _RULES = TypeAdapter(list[FaultRule])
 
 
-def local_routes(storage: Storage, faults: Faults) -> list[Route]:
+def local_routes(storage: Storage) -> list[Route]:
     """Make the routes of one emulator."""
+    faults = storage.faults
 
     async def health(request: Request) -> Response:
         return _json(200, {"status": "ok"})
