@@ -1,0 +1,232 @@
+"""The consumer's own thread: fetch chunks, seek, commit, ask for commits. All calls into aiokafka happen here.
+
+Differs from Faust's thread: records leave as chunks with their positions, bounded in records and bytes; a partition is
+read only under a lease (after our own seek); an offset out of range is accounted for, not skipped in silence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import aiokafka
+from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import (
+    ConsumerStoppedError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.transport.drivers import aiokafka as driver
+
+from app.kafka.faust.chunk import Chunk, Committed, Partition, Record
+
+_log = logging.getLogger(__name__)
+_STEP_RECORDS = 100
+_WAIT_SECONDS = 0.1
+_COMMIT_SECONDS = 5
+_ASIDE_SECONDS = 5
+_generations = itertools.count(1)
+
+
+@dataclass(slots=True)
+class Lease:
+    """The right to read one partition, from a seek to the next revocation or seek."""
+
+    generation: int
+    start: int
+    position: int
+    resumed: bool
+    """Whether reading began at a commit, so that what is missing from there on was lost."""
+    lost: int = 0
+
+
+class ChunkThread(driver.AIOKafkaConsumerThread):
+    """`leases` is replaced as a whole by the consumer on the main loop, and only read here."""
+
+    arguments: dict[str, Any]
+    chunk_records: int
+    chunk_bytes: int
+    leases: Mapping[Partition, Lease]
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
+        """Faust has no setting for the fetch sizes, isolation and SASL that we need.
+
+        Round robin also while members' subscriptions differ: Faust's own assignor gives partition i of every topic to
+        the same member. No reset policy: what to do about a lost position is decided here.
+        """
+        self._assignor = RoundRobinPartitionAssignor
+        return aiokafka.AIOKafkaConsumer(
+            partition_assignment_strategy=[RoundRobinPartitionAssignor],
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            **self.arguments,
+        )
+
+    async def fetch(self, active: Collection[Partition]) -> list[Chunk]:
+        """At most one chunk of each of these partitions; waits up to 0.1 s for the first."""
+        consumer = self._ensure_consumer()
+        fetcher = consumer._fetcher
+        if consumer._closed or fetcher._closed:
+            raise ConsumerStoppedError
+        if consumer._subscription.reassignment_in_progress:
+            await asyncio.sleep(0.02)
+            return []
+        with consumer._subscription.fetch_context():
+            chunks = await self._take(consumer, active)
+            if not chunks:
+                waiter = fetcher._create_fetch_waiter()
+                await asyncio.wait([waiter], timeout=_WAIT_SECONDS)
+                if not waiter.done():
+                    waiter.cancel()
+                    return []
+                waiter.result()
+                chunks = await self._take(consumer, active)
+        return chunks
+
+    async def _take(self, consumer: Any, active: Collection[Partition]) -> list[Chunk]:
+        fetcher, leases, chunks = consumer._fetcher, self.leases, []
+        for tp, result in list(fetcher._records.items()):
+            source = Partition(tp.topic, tp.partition)
+            lease = leases.get(source)
+            if lease is None or source not in active:
+                if not consumer._subscription.is_assigned(tp):
+                    del fetcher._records[tp]
+                continue
+            try:
+                if isinstance(result, FetchResult):
+                    chunk = self._cut(result, source, lease)
+                    if chunk is not None:
+                        chunks.append(chunk)
+                    if result.has_more():
+                        continue
+                else:
+                    result.check_raise()
+            except NoOffsetForPartitionError:
+                pass  # asked by aiokafka before our seek
+            except OffsetOutOfRangeError:
+                await self._recover(consumer, tp, lease)
+            except (KafkaError, UnicodeDecodeError) as error:
+                self._set_aside(consumer, tp, lease, error)
+            fetcher._records.pop(tp, None)
+            fetcher._notify(fetcher._wait_consume_future)
+        return chunks
+
+    def _cut(self, result: Any, source: Partition, lease: Lease) -> Chunk | None:
+        """The next chunk of what was fetched, or None when nothing is left of it.
+
+        aiokafka's wrapper around each record costs as much as parsing it, so the parser's own record is taken.
+        """
+        if not result.has_more() or not result.check_assignment(TopicPartition(*source)):
+            return None
+        parsed = result._partition_records
+        parsed._consumer_record = _as_parsed
+        records: list[Record] = []
+        size = 0
+        while len(records) < self.chunk_records and size < self.chunk_bytes:
+            wanted = min(_STEP_RECORDS, self.chunk_records - len(records))
+            step = list(islice(parsed._records_iterator, wanted))
+            records += step
+            size += sum([len(record.value or b"") for record in step])
+            if len(step) < wanted:
+                result._update_position()
+                result._partition_records = None
+                break
+        else:
+            result._update_position()
+        if not records:
+            return None
+        base, lost = lease.position, lease.lost
+        lease.position, lease.lost = parsed.next_fetch_offset, 0
+        return Chunk(*source, base, lease.position, records, lease.generation, size, lost)
+
+    async def _recover(self, consumer: Any, tp: TopicPartition, lease: Lease) -> None:
+        """The position is not in the log. Go on at its start, and say what that means."""
+        earliest = (await consumer.beginning_offsets([tp]))[tp]
+        if earliest < lease.position:
+            _log.error(
+                "%s/%d: offset %d is beyond the end, so the topic was cut or made again; reading it from its start, %d",
+                *(tp.topic, tp.partition, lease.position, earliest),
+            )
+            lease.position = earliest
+        elif lease.resumed:
+            lease.lost = earliest - lease.position
+            _log.error(
+                "%s/%d: retention deleted %d offsets (%d to %d) before they were read; going on at %d",
+                *(tp.topic, tp.partition, lease.lost, lease.position, earliest - 1, earliest),
+            )
+        consumer.seek(tp, earliest)
+
+    def _set_aside(self, consumer: Any, tp: TopicPartition, lease: Lease, error: Exception) -> None:
+        """A partition that cannot be read (no permission, a damaged batch) must not stop the others."""
+        _log.error("%s/%d cannot be read from offset %d on: %r", tp.topic, tp.partition, lease.position, error)
+        consumer.seek(tp, lease.position)
+        consumer.pause(tp)
+
+        def again() -> None:
+            if consumer._subscription.is_assigned(tp):
+                consumer.resume(tp)
+
+        self.thread_loop.call_later(_ASIDE_SECONDS, again)
+
+    def wake(self) -> None:
+        """From any thread: look again, a partition was resumed."""
+
+        def notify() -> None:
+            if self._consumer is not None and self._consumer._fetcher is not None:
+                for waiter in list(self._consumer._fetcher._fetch_waiters):
+                    self._consumer._fetcher._notify(waiter)
+
+        self.thread_loop.call_soon_threadsafe(notify)
+
+    async def committed(self, partitions: Iterable[Partition]) -> dict[Partition, Committed]:
+        """What the group has committed; partitions without a commit are left out. One request for all."""
+        coordinator = self._ensure_consumer()._coordinator
+        found = await coordinator.fetch_committed_offsets([TopicPartition(*source) for source in partitions])
+        return {
+            Partition(tp.topic, tp.partition): Committed(value.offset, value.metadata or "")
+            for tp, value in found.items()
+        }
+
+    async def assigned(self) -> set[Partition]:
+        """Partitions of the current assignment."""
+        tps = self._ensure_consumer()._subscription.assigned_partitions()
+        return {Partition(tp.topic, tp.partition) for tp in tps}
+
+    async def seek_to(self, starts: Mapping[Partition, int], resumed: Collection[Partition]) -> dict[Partition, Lease]:
+        """Go to these offsets and give out new leases; partitions that were revoked meanwhile are left out."""
+        consumer = self._ensure_consumer()
+        generation, leases = next(_generations), {}
+        for source, offset in starts.items():
+            tp = TopicPartition(*source)
+            if consumer._subscription.is_assigned(tp):
+                consumer.seek(tp, offset)
+                leases[source] = Lease(generation, offset, offset, source in resumed)
+        return leases
+
+    async def commit_offsets(self, offsets: Mapping[Partition, Committed]) -> bool:
+        """Whether the group took these offsets under our generation.
+
+        Faust's commit crashes the worker when a resubscribe is under way (the assignment is None then), discards the
+        commit of the rebalance that it causes, and remembers a failed commit as done.
+        """
+        coordinator = self._ensure_consumer()._coordinator
+        values = {TopicPartition(*source): OffsetAndMetadata(*value) for source, value in offsets.items()}
+        try:
+            await asyncio.wait_for(coordinator.commit_offsets(None, values), _COMMIT_SECONDS)
+        except (KafkaError, TimeoutError) as error:
+            _log.warning("commit of %d partitions failed: %s", len(values), error or type(error).__name__)
+            return False
+        return True
+
+
+def _as_parsed(tp: TopicPartition, record: Record) -> Record:
+    return record

@@ -1,0 +1,93 @@
+"""A plain thread that ends the process when it can no longer do its work but would not end by itself.
+
+What it ends, it ends hard (exit code 70): nothing is lost by that, because offsets are committed after the work is
+durable, and the supervisor starts the process again. A thread, because the event loop may be what is stuck.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from app.kafka.faust.app import ChunkApp
+
+_log = logging.getLogger(__name__)
+EXIT_CODE = 70
+_LOOK_SECONDS = 0.5
+_PARKED_SECONDS = 5.0
+_STOP_SECONDS = 8.0
+
+
+def end_process(why: str) -> None:
+    _log.critical("watchdog: %s; ending the process", why)
+    logging.shutdown()
+    os._exit(EXIT_CODE)
+
+
+class Watchdog:
+    """Watches one app on the running loop. `alive` is the process's liveness."""
+
+    def __init__(self, app: ChunkApp, limit_seconds: float, end: Callable[[str], None] = end_process) -> None:
+        self._app, self._end = app, end
+        self._limits = {
+            "a fatal error of the group is parked": _PARKED_SECONDS,
+            "the group's coordination has ended": _PARKED_SECONDS,
+            "the stop does not come to an end": _STOP_SECONDS,
+            "a rebalance does not come to an end": limit_seconds,
+            "the event loop is stuck": limit_seconds,
+        }
+        self._since: dict[str, float] = {}
+        self._stopping = False
+        self._beat = time.monotonic()
+        self._closing = threading.Event()
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._pulse()
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+
+    def stop_begins(self) -> None:
+        """From now on the stop is timed."""
+        self._stopping = True
+
+    def close(self) -> None:
+        self._closing.set()
+
+    def alive(self) -> bool:
+        """Whether nothing is wrong for longer than half of what it may be."""
+        now = time.monotonic()
+        return all(now - since <= self._limits[what] / 2 for what, since in self._since.items())
+
+    def _pulse(self) -> None:
+        self._beat = time.monotonic()
+        if not self._closing.is_set():
+            self._loop.call_later(_LOOK_SECONDS, self._pulse)
+
+    def _watch(self) -> None:
+        while not self._closing.wait(_LOOK_SECONDS):
+            now = time.monotonic()
+            for what, wrong in self._look(now).items():
+                if not wrong:
+                    self._since.pop(what, None)
+                elif now - self._since.setdefault(what, now) > self._limits[what]:
+                    self._end(what)
+
+    def _look(self, now: float) -> dict[str, bool]:
+        kafka: Any = getattr(getattr(self._app._consumer, "_thread", None), "_consumer", None)
+        coordinator = getattr(kafka, "_coordinator", None)
+        task = getattr(coordinator, "_coordination_task", None)
+        return {
+            # aiokafka parks it for a call that Faust never makes: the member would stay alive without partitions
+            "a fatal error of the group is parked": getattr(coordinator, "_pending_exception", None) is not None,
+            "the group's coordination has ended": task is not None and task.done() and not self._stopping,
+            # aiokafka's thread dies when it is stopped while the broker is away, and Faust waits for it
+            "the stop does not come to an end": self._stopping,
+            "a rebalance does not come to an end": self._app.rebalancing and not self._stopping,
+            "the event loop is stuck": now - self._beat > 4 * _LOOK_SECONDS,
+        }
