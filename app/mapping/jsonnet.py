@@ -65,7 +65,7 @@ _GLOBALS = {
     "Body": f"local body_{_KEY} = std.native('{_KEY}body'),"
     f" Body(path='', default='{_ND}') = body_{_KEY}(path, default);",
 }
-"""The globals of a template; only those that it names are defined, because the engine parses them for every evaluation."""
+"""The globals of a template. Only those that it names are defined, for the engine parses them in every evaluation."""
 _FRAME = f"local cell_{_KEY} = std.native('{_KEY}cell'), text_{_KEY} = std.manifestJsonMinified;"
 _TRIM = f"""
 local std_{_KEY} = std;
@@ -89,7 +89,7 @@ class JsonnetTemplate:
         while not run.stopped and len(run.texts) < len(indexes):
             count = min(len(indexes) - len(run.texts), most)
             watch.at(indexes[len(run.texts)])
-            most = min(most * 4, EVENTS_PER_EVALUATION)
+            before, most = len(run.texts), min(most * 2, EVENTS_PER_EVALUATION)
             try:
                 rjsonnet.evaluate_snippet(
                     "template",
@@ -100,7 +100,8 @@ class JsonnetTemplate:
                 )
             except RuntimeError as error:
                 run.on_failure(_message(str(error)))
-                most = max(most // 16, 1)
+                # What lies behind a failure is prepared in vain, so the next evaluation is about as long as this one got.
+                most = 2 * (len(run.texts) - before)
             except BaseException as error:
                 # pyo3's PanicException is no Exception, and its class cannot be imported.
                 if type(error).__name__ != "PanicException":
@@ -195,17 +196,17 @@ class _Run:
         self.texts.append("")
 
     def result(self) -> Cells:
-        texts = self.texts
-        if not "".join(texts).isprintable():
-            texts = [_CONTROL.sub(_escape, text) for text in texts]
-        return Cells(texts, self._refused)
+        return Cells(escape_controls(self.texts), self._refused)
 
 
 _CONTROL = re.compile("[\x7f-\x9f]")
 
 
-def _escape(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"
+def escape_controls(texts: list[str]) -> list[str]:
+    """JSON texts with U+007F to U+009F escaped, which the engine leaves raw. Source: Buffer API, string escaping."""
+    if "".join(texts).isprintable():
+        return texts
+    return [_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text) for text in texts]
 
 
 def _refuse_import(_base: str, path: str) -> NoReturn:

@@ -14,8 +14,9 @@ import pyarrow as pa
 
 from app.mapping.events import Events
 from app.mapping.faults import Fault, Refused, TooMuch, Unwatched, Watch
-from app.mapping.jsonnet import JsonnetTemplate, Template
+from app.mapping.jsonnet import Template
 from app.mapping.now import Stamps
+from app.mapping.plans import make_template
 from app.mapping.segments import cut
 from app.mapping.table import bytes_array, text_array, write_csv
 from app.model.event import EventBatch, Reason, Segment
@@ -44,7 +45,7 @@ def compile_mapping(mapping: Mapping) -> CompiledMapping:
     return CompiledMapping(
         mapping,
         tuple(
-            JsonnetTemplate(column.template or "") if column.type is ColumnType.TEMPLATE else None
+            make_template(column.template or "") if column.type is ColumnType.TEMPLATE else None
             for column in mapping.columns
         ),
     )
