@@ -1,0 +1,143 @@
+"""One HTTP call to Storage: one attempt, a timeout, and our errors.
+
+kbcstorage 0.12.0 has no timeout and repeats every 5xx, POST included, which makes two imports of one. Its endpoints
+call an object `requests` for each request; `OneAttempt` takes its place. Reads share kept connections; each call that
+changes something has a connection of its own, so that one the server has just closed cannot make its answer unclear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
+
+from app.keboola.errors import (
+    StorageAccessDenied,
+    StorageError,
+    StorageNotFound,
+    StorageRefused,
+    StorageTokenInvalid,
+    StorageUnavailable,
+    StorageUnclear,
+)
+
+_TRANSIENT = {409, 423, 425, 429}
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """How long one call may take to connect and between two bytes of its answer."""
+
+    connect_seconds: float = 5.0
+    read_seconds: float = 30.0
+
+
+class OneAttempt:
+    """Stands in for kbcstorage's RetryRequests: the same methods, one attempt each, errors of ours."""
+
+    def __init__(self, timeouts: Timeouts) -> None:
+        self._timeout = (timeouts.connect_seconds, timeouts.read_seconds)
+        self._session = requests.Session()
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._session.close()
+
+    def get(self, url: str, **options: Any) -> requests.Response:
+        """Read; may be repeated by the caller whatever happens."""
+        with _translated(changes=False):
+            return _checked(self._session.get(url, timeout=self._timeout, **options), changes=False)
+
+    def post(self, url: str, **options: Any) -> requests.Response:
+        """Make or start something, once."""
+        return self._change("POST", url, options)
+
+    def put(self, url: str, **options: Any) -> requests.Response:
+        """Change something, once."""
+        return self._change("PUT", url, options)
+
+    def delete(self, url: str, **options: Any) -> requests.Response:
+        """Delete something, once."""
+        return self._change("DELETE", url, options)
+
+    def _change(self, method: str, url: str, options: dict[str, Any]) -> requests.Response:
+        with _translated(changes=True):
+            response = requests.request(method, url, timeout=self._timeout, allow_redirects=False, **options)
+            return _checked(response, changes=True)
+
+
+@contextmanager
+def _translated(*, changes: bool) -> Iterator[None]:
+    try:
+        yield
+    except requests.ConnectTimeout as error:
+        raise StorageUnavailable(f"Storage did not accept a connection in time: {error}") from error
+    except requests.RequestException as error:
+        if not changes or _never_sent(error):
+            raise StorageUnavailable(f"Storage could not be reached: {error}") from error
+        raise StorageUnclear(f"Storage did not answer; the call may have been carried out: {error}") from error
+
+
+def _never_sent(error: requests.RequestException) -> bool:
+    """Say whether no connection was made, so that Storage cannot have seen the call."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return True
+    cause = error.args[0] if error.args else None
+    return isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError | ConnectTimeoutError)
+
+
+def _checked(response: requests.Response, *, changes: bool) -> requests.Response:
+    """Give a 2xx answer with JSON (or 204) back; raise the error that another one stands for."""
+    if 200 <= response.status_code < 300:
+        if response.status_code != 204:
+            try:
+                response.json()
+            except ValueError as error:
+                raise _lost(f"Storage answered {response.status_code} without JSON", None, changes) from error
+        return response
+    raise _error_of(response, changes)
+
+
+def _error_of(response: requests.Response, changes: bool) -> StorageError:
+    status = response.status_code
+    body = _body(response)
+    message = str(body.get("error") or body.get("reason") or f"HTTP {status}")
+    details: dict[str, Any] = {
+        "code": str(body.get("code") or ""),
+        "http_status": status,
+        "exception_id": str(body.get("exceptionId") or ""),
+    }
+    if status == 401:
+        return StorageTokenInvalid(message, **details)
+    if status == 403:
+        return StorageAccessDenied(message, **details)
+    if status == 404:
+        return StorageNotFound(message, **details)
+    if status in _TRANSIENT or (status == 503 and body.get("status") == "maintenance"):
+        return StorageUnavailable(f"Storage asks to come later: {message}", _retry_after(response))
+    if status == 408 or (status >= 500 and status != 501):
+        return _lost(f"Storage answered {status}: {message}", _retry_after(response), changes)
+    return StorageRefused(message, **details)
+
+
+def _lost(message: str, retry_after: float | None, changes: bool) -> StorageError:
+    if changes:
+        return StorageUnclear(f"{message}; the call may have been carried out.")
+    return StorageUnavailable(message, retry_after)
+
+
+def _body(response: requests.Response) -> dict[str, Any]:
+    try:
+        body = response.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isdigit() else None
