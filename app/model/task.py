@@ -29,6 +29,8 @@ class Task:
     """One command under way or done. `task_id` is "<receiver>[/<export>]/<type>/<created>_<random>".
 
     `error_name` and `error_status` keep the API's error for a call that waits for the task; `error` is its text.
+    `progress` (control's own JSON, only while processing) says what the task may have made, for the process that
+    resumes it.
     """
 
     project_id: str
@@ -43,6 +45,7 @@ class Task:
     error: str | None = None
     error_name: str | None = None
     error_status: int | None = None
+    progress: str | None = None
 
 
 @dataclass(frozen=True)
