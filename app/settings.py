@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     rows_partitions: Annotated[int, Field(ge=1, le=1000)] = 12
     """Partitions of rows and ledger; fixed for the life of an installation."""
     command_partitions: Annotated[int, Field(ge=1, le=100)] = 4
+    dead_letter_partitions: Annotated[int, Field(ge=1, le=100)] = 4
     retention_hours: Annotated[float, Field(ge=1)] = 168
     """How long raw events, commands and dead letters are kept in Kafka."""
     max_message_bytes: Annotated[int, Field(ge=MIB)] = 4 * MIB
@@ -130,7 +131,10 @@ class Settings(BaseSettings):
     storage_read_seconds: Seconds = 60
     import_grace_seconds: Seconds = 120
     """How long an unclear import is looked for before it counts as not begun."""
+    retry_unavailable_seconds: Seconds = 10
+    """Pause before an import that Storage could not take at all (down, or too many requests) is tried again."""
     retry_first_seconds: Seconds = 120
+    """Pause after an import's first failure; each further one is `retry_factor` times longer, up to the cap."""
     retry_factor: Annotated[float, Field(ge=1)] = 4
     retry_cap_seconds: Seconds = 6 * 3600
     retry_days: Annotated[float, Field(gt=0)] = 7

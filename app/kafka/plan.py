@@ -63,7 +63,7 @@ def system_topics(settings: Settings) -> list[TopicSpec]:
             {**deleted, "retention.ms": rows_retention, "message.timestamp.type": "LogAppendTime"},
         ),
         spec(names.ledger, settings.rows_partitions, {**compacted, "message.timestamp.type": "LogAppendTime"}),
-        spec(names.dead_letters, 4, deleted),
+        spec(names.dead_letters, settings.dead_letter_partitions, deleted),
     ]
 
 

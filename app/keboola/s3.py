@@ -55,6 +55,16 @@ class S3Target:
         except BotoCoreError as error:
             raise StorageUnavailable(f"S3 could not be reached to upload {name}: {error}") from error
 
+    def get(self, name: str) -> bytes:
+        """Read the object `key + name`."""
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._key + name)
+            return bytes(answer["Body"].read())
+        except ClientError as error:
+            raise _translated(name, error) from error
+        except BotoCoreError as error:
+            raise StorageUnavailable(f"S3 could not be reached to read {name}: {error}") from error
+
     def url(self, name: str) -> str:
         """Give `s3://bucket/key`."""
         return f"s3://{self._bucket}/{self._key}{name}"

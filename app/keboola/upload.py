@@ -32,6 +32,9 @@ class FileTarget(Protocol):
         Raises StorageRefused (credentials dead, not allowed) or StorageUnavailable (repeat it).
         """
 
+    def get(self, name: str) -> bytes:
+        """Read the object back. Raises as `put` does."""
+
     def url(self, name: str) -> str:
         """Give the object's URL as manifests have it."""
 
@@ -56,6 +59,10 @@ class Uploader:
         if len(data) > MAX_SLICE_BYTES:
             raise StorageRefused(f"slice {name} has {len(data)} bytes; at most {MAX_SLICE_BYTES} are allowed")
         self._target(prepared).put(name, data)
+
+    def download_slice(self, prepared: PreparedFile, name: str) -> bytes:
+        """Read a slice back, as it was uploaded."""
+        return self._target(prepared).get(name)
 
     def upload_manifest(self, prepared: PreparedFile, names: Sequence[str]) -> None:
         """Upload the list of the file's slices, last of all."""

@@ -105,8 +105,8 @@ def imported(record: BatchRecord, now_ms: int) -> BatchRecord:
 def job_failed(record: BatchRecord, code: str | None, message: str, *, has_key: bool, retry_ms: int) -> BatchRecord:
     """The job ended in error.
 
-    With a validation code nothing was loaded, so it is tried again when mended; of another kind, only where a second load
-    would do no harm (a primary key, or a full load). Else a person must look (rule 16).
+    With a validation code nothing was loaded, so it is tried again when mended; of another kind, only where a second
+    load would do no harm (a primary key, or a full load). Else a person must look (rule 16).
     """
     text = f"{message} ({code})" if code else message
     if _loaded_nothing(code) or has_key or not record.incremental:

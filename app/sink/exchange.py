@@ -1,0 +1,197 @@
+"""What the sink asks of Storage, as coroutines: files, slices, imports, jobs. Blocking calls go to a bounded thread
+pool.
+
+Nothing is decided and nothing is repeated here; errors come out as app.keboola raises them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from isal import igzip
+
+from app.keboola.answers import Job, PreparedFile
+from app.keboola.calls import Timeouts
+from app.keboola.client import StorageClient
+from app.keboola.errors import StorageNotFound
+from app.keboola.upload import Uploader
+from app.model.cipher import Cipher
+from app.model.ledger import BatchRecord, Slice, StagedFile
+from app.model.receiver import Export
+from app.settings import Settings
+
+T = TypeVar("T")
+_COMPRESSION_LEVEL = 1
+
+
+class ImportSlot:
+    """At most one permit of a semaphore; asking twice for it, or giving it back twice, changes nothing."""
+
+    def __init__(self, semaphore: asyncio.Semaphore) -> None:
+        self._semaphore, self._held = semaphore, False
+
+    async def acquire(self) -> None:
+        if not self._held:
+            await self._semaphore.acquire()
+            self._held = True
+
+    def release(self) -> None:
+        if self._held:
+            self._semaphore.release()
+            self._held = False
+
+
+class Exchange:
+    """One per process. Every call uses the token of the export's revision and the run id of the batch."""
+
+    def __init__(self, settings: Settings, cipher: Cipher) -> None:
+        self._settings, self._cipher = settings, cipher
+        self._threads = ThreadPoolExecutor(
+            settings.uploads_in_parallel + settings.imports_in_parallel, thread_name_prefix="storage"
+        )
+        self._uploads = asyncio.Semaphore(settings.uploads_in_parallel)
+        self._imports: dict[str, asyncio.Semaphore] = {}
+        self._uploader = Uploader(s3_endpoint_url=settings.storage_s3_endpoint)
+        self._timeouts = Timeouts(settings.storage_connect_seconds, settings.storage_read_seconds)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._uploader.close()
+
+    def import_slot(self, export: Export) -> ImportSlot:
+        """A claim to one of the project's imports under way."""
+        bound = self._settings.imports_in_parallel
+        return ImportSlot(self._imports.setdefault(export.project_id, asyncio.Semaphore(bound)))
+
+    async def open_file(self, export: Export, revision: int, batch_id: str) -> tuple[StagedFile, str]:
+        """A new sliced file for this batch, with a run id of its own (rule 13)."""
+
+        def work() -> tuple[StagedFile, str]:
+            with self._client(export, revision) as client:
+                run_id = client.create_ticket()
+            return self._prepare(export, revision, batch_id, run_id), run_id
+
+        return await self._run(work)
+
+    async def upload(self, file: StagedFile, name: str, csv: Sequence[bytes], rows: int) -> Slice:
+        """Compress these rows and store them as one slice."""
+
+        def work() -> Slice:
+            data = b"".join(csv)
+            stored = igzip.compress(data, _COMPRESSION_LEVEL)
+            self._uploader.upload_slice(self._target(file), name, stored)
+            return Slice(name, rows, len(data), len(stored))
+
+        async with self._uploads:
+            return await self._run(work)
+
+    async def write_manifest(self, export: Export, record: BatchRecord) -> None:
+        """List the slices that the ledger has recorded, now that the list is final (rule 10)."""
+        await self._run(lambda: self._manifest(record.file, record))
+
+    async def post_import(self, export: Export, record: BatchRecord) -> str:
+        """One POST of the import; the job's id."""
+        mapping = export.revisions[record.revision - 1].mapping
+
+        def work() -> str:
+            with self._client(export, record.revision, record.run_id) as client:
+                job = client.import_file(
+                    record.table_id,
+                    int(record.file.file_id),
+                    columns=mapping.column_names,
+                    incremental=record.incremental,
+                )
+            return str(job.id)
+
+        return await self._run(work)
+
+    async def job(self, export: Export, record: BatchRecord) -> Job:
+        """The job of the last attempt as it is now."""
+        job_id = record.attempts[-1].job_id
+        if job_id is None:
+            raise RuntimeError(f"batch {record.batch_id} has no job")
+
+        def work() -> Job:
+            with self._client(export, record.revision) as client:
+                return client.job(int(job_id))
+
+        return await self._run(work)
+
+    async def find_jobs(self, export: Export, record: BatchRecord, witness: Job | None) -> tuple[Job, ...]:
+        """Jobs of the batch's last attempt that its token sees, oldest first, and the witness if it is visible (rule
+        14).
+
+        Looked for from the file's creation (by Storage's clock), or the witness's.
+        """
+        since = datetime.fromtimestamp(record.file.created_ms / 1000, UTC)
+
+        def work() -> tuple[Job, ...]:
+            with self._client(export, record.revision) as client:
+                return client.find_jobs(
+                    since=min(since, witness.created) if witness else since,
+                    run_id=witness.run_id if witness else None,
+                    file_id=int(record.attempts[-1].file_id),
+                    table_id=record.table_id,
+                )
+
+        return await self._run(work)
+
+    async def copy(self, export: Export, record: BatchRecord) -> StagedFile:
+        """The recorded slices and a manifest in a second file (rule 15)."""
+
+        def work() -> StagedFile:
+            second = self._prepare(export, record.revision, record.batch_id, record.run_id)
+            source, target = self._target(record.file), self._target(second)
+            for part in record.slices:
+                data = self._uploader.download_slice(source, part.name)
+                self._uploader.upload_slice(target, part.name, data)
+            self._manifest(second, record)
+            return second
+
+        return await self._run(work)
+
+    async def delete_file(self, export: Export, record: BatchRecord) -> None:
+        """Delete the batch's first file; nothing to do when it is gone already."""
+
+        def work() -> None:
+            with self._client(export, record.revision) as client, suppress(StorageNotFound):
+                client.delete_file(int(record.file.file_id))
+
+        await self._run(work)
+
+    def _prepare(self, export: Export, revision: int, batch_id: str, run_id: str) -> StagedFile:
+        name = f"{export.receiver_id}_{export.export_id}_{batch_id}"
+        tags = [
+            f"stream.receiver={export.receiver_id}",
+            f"stream.export={export.export_id}",
+            f"stream.batch={batch_id}",
+        ]
+        with self._client(export, revision, run_id) as client:
+            prepared = client.prepare_file(name, tags, sliced=True)
+        upload = self._cipher.encrypt(json.dumps(prepared.to_dict()))
+        return StagedFile(
+            str(prepared.id),
+            int(prepared.created.timestamp() * 1000),
+            int(prepared.expires.timestamp() * 1000),
+            upload,
+        )
+
+    def _manifest(self, file: StagedFile, record: BatchRecord) -> None:
+        names = [part.name for part in record.slices]
+        self._uploader.upload_manifest(self._target(file), names)
+
+    def _target(self, file: StagedFile) -> PreparedFile:
+        return PreparedFile.from_dict(json.loads(self._cipher.decrypt(file.upload)))
+
+    def _client(self, export: Export, revision: int, run_id: str | None = None) -> StorageClient:
+        token = self._cipher.decrypt(export.revisions[revision - 1].token)
+        return StorageClient(self._settings.storage_api_host, token, run_id=run_id, timeouts=self._timeouts)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)

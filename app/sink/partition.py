@@ -1,0 +1,154 @@
+"""One rows partition that this process owns: opened behind its fence, fed with chunks, until it is lost.
+
+Chunks that come while it opens wait in its inbox and are never dropped. Its ledger, its exports' staging and imports
+run as tasks of one group: when the ledger is fenced the group ends, and the caller decides whether the partition is
+lost (rule 11).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from app.kafka.codec import CodecError, rows_codec
+from app.kafka.faust import Chunk
+from app.kafka.view import ControlView
+from app.model.ledger import ExportState
+from app.model.receiver import Export
+from app.settings import Settings
+from app.sink.budget import ByteBudget
+from app.sink.clock import BrokerClock
+from app.sink.exchange import Exchange
+from app.sink.export import ExportOwner, Surroundings
+from app.sink.ledger import Ledger, LedgerContent
+from app.sink.observe import Counters
+
+_log = logging.getLogger(__name__)
+
+
+class PartitionOwner:
+    """Run `run()` as a task; feed it by `take`. `committable(next_offset, generation)` is told what the group may
+    commit.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        partition: int,
+        view: ControlView,
+        exchange: Exchange,
+        budget: ByteBudget,
+        counters: Counters,
+        committable: Callable[[int, int], None],
+    ) -> None:
+        self.partition = partition
+        self.clock = BrokerClock()
+        self.exports: dict[str, ExportOwner] = {}
+        self._settings, self._view, self._exchange = settings, view, exchange
+        self._budget, self._counters, self._committable = budget, counters, committable
+        self._ledger = Ledger(settings, partition, self.clock)
+        self._inbox: asyncio.Queue[Chunk] = asyncio.Queue()
+        self._content = LedgerContent()
+        self._next: int | None = None
+        self._generation = 0
+        self._ended: set[str] = set()
+
+    def take(self, chunk: Chunk) -> None:
+        """Queue one chunk; its bytes count against the budget until its rows are staged."""
+        self._budget.take(chunk.size_bytes)
+        self._inbox.put_nowait(chunk)
+
+    async def run(self) -> None:
+        """Own the partition until cancelled. Raises Fenced (in a group) when another process has taken it."""
+        try:
+            self._content = await self._ledger.open()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._ledger.serve(), name=f"ledger {self.partition}")
+                around = Surroundings(
+                    self._settings, self._exchange, self._ledger, self.clock, self._budget, self._counters, tasks
+                )
+                await self._view.caught_up(30)
+                for uid in self._content.states.keys() | self._content.batches.keys():
+                    if self._open(uid, around) is None:
+                        batches = self._content.batches.get(uid, {})
+                        await self._ledger.write(self._ledger.forget(uid, batches, state=True))
+                await self._work(around)
+        finally:
+            self._ledger.close()
+            while not self._inbox.empty():
+                self._budget.give_back(self._inbox.get_nowait().size_bytes)
+            for owner in self.exports.values():
+                self._budget.give_back(owner.held_bytes)
+
+    async def _work(self, around: Surroundings) -> None:
+        while True:
+            try:
+                chunk = await asyncio.wait_for(self._inbox.get(), self._settings.tick_seconds)
+            except TimeoutError:
+                chunk = None
+            if chunk is not None:
+                await self._fold(chunk, around)
+                self._budget.give_back(chunk.size_bytes)
+            await self._tick()
+
+    async def _fold(self, chunk: Chunk, around: Surroundings) -> None:
+        self._next, self._generation = chunk.end, chunk.generation
+        for record in chunk.records:
+            if record.value is None:
+                continue
+            self.clock.saw(record.timestamp)
+            try:
+                rows = rows_codec.decode(record.value)
+            except CodecError as error:
+                _log.critical("rows %d offset %d is not ours and is skipped: %s", self.partition, record.offset, error)
+                continue
+            owner = self.exports.get(rows.export_uid) or await self._find(rows.export_uid, around)
+            if owner is not None:
+                owner.take(record.offset, rows, record.timestamp)
+
+    async def _find(self, uid: str, around: Surroundings) -> ExportOwner | None:
+        """The owner of an export not met before; None when the control log, read to its end, does not have it: it
+        ended.
+        """
+        if uid in self._ended:
+            return None
+        if uid not in self._view.catalog.exports_by_uid:
+            await self._view.caught_up(30)
+        return self._open(uid, around)
+
+    def _open(self, uid: str, around: Surroundings) -> ExportOwner | None:
+        export = self._view.catalog.exports_by_uid.get(uid)
+        if export is None:
+            self._ended.add(uid)
+            return None
+        definition = Definition(self._view, export)
+        state = self._content.states.get(uid, ExportState(uid))
+        batches = self._content.batches.get(uid, {}).values()
+        self.exports[uid] = ExportOwner(around, definition, state, batches)
+        return self.exports[uid]
+
+    async def _tick(self) -> None:
+        for uid, owner in list(self.exports.items()):
+            if uid not in self._view.catalog.exports_by_uid:
+                del self.exports[uid]
+                self._ended.add(uid)
+                await owner.end()
+                continue
+            owner.tick(self._next or 0)
+        if self._budget.pressed and self.exports:
+            max(self.exports.values(), key=lambda owner: owner.fold.buffered_bytes).stage()
+        if self._next is not None:
+            unstaged = [first for o in self.exports.values() if (first := o.first_unstaged) is not None]
+            self._committable(min([self._next, *unstaged]), self._generation)
+
+
+class Definition:
+    """An export's definition as the control log has it now; the last one known after it ended."""
+
+    def __init__(self, view: ControlView, export: Export) -> None:
+        self._view, self._export = view, export
+
+    def __call__(self) -> Export:
+        self._export = self._view.catalog.exports_by_uid.get(self._export.uid, self._export)
+        return self._export

@@ -1,0 +1,118 @@
+"""The sink process: a Faust app on the rows topic, an owner for each assigned partition.
+
+Which rows are committed is decided by the owners; a partition whose ledger is fenced is opened again when the group
+still counts us in, and let go when it does not (delivery protocol, rule 11).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Collection
+
+from app.kafka.client import connect_admin
+from app.kafka.faust import Chunk, ChunkApp, Item, Partition, create_app, serve
+from app.kafka.faust import run as run_loop
+from app.kafka.names import Names
+from app.kafka.plan import ensure_topics, system_topics
+from app.kafka.transaction import Fenced
+from app.kafka.view import ControlView
+from app.model.cipher import Cipher
+from app.model.errors import KafkaUnavailable
+from app.settings import Settings
+from app.sink.budget import ByteBudget
+from app.sink.exchange import Exchange
+from app.sink.observe import Counters
+from app.sink.partition import PartitionOwner
+
+_log = logging.getLogger(__name__)
+_CHUNK_RECORDS = 64
+_REOPEN_SECONDS = 1.0
+
+
+def run(settings: Settings) -> None:
+    """Run the sink until SIGTERM or SIGINT. Raises StreamsError when it cannot start."""
+    run_loop(_main(settings))
+
+
+async def _main(settings: Settings) -> None:
+    cipher = Cipher(settings.encryption_key)
+    admin = await asyncio.to_thread(connect_admin, settings)
+    await asyncio.to_thread(ensure_topics, admin, settings, system_topics(settings))
+    exchange = Exchange(settings, cipher)
+    async with ControlView(settings) as view:
+        app = create_app(settings, "sink", chunk_records=_CHUNK_RECORDS)
+        sink = Sink(settings, app, view, exchange)
+        app.consume(sink.consume, [Names(settings.topic_prefix).rows])
+        app.on_assigned(sink.assigned)
+        app.on_revoked(sink.revoked)
+        try:
+            await serve(app)
+        finally:
+            exchange.close()
+
+
+class Sink:
+    """Hands chunks to the owners of their partitions and keeps the owners in step with the assignment."""
+
+    def __init__(self, settings: Settings, app: ChunkApp, view: ControlView, exchange: Exchange) -> None:
+        self.counters = Counters()
+        self.budget = ByteBudget(settings.sink_memory_bytes)
+        self.owners: dict[int, PartitionOwner] = {}
+        self._settings, self._app, self._view, self._exchange = settings, app, view, exchange
+        self._topic = Names(settings.topic_prefix).rows
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    async def consume(self, items: AsyncIterator[Item]) -> None:
+        """Feed the owners; wait while too many bytes are held, so that lag grows and memory does not."""
+        async for item in items:
+            if isinstance(item, Chunk) and (owner := self.owners.get(item.partition)) is not None:
+                owner.take(item)
+                await self.budget.room()
+
+    async def assigned(self, partitions: Collection[Partition]) -> None:
+        for _, partition in partitions:
+            self.owners[partition] = self._owner(partition)
+            self._tasks[partition] = asyncio.create_task(self._own(partition), name=f"rows {partition}")
+
+    async def revoked(self, _partitions: Collection[Partition]) -> None:
+        """Throw everything in memory away: what is not in the ledger is in Kafka."""
+        tasks = list(self._tasks.values())
+        self.owners.clear()
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _own(self, partition: int) -> None:
+        """Keep the partition open as long as it is ours. An error that is not about Kafka ends the process."""
+        try:
+            while await self._open(partition):
+                self.owners[partition] = self._owner(partition)
+                await self._app.rewind([Partition(self._topic, partition)])
+        except Exception as error:
+            _log.critical("rows %d: %s", partition, error, exc_info=True)
+            await self._app.crash(error)
+
+    async def _open(self, partition: int) -> bool:
+        """Own the partition until its ledger is lost; whether it must be opened again."""
+        again = True
+        try:
+            await self.owners[partition].run()
+        except* Fenced as fenced:
+            self.counters.fenced += 1
+            _log.warning("rows %d: %s", partition, fenced.exceptions[0])
+            again = await self._app.commit_now()
+        except* KafkaUnavailable as away:
+            _log.warning("rows %d: %s", partition, away.exceptions[0])
+            await asyncio.sleep(_REOPEN_SECONDS)
+        self.owners.pop(partition, None)
+        return again
+
+    def _owner(self, partition: int) -> PartitionOwner:
+        def committable(next_offset: int, generation: int) -> None:
+            self._app.done(self._topic, partition, next_offset, generation)
+
+        return PartitionOwner(
+            self._settings, partition, self._view, self._exchange, self.budget, self.counters, committable
+        )
