@@ -6,21 +6,17 @@ Java, port taken, disk full) into one line. Who restarts a broker that died is l
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from app.local import paths, tether
+from app.local import paths
+from app.local.child import Child, start_child
 from app.local.kafka.diagnosis import java_executable, why_it_failed
 from app.local.kafka.properties import server_properties
 from app.local.ports import free_port, require_free
@@ -29,7 +25,7 @@ from app.model.errors import ConfigurationError
 _CONFIG = Path(__file__).with_name("log4j2.xml")
 
 
-class LocalBroker:
+class LocalBroker(Child):
     """One Kafka node on 127.0.0.1 with its data, settings and logs below `data_dir`.
 
     A port of 0 is drawn once, so a broker started again is where it was. `home` holds Kafka's jars (`lib/`) and the
@@ -48,6 +44,7 @@ class LocalBroker:
         log_file: Path | None = None,
         archive_to: Path | None = None,
     ) -> None:
+        super().__init__()
         self.data_dir = data_dir.absolute()
         self.home = home.absolute()
         self.port = port or free_port()
@@ -56,16 +53,12 @@ class LocalBroker:
         self.log_file = log_file.absolute() if log_file else self.data_dir / "server.log"
         self._archive_to = archive_to
         self._console = self.data_dir / "console.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._logged_before = 0
+        self._client: AdminClient | None = None
 
     @property
     def bootstrap_servers(self) -> str:
         return f"127.0.0.1:{self.port}"
-
-    @property
-    def pid(self) -> int | None:
-        """Process id while the broker runs, else None."""
-        return self._process.pid if self._process and self._process.poll() is None else None
 
     def start(self, timeout_seconds: float = 120) -> None:
         """Start the broker and wait until it takes requests. Raises ConfigurationError: one line that says why not."""
@@ -79,6 +72,7 @@ class LocalBroker:
             raise ConfigurationError(f"Kafka's jars are missing from {self.home / 'lib'}: run `make setup`.")
         require_free("Kafka", self.port, "STREAMS_KAFKA_PORT")
         require_free("Kafka's controller", self.controller_port, "another controller port")
+        self._logged_before = self.log_file.stat().st_size if self.log_file.exists() else 0
         try:
             self.data_dir.mkdir(parents=True, exist_ok=True)
             self.log_file.parent.mkdir(parents=True, exist_ok=True)
@@ -87,50 +81,39 @@ class LocalBroker:
             properties = self._write_properties("server.properties", self._storage)
             with self._console.open("wb") as console:
                 options = [f"-XX:ArchiveClassesAtExit={self._archive_to}"] if self._archive_to else []
-                self._process = self._tethered(self._java(java, *options, "kafka.Kafka", str(properties)), console)
+                command = self._java(java, *options, "kafka.Kafka", str(properties))
+                self._process = start_child(command, console, self.data_dir)
         except OSError as error:
             raise ConfigurationError(f"Kafka cannot write to {self.data_dir}: {error.strerror}.") from error
 
     def wait_ready(self, timeout_seconds: float = 120) -> None:
         """Wait until topics can be made. Raises ConfigurationError when the broker ends or takes longer than that."""
         deadline = time.monotonic() + timeout_seconds
-        # librdkafka would print each refused connection while the broker is not yet there.
-        client = AdminClient(
-            {"bootstrap.servers": self.bootstrap_servers, "log_level": 0, "reconnect.backoff.max.ms": 100}
-        )
-        while True:
-            process = self._process
-            if process is None or process.poll() is not None:
-                self._process = None
-                raise ConfigurationError(why_it_failed(self._console, self.log_file, self.data_dir))
-            try:
-                if client.list_topics(timeout=0.5).brokers:
-                    return
-            except KafkaException:
-                if time.monotonic() > deadline:
-                    self.kill()
-                    raise ConfigurationError(
-                        f"Kafka did not answer on {self.bootstrap_servers} within {timeout_seconds:.0f} s"
-                        f" (log: {self.log_file})."
-                    ) from None
+        while not self.is_ready(0.5):
+            if self.poll() is not None:
+                raise ConfigurationError(self.why_it_ended())
+            if time.monotonic() > deadline:
+                self.kill()
+                raise ConfigurationError(
+                    f"Kafka did not answer on {self.bootstrap_servers} within {timeout_seconds:.0f} s"
+                    f" (log: {self.log_file})."
+                )
 
-    def stop(self, timeout_seconds: float = 20) -> None:
-        """Stop cleanly; after `timeout_seconds` by force. Does nothing when the broker does not run."""
-        if self._process is None:
-            return
-        self._process.terminate()
+    def is_ready(self, patience_seconds: float = 0.1) -> bool:
+        """Whether topics can be made now; waits that long for an answer."""
+        if self._client is None:
+            # librdkafka would print each refused connection while the broker is not yet there.
+            self._client = AdminClient(
+                {"bootstrap.servers": self.bootstrap_servers, "log_level": 0, "reconnect.backoff.max.ms": 100}
+            )
         try:
-            self._process.wait(timeout_seconds)
-            self._process = None
-        except subprocess.TimeoutExpired:
-            self.kill()
+            return bool(self._client.list_topics(timeout=patience_seconds).brokers)
+        except KafkaException:
+            return False
 
-    def kill(self) -> None:
-        """End it as a power cut of the process would (SIGKILL); `start` goes on with its data."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
-            self._process = None
+    def why_it_ended(self) -> str:
+        """One line about a broker that ended of itself, from what it said since its start."""
+        return why_it_failed(self._console, self.log_file, self._logged_before, self.data_dir)
 
     def __enter__(self) -> LocalBroker:
         self.start()
@@ -153,9 +136,9 @@ class LocalBroker:
         cluster = f"local-{secrets.token_hex(8)}"
         command = self._java(java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties))
         with self._console.open("wb") as console:
-            done = self._tethered(command, console).wait()
+            done = start_child(command, console, self.data_dir).wait()
         if done != 0:
-            raise ConfigurationError(why_it_failed(self._console, self.log_file, self.data_dir))
+            raise ConfigurationError(self.why_it_ended())
         properties.unlink()
         fresh.rename(self._storage)
 
@@ -178,13 +161,3 @@ class LocalBroker:
             str(self.home / "lib" / "*"),
             *arguments,
         ]
-
-    def _tethered(self, command: list[str], console: IO[bytes]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-I", "-S", str(tether.__file__), str(os.getpid()), *command],
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=subprocess.STDOUT,
-            cwd=self.data_dir,
-            start_new_session=True,  # Ctrl-C is for us to pass on, in order
-        )

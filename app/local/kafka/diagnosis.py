@@ -39,9 +39,9 @@ def java_executable() -> str:
     return found
 
 
-def why_it_failed(console: Path, log_file: Path, data_dir: Path) -> str:
-    """One line from the end of what the broker printed and logged."""
-    said = _tail(console) + _tail(log_file)
+def why_it_failed(console: Path, log_file: Path, logged_before: int, data_dir: Path) -> str:
+    """One line from the end of what the broker printed, and of what it logged after the first `logged_before` bytes."""
+    said = _tail(console, 0) + _tail(log_file, logged_before)
     for pattern, meaning in _KNOWN:
         if re.search(pattern, said):
             return f"Kafka did not start: {meaning.format(data_dir=data_dir)} (log: {log_file})."
@@ -50,9 +50,11 @@ def why_it_failed(console: Path, log_file: Path, data_dir: Path) -> str:
     return f"Kafka did not start: {reason} (log: {log_file})."
 
 
-def _tail(path: Path, limit_bytes: int = 20_000) -> str:
+def _tail(path: Path, start: int, limit_bytes: int = 50_000) -> str:
     if not path.exists():
         return ""
+    size = path.stat().st_size
+    begin = start if start <= size else 0  # the log was rotated since
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - limit_bytes))
+        file.seek(max(begin, size - limit_bytes))
         return file.read().decode(errors="replace")

@@ -1,0 +1,66 @@
+"""The `streams` command, one module per group of subcommands; errors that a person can mend end in one line.
+
+Nothing heavy is imported here: each command imports what it needs when it is called.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from app.cli.local import local
+from app.cli.processes import add_processes
+from app.cli.topics import topics
+from app.model.errors import StreamsError
+
+app = typer.Typer(
+    name="streams",
+    help="Gets events into Keboola tables through Kafka, each exactly once.\n\n"
+    "Try it on this machine: `streams local up --demo`. On servers run `gateway`, `control`, `mapper` and `sink`, each "
+    "as often as you like, with the same STREAMS_* settings (from the environment or a .env file).",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _options(
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="STREAMS_DEBUG", help="Show where an error came from.")
+    ] = False,
+) -> None:
+    if debug:
+        os.environ["STREAMS_DEBUG"] = "1"
+
+
+@app.command()
+def key() -> None:
+    """Print a new key for STREAMS_ENCRYPTION_KEY.
+
+    Give the same key to every process. To change it, put the new one first and keep the old one behind it, separated
+    by a comma, as long as the control log holds secrets that were encrypted with it.
+    """
+    from app.model.cipher import Cipher
+
+    typer.echo(Cipher.new_key())
+
+
+add_processes(app)
+app.add_typer(topics, name="topics")
+app.add_typer(local, name="local")
+
+
+def main() -> None:
+    """Run the command line; the exit code is the error's."""
+    try:
+        app()
+    except StreamsError as error:
+        if os.environ.get("STREAMS_DEBUG"):
+            raise
+        typer.secho(error.message, fg="red", err=True)
+        sys.exit(error.exit_code)
