@@ -69,8 +69,15 @@ class Unwatched:
 TOO_LARGE = f"The row has more than {MAX_ROW_BYTES:,} bytes of CSV, the most that a row may have."
 
 
-def timed_out(seconds: float) -> str:
-    return f"The template did not finish within {seconds:g} s of computing, the most that it may take."
+USED_UP = "The time that the export may take for one chunk was used up before this event was mapped."
+"""Source: delivery protocol, rule 5."""
+
+
+def stuck(seconds: float) -> str:
+    return f"The template did not come to an end for this event within {seconds:g} s of computing."
+
+
+OUT_OF_MEMORY = "The mapping process ran out of memory, or of stack, at this event."
 
 
 def cut_message(message: str) -> str:

@@ -100,7 +100,7 @@ class JsonnetTemplate:
                 )
             except RuntimeError as error:
                 run.on_failure(_message(str(error)))
-                # What lies behind a failure is prepared in vain, so the next evaluation is about as long as this one got.
+                # What lies behind a failure is prepared in vain: the next evaluation is about as long as this one got.
                 most = 2 * (len(run.texts) - before)
             except BaseException as error:
                 # pyo3's PanicException is no Exception, and its class cannot be imported.

@@ -13,7 +13,7 @@ from functools import lru_cache
 import pyarrow as pa
 
 from app.mapping.events import Events
-from app.mapping.faults import Fault, Refused, TooMuch, Unwatched, Watch
+from app.mapping.faults import USED_UP, Fault, Refused, TooMuch, Unwatched, Watch
 from app.mapping.jsonnet import Template
 from app.mapping.now import Stamps
 from app.mapping.plans import make_template
@@ -26,7 +26,6 @@ MAX_RUN_BYTES = 8 << 20
 """Bodies that are mapped at once."""
 MAX_CELL_CHARS = 32 << 20
 """Characters of template cells that are gathered at once, over all columns; each column may have a cell of 1 MiB."""
-TIME_USED_UP = "The export's time for this chunk was used up before this event was mapped; its templates are too slow."
 
 _STAMPS = Stamps()
 
@@ -51,8 +50,15 @@ def compile_mapping(mapping: Mapping) -> CompiledMapping:
     )
 
 
-def map_batch(mapping: Mapping, batch: EventBatch | Events, watch: Watch | None = None) -> list[Segment]:
-    """What the batch becomes for one export: segments that cover all of it, in order.
+def map_batch(
+    mapping: Mapping,
+    batch: EventBatch | Events,
+    watch: Watch | None = None,
+    start: int = 0,
+    stop: int | None = None,
+) -> list[Segment]:
+    """What the events from index `start` to before `stop` (all) become for one export: segments that cover them, in
+    order.
 
     Give `Events` to share parsed bodies between exports. When the watch's time is used up, the events not mapped yet
     become failures `template.timeout`. Raises MemoryError.
@@ -69,24 +75,22 @@ def map_batch(mapping: Mapping, batch: EventBatch | Events, watch: Watch | None 
     events = batch if isinstance(batch, Events) else Events.of(batch)
     compiled = compile_mapping(mapping)
     segments: list[Segment] = []
-    for start, stop in _runs(events):
-        segments += _map_run(compiled, events, start, stop, watch or Unwatched())
+    for run in _runs(events.batch.bodies, start, len(events) if stop is None else stop):
+        segments += _map_run(compiled, events, *run, watch or Unwatched())
     return segments
 
 
-def _runs(events: Events) -> list[tuple[int, int]]:
-    """The batch as runs whose bodies fit in MAX_RUN_BYTES; usually one."""
-    bodies = events.batch.bodies
-    if sum(map(len, bodies)) <= MAX_RUN_BYTES:
-        return [(0, len(bodies))]
+def _runs(bodies: Sequence[bytes], start: int, stop: int) -> list[tuple[int, int]]:
+    """The events as runs whose bodies fit in MAX_RUN_BYTES; usually one."""
     runs: list[tuple[int, int]] = []
-    start = size = 0
-    for index, body in enumerate(bodies):
-        if size and size + len(body) > MAX_RUN_BYTES:
-            runs.append((start, index))
-            start, size = index, 0
-        size += len(body)
-    runs.append((start, len(bodies)))
+    size = 0
+    if sum(map(len, bodies)) > MAX_RUN_BYTES:
+        for index in range(start, stop):
+            if size and size + len(bodies[index]) > MAX_RUN_BYTES:
+                runs.append((start, index))
+                start, size = index, 0
+            size += len(bodies[index])
+    runs.append((start, stop))
     return runs
 
 
@@ -123,7 +127,7 @@ def _evaluate(
         watch.end()
         faults.update((i, _fault(r, name)) for i, r in refused.items() if r.reason is Reason.BODY_INVALID)
         faults.update((i, _fault(r, name)) for i, r in column.refused.items())
-        used_up = Fault(Reason.TEMPLATE_TIMEOUT, name, TIME_USED_UP)
+        used_up = Fault(Reason.TEMPLATE_TIMEOUT, name, USED_UP)
         faults.update((i, used_up) for i in indexes[len(column.texts) :])
         cells[number] = (indexes, column.texts)
         indexes = [index for index in indexes if index not in faults] if faults else indexes

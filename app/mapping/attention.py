@@ -1,0 +1,74 @@
+"""Watching a child while it works: waits for its answers and ends it when it is stuck at one event.
+
+Time is the child's own CPU time, so that a busy machine makes no dead letters. A child that gets no CPU at all
+(stopped, swapped out) is ended too, but that is blamed on an event only when it happens again with that event alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from app.mapping.child_process import ChildProcess
+from app.mapping.chunk import Loss
+from app.mapping.faults import OUT_OF_MEMORY, stuck
+from app.model.event import Reason
+from app.model.receiver import Mapping
+
+_LOOK_SECONDS = 0.05
+_FROZEN_SECONDS = 10.0
+_FROZEN_SHARE = 0.01
+"""A child that has less than this share of a processor for so long is frozen."""
+
+
+class Attention:
+    """One request under way in a child; `event_seconds` is the computing that one event may take."""
+
+    def __init__(self, child: ChildProcess, event_seconds: float) -> None:
+        self._child = child
+        self._event_seconds = event_seconds
+        self._step = -1
+        self._step_time = time.monotonic()
+        self._computed = self._step_computed = child.cpu_seconds()
+        self._stuck = self._frozen = False
+
+    async def answer(self) -> Any:
+        """The next answer. Raises ChildGone when the child ended or was ended; answers given before that come first."""
+        read = asyncio.ensure_future(self._child.receive())
+        try:
+            while True:
+                done, _ = await asyncio.wait({read}, timeout=min(_LOOK_SECONDS, self._event_seconds / 4))
+                if done:
+                    return read.result()
+                self._look()
+        finally:
+            read.cancel()
+
+    def _look(self) -> None:
+        position, now = self._child.position(), time.monotonic()
+        self._computed = max(self._computed, self._child.cpu_seconds())
+        waited, computed = now - self._step_time, self._computed - self._step_computed
+        if position.step != self._step:
+            self._step, self._step_time, self._step_computed = position.step, now, self._computed
+        elif computed > self._event_seconds:
+            self._stuck = True
+            self._child.kill()
+        elif waited > _FROZEN_SECONDS and computed < waited * _FROZEN_SHARE:
+            self._frozen = True
+            self._child.kill()
+
+    def loss(self, job: int, mapping: Mapping) -> tuple[Loss, float]:
+        """How the child was lost on the job with this number in the request, and the CPU seconds that it took.
+
+        To be asked after ChildGone: what the child was at can still be read.
+        """
+        position = self._child.position()
+        if position.job != job:
+            return Loss(Reason.TEMPLATE_MEMORY, OUT_OF_MEMORY), 0.0
+        column = mapping.columns[position.column].name if position.column is not None else None
+        seconds = max(self._computed - position.job_started, 0.0)
+        if not self._stuck and not self._frozen:
+            return Loss(Reason.TEMPLATE_MEMORY, OUT_OF_MEMORY, column, position.event), seconds
+        sure = self._stuck and position.event is not None
+        return Loss(Reason.TEMPLATE_TIMEOUT, stuck(self._event_seconds), column, position.event, sure), seconds

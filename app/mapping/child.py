@@ -1,0 +1,116 @@
+"""A mapping child: reads batches from its parent, maps them, answers export by export.
+
+Run by `app.mapping.children` as a process of its own, because a template can neither be interrupted nor kept from
+taking memory. It has no state worth keeping: whatever goes wrong, it ends, and the parent starts another.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from app.mapping.progress import JobWatch, Progress
+from app.mapping.rows import map_batch
+from app.mapping.wire import LENGTH_BYTES, READY, framed, pack_segments, parsed, unpack_batch, unpack_mapping
+from app.model.receiver import Mapping
+
+EXIT_MEMORY = 77
+"""Exit code of a child that ran out of memory and noticed."""
+_PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until the parent closes the connection; arguments: socket fd, progress fd, parent's pid, memory in MiB."""
+    socket_fd, progress_fd, parent, memory_mib = map(int, arguments)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with(parent)
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    connection = socket.socket(fileno=socket_fd)
+    progress = Progress(progress_fd)
+    # What templates trace and how the engine panics is not for our log.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    _limit_memory(memory_mib)
+    connection.sendall(framed(READY))
+    try:
+        serve(connection, progress)
+    except MemoryError:
+        os._exit(EXIT_MEMORY)
+
+
+def serve(connection: socket.socket, progress: Progress) -> None:
+    """Answer requests until the connection ends.
+
+    A request is (whether to forget what is known, [(key, mapping)], batch, [(key, start, stop, seconds)]). For each job
+    comes (segments, "", seconds) or (None, error, seconds), in order; `seconds` is CPU time, allowed and taken.
+    """
+    mappings: dict[str, Mapping] = {}
+    while True:
+        try:
+            forget, definitions, packed, jobs = parsed(_read_frame(connection))
+        except (EOFError, ConnectionResetError):
+            return
+        if forget:
+            mappings.clear()
+        mappings.update((key, unpack_mapping(definition)) for key, definition in definitions)
+        events = unpack_batch(packed)
+        spent: dict[str, float] = {}
+        for number, (key, start, stop, seconds) in enumerate(jobs):
+            progress.begin_job(number)
+            begun = time.process_time()
+            answer: Any
+            try:
+                watch = JobWatch(progress, seconds - spent.get(key, 0.0))
+                answer, error = pack_segments(map_batch(mappings[key], events, watch, start, stop)), ""
+            except MemoryError:
+                raise
+            except Exception as problem:
+                answer, error = None, f"{type(problem).__name__}: {problem}"
+            taken = time.process_time() - begun
+            spent[key] = spent.get(key, 0.0) + taken
+            connection.sendall(framed((answer, error, taken)))
+
+
+def _read_frame(connection: socket.socket) -> bytearray:
+    return _read(connection, int.from_bytes(_read(connection, LENGTH_BYTES), "big"))
+
+
+def _read(connection: socket.socket, count: int) -> bytearray:
+    """Exactly so many bytes. Raises EOFError."""
+    buffer = bytearray(count)
+    view = memoryview(buffer)
+    while view:
+        received = connection.recv_into(view)
+        if not received:
+            raise EOFError
+        view = view[received:]
+    return buffer
+
+
+def _die_with(parent: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(0)
+
+
+def _limit_memory(memory_mib: int) -> None:
+    """At most so much more address space than the program itself has mapped; no core files."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        limit = mapped + (memory_mib << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
