@@ -1,0 +1,159 @@
+"""Bodies of answers: receivers, exports and tasks as the Buffer API shows them.
+
+Absent fields are left out, never null; dates are ISO 8601 in UTC with three digits of milliseconds.
+Source: Buffer API, request and response schemas, tasks.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from app.model.conditions import format_size, format_time
+from app.model.receiver import Column, Export, Receiver
+from app.model.task import Task, TaskStatus
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class IndexAnswer(Answer):
+    api: str
+    documentation: str
+
+
+class TemplateAnswer(Answer):
+    language: str
+    content: str
+
+
+class ColumnAnswer(Answer):
+    primary_key: bool
+    name: str
+    type: str
+    template: TemplateAnswer | None = None
+
+
+class MappingAnswer(Answer):
+    table_id: str
+    incremental: bool
+    columns: list[ColumnAnswer]
+
+
+class ConditionsAnswer(Answer):
+    count: int
+    size: str
+    time: str
+
+
+class ExportAnswer(Answer):
+    id: str
+    receiver_id: str
+    name: str
+    mapping: MappingAnswer
+    conditions: ConditionsAnswer
+
+
+class ExportsAnswer(Answer):
+    exports: list[ExportAnswer]
+
+
+class ReceiverAnswer(Answer):
+    id: str
+    url: str
+    name: str
+    description: str
+    exports: list[ExportAnswer]
+
+
+class ReceiversAnswer(Answer):
+    receivers: list[ReceiverAnswer]
+
+
+class OutputsAnswer(Answer):
+    receiver_id: str | None = None
+    export_id: str | None = None
+
+
+class TaskAnswer(Answer):
+    """A task; `warnings` is there only in the answer to the request that started it."""
+
+    id: str
+    type: str
+    url: str
+    status: str
+    is_finished: bool
+    created_at: str
+    finished_at: str | None = None
+    duration: int | None = None
+    result: str | None = None
+    error: str | None = None
+    outputs: OutputsAnswer | None = None
+    warnings: list[str] | None = None
+
+
+def show_export(export: Export) -> ExportAnswer:
+    mapping, conditions = export.revision.mapping, export.conditions
+    return ExportAnswer(
+        id=export.export_id,
+        receiver_id=export.receiver_id,
+        name=export.name,
+        mapping=MappingAnswer(
+            table_id=mapping.table_id,
+            incremental=mapping.incremental,
+            columns=[_show_column(column) for column in mapping.columns],
+        ),
+        conditions=ConditionsAnswer(
+            count=conditions.count,
+            size=format_size(conditions.size_bytes),
+            time=format_time(conditions.time_seconds),
+        ),
+    )
+
+
+def show_receiver(receiver: Receiver, exports: list[Export], public_address: str, secret: str) -> ReceiverAnswer:
+    return ReceiverAnswer(
+        id=receiver.receiver_id,
+        url=f"{public_address}/v1/import/{receiver.project_id}/{receiver.receiver_id}/{secret}",
+        name=receiver.name,
+        description=receiver.description,
+        exports=[show_export(export) for export in exports],
+    )
+
+
+def show_task(task: Task, public_address: str, warnings: list[str] | None = None) -> TaskAnswer:
+    finished = task.status is not TaskStatus.PROCESSING
+    succeeded = task.status is TaskStatus.SUCCESS
+    ended_ms = task.finished_ms if finished and task.finished_ms is not None else None
+    return TaskAnswer(
+        id=task.task_id,
+        type=task.type.value,
+        url=task_url(task, public_address),
+        status=task.status.value,
+        is_finished=finished,
+        created_at=iso_time(task.created_ms),
+        finished_at=None if ended_ms is None else iso_time(ended_ms),
+        duration=None if ended_ms is None else max(0, ended_ms - task.created_ms),
+        result=task.result if succeeded else None,
+        error=task.error if finished and not succeeded else None,
+        outputs=OutputsAnswer(receiver_id=task.receiver_id, export_id=task.export_id) if succeeded else None,
+        warnings=warnings or None,
+    )
+
+
+def task_url(task: Task, public_address: str) -> str:
+    return f"{public_address}/v1/tasks/{task.task_id}"
+
+
+def iso_time(milliseconds: int) -> str:
+    """1700000000123 is "2023-11-14T22:13:20.123Z"."""
+    moment = datetime.fromtimestamp(milliseconds // 1000, UTC).replace(tzinfo=None)
+    return f"{moment.isoformat(timespec='seconds')}.{milliseconds % 1000:03d}Z"
+
+
+def _show_column(column: Column) -> ColumnAnswer:
+    template = None if column.template is None else TemplateAnswer(language="jsonnet", content=column.template)
+    return ColumnAnswer(primary_key=column.primary_key, name=column.name, type=column.type.value, template=template)

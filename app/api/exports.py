@@ -1,0 +1,51 @@
+"""Exports of a receiver: create, list, show, delete."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from app.api.answers import ExportAnswer, ExportsAnswer, TaskAnswer, show_export
+from app.api.context import InContext, TokenHeader
+from app.api.drafts import dump_draft
+from app.api.payloads import ExportPayload, export_draft, unknown_fields
+from app.api.rules import check_export_create, check_export_delete, find_export, find_receiver
+from app.api.tasks import new_task, run_task, start_task
+from app.model.task import TaskType
+
+router = APIRouter(prefix="/v1/receivers/{receiver_id}/exports")
+
+
+@router.post("", status_code=202, response_model_exclude_none=True)
+async def create_export(receiver_id: str, body: ExportPayload, context: InContext, token: TokenHeader) -> TaskAnswer:
+    """Create an export, by a task; it takes the events that come after."""
+    draft = export_draft(body, context.settings)
+    caller = await context.enter(token)
+    running = context.running.of_project(caller.project_id)
+    check_export_create(context.catalog, running, context.limits, caller.project_id, receiver_id, draft)
+    task = new_task(caller, TaskType.EXPORT_CREATE, receiver_id, draft.export_id)
+    return await start_task(context, caller, task, dump_draft(draft), unknown_fields(body))
+
+
+@router.get("", response_model_exclude_none=True)
+async def list_exports(receiver_id: str, context: InContext, token: TokenHeader) -> ExportsAnswer:
+    """The receiver's exports, by id."""
+    caller = await context.enter(token)
+    receiver = find_receiver(context.catalog, caller.project_id, receiver_id)
+    return ExportsAnswer(exports=[show_export(export) for export in context.catalog.exports_of(receiver)])
+
+
+@router.get("/{export_id}", response_model_exclude_none=True)
+async def get_export(receiver_id: str, export_id: str, context: InContext, token: TokenHeader) -> ExportAnswer:
+    """One export."""
+    caller = await context.enter(token)
+    return show_export(find_export(context.catalog, caller.project_id, receiver_id, export_id))
+
+
+@router.delete("/{export_id}", status_code=200)
+async def delete_export(receiver_id: str, export_id: str, context: InContext, token: TokenHeader) -> Response:
+    """Delete an export. What was accepted but not imported yet is discarded; the table and what is in it stay."""
+    caller = await context.enter(token)
+    running = context.running.of_project(caller.project_id)
+    check_export_delete(context.catalog, running, caller.project_id, receiver_id, export_id)
+    await run_task(context, caller, new_task(caller, TaskType.EXPORT_DELETE, receiver_id, export_id), "{}")
+    return Response()

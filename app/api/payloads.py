@@ -1,0 +1,185 @@
+"""Bodies of requests: their schema, and what a schema cannot see.
+
+The models say what may be sent; `receiver_draft` and `export_draft` check the rest (ids, table ids, columns, templates,
+conditions), all of it before they raise, and give the normalised draft. Unknown fields are accepted and named by
+`unknown_fields`. Source: Buffer API, request and response schemas, identifiers, conditions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic.alias_generators import to_camel
+
+from app.api.drafts import ExportDraft, ReceiverDraft
+from app.mapping.templates import check_template
+from app.model.conditions import Conditions, parse_size, parse_time
+from app.model.errors import BadRequest
+from app.model.ids import normalise_id
+from app.model.receiver import Column, ColumnType, Mapping, TableId
+from app.settings import Settings
+
+T = TypeVar("T")
+Id = Annotated[StrictStr, Field(min_length=1, max_length=48)]
+Name = Annotated[StrictStr, Field(min_length=1, max_length=40)]
+Description = Annotated[StrictStr, Field(max_length=4096)]
+
+
+class Payload(BaseModel):
+    """Any part of a body; names are camelCase on the wire."""
+
+    model_config = ConfigDict(extra="allow", alias_generator=to_camel, frozen=True)
+
+
+class TemplatePayload(Payload):
+    language: Literal["jsonnet"]
+    content: Annotated[StrictStr, Field(min_length=1, max_length=4096)]
+
+
+class ColumnPayload(Payload):
+    name: Annotated[StrictStr, Field(min_length=1)]
+    type: Literal["id", "datetime", "ip", "body", "headers", "template"]
+    primary_key: StrictBool = False
+    template: TemplatePayload | None = None
+
+
+class MappingPayload(Payload):
+    table_id: StrictStr
+    incremental: StrictBool = True
+    columns: Annotated[list[ColumnPayload], Field(min_length=1)]
+
+
+class ConditionsPayload(Payload):
+    """Each that is missing takes its default."""
+
+    count: StrictInt | None = None
+    size: StrictStr | None = None
+    time: StrictStr | None = None
+
+
+class ExportPayload(Payload):
+    id: Id | None = None
+    name: Name
+    mapping: MappingPayload
+    conditions: ConditionsPayload | None = None
+
+
+class ReceiverPayload(Payload):
+    id: Id | None = None
+    name: Name
+    description: Description = ""
+    exports: list[ExportPayload] = Field(default_factory=list)
+
+
+def receiver_draft(payload: ReceiverPayload, settings: Settings) -> ReceiverDraft:
+    """Raises BadRequest with every problem of the body."""
+    problems = _Problems()
+    receiver_id = problems.of(lambda: normalise_id(payload.id or payload.name), "")
+    exports = [_export(problems, export, settings) for export in payload.exports]
+    ids = [export.export_id for export in exports if export.export_id]
+    for repeated in sorted({one for one in ids if ids.count(one) > 1}):
+        problems.add(f'Two exports have the id "{repeated}"; an id must be unique in its receiver')
+    problems.settle()
+    return ReceiverDraft(receiver_id, payload.name, payload.description, tuple(exports))
+
+
+def export_draft(payload: ExportPayload, settings: Settings) -> ExportDraft:
+    """Raises BadRequest with every problem of the body."""
+    problems = _Problems()
+    draft = _export(problems, payload, settings)
+    problems.settle()
+    return draft
+
+
+def unknown_fields(payload: BaseModel, path: str = "body") -> list[str]:
+    """A warning for each field that the API does not know, and for each template that no column uses."""
+    warnings = [f'Unknown field "{name}" in {path} is ignored.' for name in payload.model_extra or ()]
+    if isinstance(payload, ColumnPayload) and payload.template is not None and payload.type != "template":
+        warnings.append(f'Field "template" in {path} is ignored, because the type of the column is "{payload.type}".')
+    for name, value in _parts(payload):
+        warnings += unknown_fields(value, f"{path}.{name}")
+    return warnings
+
+
+def _parts(payload: BaseModel) -> Iterator[tuple[str, BaseModel]]:
+    for field, info in type(payload).model_fields.items():
+        value, name = getattr(payload, field), info.alias or field
+        if isinstance(value, BaseModel):
+            yield name, value
+        elif isinstance(value, list):
+            yield from ((f"{name}[{index}]", item) for index, item in enumerate(value))
+
+
+class _Problems:
+    """Gathers what is wrong, so that a caller learns all of it at once."""
+
+    def __init__(self) -> None:
+        self._found: list[BadRequest] = []
+
+    def of(self, check: Callable[[], T], otherwise: T) -> T:
+        try:
+            return check()
+        except BadRequest as problem:
+            self._found.append(problem)
+            return otherwise
+
+    def add(self, message: str, name: str = "buffer.badRequest") -> None:
+        self._found.append(BadRequest(message, name))
+
+    def settle(self) -> None:
+        if self._found:
+            raise BadRequest("; ".join(problem.message for problem in self._found), self._found[0].name)
+
+
+def _export(problems: _Problems, payload: ExportPayload, settings: Settings) -> ExportDraft:
+    export_id = problems.of(lambda: normalise_id(payload.id or payload.name), "")
+    mapping = _mapping(problems, payload.mapping, settings)
+    conditions = problems.of(lambda: _conditions(payload.conditions, settings), Conditions())
+    return ExportDraft(export_id, payload.name, mapping, conditions)
+
+
+def _mapping(problems: _Problems, payload: MappingPayload, settings: Settings) -> Mapping:
+    problems.of(lambda: TableId.parse(payload.table_id), None)
+    if len(payload.columns) > settings.max_columns:
+        problems.add(
+            f"length of body.mapping.columns must be lesser or equal than {settings.max_columns} "
+            f"but got (len={len(payload.columns)})",
+            "buffer.invalidLength",
+        )
+    names = [column.name for column in payload.columns]
+    for repeated in sorted({name for name in names if names.count(name) > 1}):
+        problems.add(f'Column name "{repeated}" is used more than once; names of columns must be unique')
+    for column in payload.columns:
+        problems.of(lambda column=column: _check_column(column), None)  # type: ignore[misc]  # mypy knows no defaults of lambdas
+    columns = tuple(_column(column) for column in payload.columns)
+    return Mapping(payload.table_id, columns, payload.incremental)
+
+
+def _check_column(column: ColumnPayload) -> None:
+    if column.type != "template":
+        return
+    if column.template is None:
+        raise BadRequest(f'column "{column.name}" is missing template')
+    try:
+        check_template(column.template.content)
+    except BadRequest as problem:
+        raise BadRequest(f'Column "{column.name}" template is invalid: {problem.message}') from problem
+
+
+def _column(column: ColumnPayload) -> Column:
+    template = column.template.content if column.template is not None and column.type == "template" else None
+    return Column(column.name, ColumnType(column.type), column.primary_key, template)
+
+
+def _conditions(payload: ConditionsPayload | None, settings: Settings) -> Conditions:
+    default = Conditions()
+    given: dict[str, Any] = {} if payload is None else payload.model_dump()
+    conditions = Conditions(
+        count=default.count if given.get("count") is None else given["count"],
+        size_bytes=default.size_bytes if given.get("size") is None else parse_size(given["size"]),
+        time_seconds=default.time_seconds if given.get("time") is None else parse_time(given["time"]),
+    )
+    conditions.check(settings.bounds)
+    return conditions

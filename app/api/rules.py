@@ -1,0 +1,129 @@
+"""What the catalog allows: who exists, who is busy, how many there may be, who may share a table.
+
+Pure. The API asks before it sends a command, control asks again before it carries one out, since two gateways may
+have asked at the same time. Source: Buffer API, limits and errors; delivery protocol, rule 17.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from app.api.drafts import ExportDraft, ReceiverDraft
+from app.model.catalog import Catalog
+from app.model.errors import Conflict, NotFound
+from app.model.receiver import Export, Mapping, Receiver, entity_key
+from app.model.task import Task, TaskType
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many entities there may be."""
+
+    max_receivers: int = 100
+    max_exports: int = 20
+
+
+def find_receiver(catalog: Catalog, project_id: str, receiver_id: str) -> Receiver:
+    """Raises NotFound."""
+    receiver = catalog.receivers.get(entity_key(project_id, receiver_id))
+    if receiver is None:
+        raise NotFound(f'Receiver "{receiver_id}" not found in the project.', "buffer.receiverNotFound")
+    return receiver
+
+
+def find_export(catalog: Catalog, project_id: str, receiver_id: str, export_id: str) -> Export:
+    """Raises NotFound for the receiver or for the export."""
+    receiver = find_receiver(catalog, project_id, receiver_id)
+    export = catalog.exports.get(entity_key(project_id, receiver_id, export_id))
+    if export is None or export.receiver_uid != receiver.uid:
+        raise NotFound(f'Export "{export_id}" not found in the receiver.', "buffer.exportNotFound")
+    return export
+
+
+def check_idle(running: Iterable[Task], project_id: str, receiver_id: str, export_id: str | None = None) -> None:
+    """Raise Conflict when a task is under way on the entity, on what holds it or on what it holds."""
+    for task in running:
+        if (task.project_id, task.receiver_id) != (project_id, receiver_id):
+            continue
+        if export_id is None or task.export_id is None or task.export_id == export_id:
+            what = f'export "{task.export_id}"' if task.export_id else f'receiver "{task.receiver_id}"'
+            raise Conflict(
+                f'Task "{task.type}" is already running on the {what}; wait for it to finish: "{task.task_id}".',
+                "buffer.taskAlreadyRunning",
+            )
+
+
+def check_receiver_create(
+    catalog: Catalog, running: Sequence[Task], limits: Limits, project_id: str, draft: ReceiverDraft
+) -> None:
+    """Raises Conflict."""
+    check_idle(running, project_id, draft.receiver_id)
+    if entity_key(project_id, draft.receiver_id) in catalog.receivers:
+        raise Conflict(f'Receiver "{draft.receiver_id}" already exists in the project.', "buffer.receiverAlreadyExists")
+    on_the_way = sum(t.type is TaskType.RECEIVER_CREATE and t.project_id == project_id for t in running)
+    if len(catalog.receivers_of(project_id)) + on_the_way >= limits.max_receivers:
+        raise Conflict(
+            f"Receiver count limit reached in the project, the maximum is {limits.max_receivers}.",
+            "buffer.receiverCountLimitReached",
+        )
+    if len(draft.exports) > limits.max_exports:
+        raise _too_many_exports(limits)
+    _check_tables(catalog, project_id, draft.exports)
+
+
+def check_export_create(
+    catalog: Catalog, running: Sequence[Task], limits: Limits, project_id: str, receiver_id: str, draft: ExportDraft
+) -> None:
+    """Raises NotFound or Conflict."""
+    check_idle(running, project_id, receiver_id, draft.export_id)
+    receiver = find_receiver(catalog, project_id, receiver_id)
+    exports = catalog.exports_of(receiver)
+    if any(export.export_id == draft.export_id for export in exports):
+        raise Conflict(f'Export "{draft.export_id}" already exists in the receiver.', "buffer.exportAlreadyExists")
+    on_the_way = sum(
+        t.type is TaskType.EXPORT_CREATE and (t.project_id, t.receiver_id) == (project_id, receiver_id) for t in running
+    )
+    if len(exports) + on_the_way >= limits.max_exports:
+        raise _too_many_exports(limits)
+    _check_tables(catalog, project_id, (draft,))
+
+
+def check_receiver_delete(catalog: Catalog, running: Iterable[Task], project_id: str, receiver_id: str) -> None:
+    """Raises NotFound or Conflict."""
+    check_idle(running, project_id, receiver_id)
+    find_receiver(catalog, project_id, receiver_id)
+
+
+def check_export_delete(
+    catalog: Catalog, running: Iterable[Task], project_id: str, receiver_id: str, export_id: str
+) -> None:
+    """Raises NotFound or Conflict."""
+    check_idle(running, project_id, receiver_id, export_id)
+    find_export(catalog, project_id, receiver_id, export_id)
+
+
+def _too_many_exports(limits: Limits) -> Conflict:
+    return Conflict(
+        f"Export count limit reached in the receiver, the maximum is {limits.max_exports}.",
+        "buffer.exportCountLimitReached",
+    )
+
+
+def _check_tables(catalog: Catalog, project_id: str, drafts: Sequence[ExportDraft]) -> None:
+    """A full load replaces the whole table, so what another export put there would vanish."""
+    taken: dict[str, list[tuple[str, Mapping]]] = {}
+    for export in catalog.exports.values():
+        if export.project_id == project_id:
+            name = f"{export.receiver_id}/{export.export_id}"
+            taken.setdefault(export.revision.mapping.table_id, []).append((name, export.revision.mapping))
+    for draft in drafts:
+        table_id = draft.mapping.table_id
+        for name, mapping in taken.get(table_id, []):
+            if not (mapping.incremental and draft.mapping.incremental):
+                raise Conflict(
+                    f'Table "{table_id}" is the target of the export "{name}"; exports share a table only when all of '
+                    'them are incremental ("incremental": true).',
+                    "buffer.tableInUse",
+                )
+        taken.setdefault(table_id, []).append((draft.export_id, draft.mapping))

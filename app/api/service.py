@@ -1,0 +1,56 @@
+"""The API put together."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from app.api import exports, index, receivers, tasks
+from app.api.auth import TokenVerifier
+from app.api.commands import CommandSender
+from app.api.context import Context
+from app.api.errors import install_errors
+from app.api.http import AnswerOptions, CrashAnswer, RequestId
+from app.api.running import RunningTasks
+from app.kafka.view import ControlView
+from app.model.cipher import Cipher
+from app.settings import Settings
+
+
+def create_api(settings: Settings, view: ControlView, commands: CommandSender) -> FastAPI:
+    """The API on a view that has started and a sender that is open; both stay the caller's to close.
+
+    Call it on the view's event loop. Raises ConfigurationError without an encryption key.
+    """
+    api = FastAPI(
+        title="Data Streams: Buffer API",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        strict_content_type=False,
+        max_body_size=settings.max_body_bytes,
+    )
+    api.state.context = Context(
+        settings,
+        view,
+        commands,
+        RunningTasks(view),
+        TokenVerifier(settings),
+        Cipher(settings.encryption_key),
+    )
+    install_errors(api)
+    api.add_middleware(CrashAnswer)
+    api.add_middleware(AnswerOptions)
+    api.add_middleware(
+        CORSMiddleware,
+        allow_origins=["*"],
+        allow_methods=["GET", "POST", "PATCH", "DELETE"],
+        allow_headers=["Content-Type", "X-StorageApi-Token"],
+        expose_headers=["X-Request-Id", "Retry-After"],
+    )
+    api.add_middleware(RequestId)
+    for module in (receivers, exports, tasks, index):
+        api.include_router(module.router)
+    return api

@@ -1,0 +1,203 @@
+"""The commands of one partition: taken in order, refused or written down at once, carried out project by project.
+
+A project's commands run in order, projects run side by side. A command's offset is done when its task's terminal record
+is committed, and so are all before it; what was not done is delivered again to the next owner, which skips tasks that
+are terminal and resumes the others (delivery protocol, rule 23).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.api.drafts import load_export_draft, load_receiver_draft
+from app.api.rules import (
+    Limits,
+    check_export_create,
+    check_export_delete,
+    check_receiver_create,
+    check_receiver_delete,
+)
+from app.api.running import RunningTasks
+from app.control import observe
+from app.control.log import Closed, ControlLog, Interrupted
+from app.control.offsets import OpenOffsets
+from app.control.records import control_records, failed
+from app.control.steps import Failure
+from app.control.tasks import Surroundings, TaskRun
+from app.kafka.codec import CodecError, command_codec
+from app.kafka.faust import Chunk
+from app.kafka.transaction import Record
+from app.model.catalog import task_key
+from app.model.errors import StreamsError
+from app.model.task import Command, Task, TaskStatus, TaskType
+
+CLOSE_SECONDS = 5.0
+"""How long a revoked partition waits for the calls under way before it lets them go."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A command with its place in the partition."""
+
+    offset: int
+    command: Command
+
+
+class PartitionWorker:
+    """From the assignment of a commands partition to its revocation. `done(next_offset, generation)` commits.
+
+    `failed` is called with what nobody expected, and must end the process: another one then goes on.
+    """
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        log: ControlLog,
+        running: RunningTasks,
+        slots: asyncio.Semaphore,
+        done: Callable[[int, int], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._around, self._log, self._running, self._slots = surroundings, log, running, slots
+        self._done, self._failed = done, failed
+        self._offsets = OpenOffsets()
+        self._generation = 0
+        self._queues: dict[str, asyncio.Queue[Taken]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._opening = self._own(log.open(), "control-open")
+
+    async def take(self, chunk: Chunk) -> None:
+        """Write down what the commands of a chunk have begun or why they are refused, and set them to work."""
+        self._generation = chunk.generation
+        self._offsets.read(chunk.end)
+        taken = []
+        for record in chunk.records:
+            command = _decode(chunk, record.offset, record.value)
+            if command is not None:
+                self._offsets.open(record.offset)
+                taken.append(Taken(record.offset, command))
+        try:
+            await asyncio.shield(self._opening)
+            await self._accept(taken)
+        except Closed:
+            return
+        for one in taken:
+            self._enqueue(one)
+        self._report()
+
+    async def close(self) -> None:
+        """Stop where the log and Storage are in step, or after CLOSE_SECONDS anywhere."""
+        self._log.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._log.close()
+
+    async def _accept(self, taken: Sequence[Taken]) -> None:
+        while True:
+            try:
+                await self._log.transact(lambda: self._first_records(taken))
+                return
+            except Interrupted:
+                continue
+
+    def _first_records(self, taken: Sequence[Taken]) -> list[Record]:
+        """For each task that the log does not have: `processing`, or `error` with the reason."""
+        tasks: dict[str, Task] = {}
+        for task in (one.command.task for one in taken):
+            key = task_key(task)
+            if key in self._log.catalog.tasks or key in tasks:
+                continue
+            others = [other for other in tasks.values() if other.status is TaskStatus.PROCESSING]
+            others += [other for other in self._running.of_project(task.project_id) if task_key(other) != key]
+            command = next(one.command for one in taken if one.command.task is task)
+            try:
+                self._check(command, others)
+                tasks[key] = task
+            except StreamsError as error:
+                tasks[key] = failed(task, Failure(error.message, error.status, error.name), task.created_ms)
+        return control_records(self._log.names, list(tasks.values()))
+
+    def _check(self, command: Command, running: Sequence[Task]) -> None:
+        task, catalog = command.task, self._log.catalog
+        settings = self._around.settings
+        limits = Limits(settings.max_receivers, settings.max_exports)
+        match task.type:
+            case TaskType.RECEIVER_CREATE:
+                draft = load_receiver_draft(command.payload)
+                check_receiver_create(catalog, running, limits, task.project_id, draft)
+            case TaskType.EXPORT_CREATE:
+                export = load_export_draft(command.payload)
+                check_export_create(catalog, running, limits, task.project_id, task.receiver_id, export)
+            case TaskType.RECEIVER_DELETE:
+                check_receiver_delete(catalog, running, task.project_id, task.receiver_id)
+            case TaskType.EXPORT_DELETE:
+                assert task.export_id is not None
+                check_export_delete(catalog, running, task.project_id, task.receiver_id, task.export_id)
+            case _:
+                return
+
+    def _enqueue(self, taken: Taken) -> None:
+        project_id = taken.command.task.project_id
+        queue = self._queues.get(project_id)
+        if queue is None:
+            queue = self._queues[project_id] = asyncio.Queue()
+            queue.put_nowait(taken)
+            self._own(self._serve(project_id, queue), f"control-project-{project_id}")
+        else:
+            queue.put_nowait(taken)
+
+    async def _serve(self, project_id: str, queue: asyncio.Queue[Taken]) -> None:
+        """One project's commands, in order, until there are none."""
+        async with self._slots:
+            while not queue.empty():
+                taken = queue.get_nowait()
+                await self._carry_out(taken.command)
+                self._offsets.close(taken.offset)
+                self._report()
+            del self._queues[project_id]
+
+    async def _carry_out(self, command: Command) -> None:
+        run = TaskRun(self._around, self._log, command)
+        key = task_key(command.task)
+        while (task := self._log.catalog.tasks[key]).status is TaskStatus.PROCESSING:
+            try:
+                await run.run()
+            except Interrupted:
+                _log.warning("task %s is carried on after an interruption", task.task_id)
+        observe.count(task)
+        took_ms = (task.finished_ms or task.created_ms) - task.created_ms
+        _log.info("task %s of project %s: %s in %d ms", task.task_id, task.project_id, task.status, took_ms)
+
+    def _report(self) -> None:
+        self._done(self._offsets.done, self._generation)
+
+    def _own(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None and not isinstance(error, Closed):
+            self._failed(error)
+
+
+def _decode(chunk: Chunk, offset: int, value: bytes | None) -> Command | None:
+    """A record that is no command of ours is named in the log and passed over: it must not stop the others."""
+    try:
+        return command_codec.decode(value or b"")
+    except (CodecError, ValueError) as error:
+        _log.error("%s/%d offset %d is no command and is skipped: %s", *chunk.source, offset, error)
+        return None

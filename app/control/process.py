@@ -1,0 +1,94 @@
+"""`streams control`: the process. A Faust app on the commands topic, one worker per partition, one view for all."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+from app.api.running import RunningTasks
+from app.control.log import ControlLog
+from app.control.partition import PartitionWorker
+from app.control.tasks import Surroundings
+from app.control.topics import count_partitions
+from app.kafka.client import connect_admin
+from app.kafka.faust import Chunk, ChunkApp, Item, Partition, create_app, serve
+from app.kafka.faust import run as run_loop
+from app.kafka.names import Names
+from app.kafka.plan import ensure_topics, system_topics
+from app.kafka.view import ControlView
+from app.logs import configure_logging
+from app.model.cipher import Cipher
+from app.observe import serve_metrics
+from app.settings import Settings
+
+CHUNK_RECORDS = 100
+MAX_PROJECTS = 16
+"""Projects that one process works for at the same time; each has one task under way."""
+_log = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ConfigurationError or KafkaUnavailable when it cannot start."""
+    configure_logging(settings, "control")
+    run_loop(_main(settings))
+
+
+async def _main(settings: Settings) -> None:
+    cipher = Cipher(settings.encryption_key)
+    admin = await asyncio.to_thread(connect_admin, settings)
+    await asyncio.to_thread(ensure_topics, admin, settings, system_topics(settings))
+    rows_partitions = await count_partitions(admin, Names(settings.topic_prefix).rows)
+    async with ControlView(settings) as view:
+        app = create_app(settings, "control", chunk_records=CHUNK_RECORDS)
+        control = Control(settings, view, app, Surroundings(settings, cipher, admin, rows_partitions))
+        app.consume(control.consume, [Names(settings.topic_prefix).commands])
+        app.on_assigned(control.assigned)
+        app.on_revoked(control.revoked)
+        with serve_metrics(settings.control_port, settings.listen_address, app.alive):
+            await serve(app)
+
+
+class Control:
+    """The workers of the partitions that are ours at the moment."""
+
+    def __init__(self, settings: Settings, view: ControlView, app: ChunkApp, surroundings: Surroundings) -> None:
+        self._settings, self._view, self._app, self._around = settings, view, app, surroundings
+        self._running = RunningTasks(view)
+        self._slots = asyncio.Semaphore(MAX_PROJECTS)
+        self._workers: dict[Partition, PartitionWorker] = {}
+        self._crash: asyncio.Task[None] | None = None
+
+    async def consume(self, items: AsyncIterator[Item]) -> None:
+        """Called by the app with all chunks, for as long as it runs."""
+        async for item in items:
+            worker = self._workers.get(item.source) if isinstance(item, Chunk) else None
+            if isinstance(item, Chunk) and worker is not None:
+                await worker.take(item)
+
+    async def assigned(self, partitions: frozenset[Partition]) -> None:
+        """Called after a rebalance, before the first chunk: workers open in the background."""
+        for source in partitions:
+            self._workers[source] = self._make_worker(source)
+
+    async def revoked(self, partitions: frozenset[Partition]) -> None:
+        """Called in a rebalance and at stop; what is done by the end of it is committed."""
+        workers = [worker for source in partitions if (worker := self._workers.pop(source, None)) is not None]
+        await asyncio.gather(*(worker.close() for worker in workers))
+
+    def _make_worker(self, source: Partition) -> PartitionWorker:
+        log = ControlLog(self._settings, source.partition, self._view, self._app.commit_now)
+        return PartitionWorker(
+            self._around,
+            log,
+            self._running,
+            self._slots,
+            lambda offset, generation: self._app.done(*source, offset, generation),
+            self._fail,
+        )
+
+    def _fail(self, error: BaseException) -> None:
+        """A defect: end the process loudly rather than leave commands lying."""
+        if self._crash is None:
+            _log.critical("control ends, because a task met a defect", exc_info=error)
+            self._crash = asyncio.create_task(self._app.crash(error), name="control-crash")

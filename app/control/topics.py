@@ -1,0 +1,60 @@
+"""What control asks of Kafka about topics: make a receiver's, and see where it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # re-exported without saying so
+
+from app.control.records import TopicFacts
+from app.kafka.plan import describe_topics, ensure_topics, receiver_topic
+from app.model.errors import KafkaUnavailable
+from app.settings import Settings
+
+_SECONDS = 30.0
+_PAUSE_SECONDS = 0.05
+
+
+async def ensure_receiver_topic(admin: AdminClient, settings: Settings, name: str) -> TopicFacts:
+    """Make the topic if it is missing; its id and where its partitions end now.
+
+    Raises ConfigurationError when topics are the operators' to make and it is missing, KafkaUnavailable.
+    """
+    await asyncio.to_thread(ensure_topics, admin, settings, [receiver_topic(settings, name)])
+    topic_id, partitions = await _describe(admin, name)
+    ends = await asyncio.to_thread(_ends, admin, name, partitions)
+    return TopicFacts(name, topic_id, ends)
+
+
+async def count_partitions(admin: AdminClient, name: str) -> int:
+    """Partitions of a topic that was just ensured. Raises KafkaUnavailable."""
+    return (await _describe(admin, name))[1]
+
+
+async def _describe(admin: AdminClient, name: str) -> tuple[str, int]:
+    """A topic just made is not on all brokers at once."""
+    deadline = time.monotonic() + _SECONDS
+    while True:
+        found = await asyncio.to_thread(describe_topics, admin, [name])
+        if name in found:
+            return found[name]
+        if time.monotonic() > deadline:
+            raise KafkaUnavailable(f"Kafka does not show topic {name} within {_SECONDS:g} s of its creation.")
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def _ends(admin: AdminClient, name: str, partitions: int) -> tuple[int, ...]:
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the package has no types here
+    wanted = {TopicPartition(name, number): latest for number in range(partitions)}
+    deadline = time.monotonic() + _SECONDS
+    while True:
+        futures = admin.list_offsets(wanted, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_SECONDS)
+        try:
+            found = {partition.partition: future.result(_SECONDS).offset for partition, future in futures.items()}
+            return tuple(int(found[number]) for number in range(partitions))
+        except KafkaException as error:
+            if not error.args[0].retriable() or time.monotonic() > deadline:
+                raise KafkaUnavailable(f"Kafka does not say where {name} ends: {error.args[0].str()}") from error
+            time.sleep(_PAUSE_SECONDS)
