@@ -61,15 +61,25 @@ def read_header(piece: Slice, dialect: Dialect) -> list[str]:
     return header
 
 
-def read_slices(
-    slices: Sequence[Slice], columns: Sequence[str], dialect: Dialect, *, with_header: bool
-) -> pa.RecordBatchReader:
-    """Give the rows of all slices, one after the other, as batches of strings.
+class SliceRows:
+    """The rows of several slices, one after the other, as one stream of Arrow batches of strings (`reader`).
 
-    The reader raises JobFailed (`invalidCsv`) in the middle when a slice turns out to be wrong.
+    Whoever consumes the stream in C++ loses the type of an error in it; `failure` keeps it (`invalidCsv`, or a slice
+    that is gone).
     """
-    schema = pa.schema([pa.field(name, pa.string()) for name in columns])
-    return pa.RecordBatchReader.from_batches(schema, _batches(slices, columns, dialect, with_header=with_header))
+
+    def __init__(self, slices: Sequence[Slice], columns: Sequence[str], dialect: Dialect, *, with_header: bool) -> None:
+        schema = pa.schema([pa.field(name, pa.string()) for name in columns])
+        batches = _batches(slices, columns, dialect, with_header=with_header)
+        self.failure: JobFailed | None = None
+        self.reader = pa.RecordBatchReader.from_batches(schema, self._watched(batches))
+
+    def _watched(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from batches
+        except JobFailed as failure:
+            self.failure = failure
+            raise
 
 
 def _batches(

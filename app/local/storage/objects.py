@@ -10,6 +10,7 @@ port may write anything.
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import signal
 import socket
@@ -29,6 +30,8 @@ BUCKET = "kbc-local-files"
 REGION = "us-east-1"
 _ACCOUNT = "123456789012"
 _SUFFIX = ".object"
+_IN_MEMORY_BYTES = 64 << 20
+"""Up to this size moto need not write a body to a temporary file before we write it to its own."""
 
 
 class Objects:
@@ -69,6 +72,7 @@ class Objects:
         self._server.serve_forever()
 
     def _make_server(self) -> BaseWSGIServer:
+        os.environ.setdefault("MOTO_S3_DEFAULT_KEY_BUFFER_SIZE", str(_IN_MEMORY_BYTES))
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
         from moto.s3.models import s3_backends
         from werkzeug.serving import make_server

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import duckdb
 import orjson
+import pyarrow as pa
 
-from app.local.storage.csv_slices import Dialect, Slice, read_header, read_slices
+from app.local.storage.csv_slices import Dialect, Slice, SliceRows, read_header
 from app.local.storage.errors import JobFailed
 from app.local.storage.metadata import Metadata
 from app.local.storage.objects import BUCKET, Objects
@@ -165,11 +167,15 @@ class Operations:
     ) -> None:
         if not slices:
             return
-        rows = read_slices(slices, columns, _dialect(job), with_header=with_header)
-        if primary_key:
-            write.upsert(table_id, primary_key, rows)
-        else:
-            write.append(table_id, rows)
+        rows = SliceRows(slices, columns, _dialect(job), with_header=with_header)
+        try:
+            if primary_key:
+                write.upsert(table_id, primary_key, rows.reader)
+            else:
+                write.append(table_id, rows.reader)
+        except duckdb.Error as error:
+            raise rows.failure or error from error
+        pa.default_memory_pool().release_unused()
 
     def _source(self, job: Job, table_columns: tuple[str, ...]) -> tuple[list[Slice], list[str], bool]:
         """Find the slices of the job's file, the columns they hold in order, and whether a header comes first."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import logging
 import signal
 import socket
@@ -13,6 +15,8 @@ from app.local.storage.config import EmulatorConfig
 from app.model.errors import ConfigurationError
 
 GRACE_SECONDS = 5
+_M_ARENA_MAX = -8
+_ARENAS = 2
 
 
 def serve(config: EmulatorConfig) -> None:
@@ -20,6 +24,7 @@ def serve(config: EmulatorConfig) -> None:
 
     Raises ConfigurationError when a port is in use or the data is held by another emulator.
     """
+    _bound_arenas()
     listener = _bind(config.host, config.port, "STREAMS_STORAGE_PORT")
     s3_listener = _bind(config.host, config.s3_port, "STREAMS_STORAGE_S3_PORT")
     import duckdb
@@ -58,6 +63,13 @@ def serve(config: EmulatorConfig) -> None:
         )
     )
     server.run(sockets=[listener])
+
+
+def _bound_arenas() -> None:
+    """Let glibc's malloc keep two heaps instead of one for each thread: uploads come in many threads (200 MB less)."""
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError):  # another C library has no mallopt
+            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 def _stopped(number: int, frame: object) -> None:
