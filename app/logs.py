@@ -17,7 +17,7 @@ import orjson
 from app.settings import Settings
 
 _QUIET_SECONDS = 10.0
-_LIMITED = ("aiokafka", "app.kafka")
+_LIMITED = re.compile(r"aiokafka(\.|$)|app\.kafka$")  # the second is librdkafka
 _FOREIGN = ("aiokafka", "faust", "mode", "asyncio", "httpx", "httpcore", "botocore", "boto3", "urllib3", "s3transfer")
 _SECRETS = (
     re.compile(r"(?<=/v1/import/)([^/\s]+/[^/\s]+)/[A-Za-z0-9]+"),  # the secret of an import URL
@@ -66,13 +66,13 @@ class LineFormatter(logging.Formatter):
 class RateLimit(logging.Filter):
     """Lets a line of these loggers pass only if the same one (before its arguments) did not within `seconds`."""
 
-    def __init__(self, prefixes: tuple[str, ...], seconds: float) -> None:
+    def __init__(self, names: re.Pattern[str], seconds: float) -> None:
         super().__init__()
-        self._prefixes, self._seconds = prefixes, seconds
+        self._names, self._seconds = names, seconds
         self._passed: dict[tuple[str, int, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if not record.name.startswith(self._prefixes):
+        if not self._names.match(record.name):
             return True
         key, now = (record.name, record.levelno, str(record.msg)), time.monotonic()
         if now - self._passed.get(key, float("-inf")) < self._seconds:

@@ -6,6 +6,7 @@ caller's.
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
@@ -24,6 +25,7 @@ from app.kafka.faust.chunk import TICK, Chunk, Committed, Item, Partition, Tick
 from app.kafka.faust.consumer import ChunkConsumer, PartitionsCallback, StartsCallback
 from app.kafka.faust.security import aiokafka_security
 from app.kafka.faust.topics import Subscription
+from app.kafka.faust.watchdog import Watchdog
 from app.kafka.names import Names
 from app.settings import Settings
 
@@ -64,11 +66,12 @@ class _ChunkTransport(driver.Transport):
 class ChunkApp(faust.App):
     """Made by `create_app`, run by `serve`. Its methods are for the event loop that runs it."""
 
+    logger = logging.getLogger("faust")  # what mode says about its services goes under Faust's name
     BootStrategy = _ConsumerOnly
     consumer_arguments: dict[str, Any]
     chunk_records: int
     chunk_bytes: int
-    watchdog_seconds: float
+    watchdog: Watchdog
     anchors: frozenset[Partition] = frozenset()
     """Partitions that are subscribed to for the subscription's sake and never read."""
     generation = 0
@@ -182,6 +185,10 @@ class ChunkApp(faust.App):
         """Read these again from where reading begins (see `start_at`), under a new generation."""
         await self._chunks.rewind(partitions)
 
+    def alive(self) -> bool:
+        """The process's liveness, from any thread: nothing has been wrong for long."""
+        return self.watchdog.alive()
+
     async def drain(self) -> None:
         """The first step of a stop: no more chunks, `on_revoked`, commit."""
         if self.started:
@@ -213,7 +220,7 @@ def create_app(
         worker_redirect_stdouts=False,
     )
     app.chunk_records, app.chunk_bytes = chunk_records, chunk_bytes
-    app.watchdog_seconds = settings.watchdog_seconds
+    app.watchdog = Watchdog(app, settings.watchdog_seconds)
     app.consumer_arguments = {
         "client_id": group,
         "group_id": group,

@@ -44,6 +44,7 @@ class _NoOffsets(dict[TP, int | None]):
 class ChunkConsumer(driver.Consumer):
     """One per ChunkApp, made by Faust."""
 
+    logger = logging.getLogger("faust")  # what mode says about its services goes under Faust's name
     app: ChunkApp
     _thread: ChunkThread
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
 import uvloop
 
 from app.kafka.faust.app import ChunkApp
-from app.kafka.faust.watchdog import Watchdog
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -22,17 +21,15 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     uvloop.run(main)
 
 
-async def serve(app: ChunkApp, ready: Callable[[Watchdog], None] | None = None) -> None:
+async def serve(app: ChunkApp) -> None:
     """Start the app and serve until SIGTERM or SIGINT; then drain, commit and stop.
 
-    Raises what crashed the app. `ready` is called with the watchdog (for liveness) before the app starts. While a stop
-    hangs, the watchdog ends the process.
+    Raises what crashed the app. When it cannot go on and does not end by itself, also in a stop, the watchdog ends the
+    process (exit code 70).
     """
     loop, told = asyncio.get_running_loop(), asyncio.Event()
-    watchdog = Watchdog(app, app.watchdog_seconds)
+    watchdog = app.watchdog
     watchdog.start()
-    if ready is not None:
-        ready(watchdog)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     starting = asyncio.create_task(app.start(), name="faust-start")

@@ -51,6 +51,7 @@ class Lease:
 class ChunkThread(driver.AIOKafkaConsumerThread):
     """`leases` is replaced as a whole by the consumer on the main loop, and only read here."""
 
+    logger = logging.getLogger("faust")  # what mode says about its services goes under Faust's name
     arguments: dict[str, Any]
     chunk_records: int
     chunk_bytes: int

@@ -62,7 +62,7 @@ class Watchdog:
     def alive(self) -> bool:
         """Whether nothing is wrong for longer than half of what it may be."""
         now = time.monotonic()
-        return all(now - since <= self._limits[what] / 2 for what, since in self._since.items())
+        return all(now - since <= self._limits[what] / 2 for what, since in list(self._since.items()))
 
     def _pulse(self) -> None:
         self._beat = time.monotonic()

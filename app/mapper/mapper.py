@@ -1,0 +1,245 @@
+"""The loop of the mapper: chunks in, lanes that map and deliver them, and their coming and going with partitions.
+
+Which events an export takes is decided here, behind the read barrier, so that a finished task is in force for every
+event that was accepted after it (delivery protocol, rule 6). Order and repetition are the lanes'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from typing import Protocol
+
+from app.kafka.codec import rows_codec
+from app.kafka.faust import Chunk, ChunkApp, Committed, Item, Partition
+from app.kafka.names import Names
+from app.kafka.producer import AsyncProducer
+from app.kafka.view import ControlView
+from app.mapper import metrics
+from app.mapper.envelopes import to_envelopes
+from app.mapper.events import to_batch
+from app.mapper.lane import Lane, Mapped, Outgoing
+from app.mapper.targets import Target, need_ids, receiver_start, targets
+from app.mapper.topic_ids import TopicIds
+from app.model.errors import KafkaUnavailable
+from app.model.event import EventBatch, Segment
+from app.model.receiver import LIVE_LANE
+from app.model.receiver import Mapping as TableMapping
+from app.model.rows import Source
+from app.settings import Settings
+
+_log = logging.getLogger(__name__)
+_CHUNKS_IN_FLIGHT = 4
+_BYTES_IN_FLIGHT = 128 << 20
+_EVENT_OVERHEAD_BYTES = 400
+_REVOKE_SECONDS = 2.0
+_LOOK_AGAIN_SECONDS = 1.0
+
+
+class Pool(Protocol):
+    """What maps: `app.mapping.children.MappingPool`."""
+
+    async def map(self, exports: Sequence[tuple[str, TableMapping]], batch: EventBatch) -> list[list[Segment]]:
+        """Segments for each export ("<uid>/<revision>", mapping), covering the batch in order."""
+
+
+class Mapper:
+    """One per process. Its callbacks are given to the ChunkApp by `app.mapper.process`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        app: ChunkApp,
+        view: ControlView,
+        producer: AsyncProducer,
+        pool: Pool,
+        topic_ids: TopicIds,
+    ) -> None:
+        self._app, self._view, self._producer, self._pool, self._topic_ids = app, view, producer, pool, topic_ids
+        self._rows_topic = Names(settings.topic_prefix).rows
+        self._group: asyncio.TaskGroup
+        self._lanes: dict[Partition, tuple[Lane, asyncio.Task[None]]] = {}
+        self._waiting: dict[Partition, asyncio.Task[None]] = {}
+        self._read_ids: dict[Partition, str | None] = {}
+        self._turns = asyncio.Semaphore(settings.mapping_children + 1)  # one more, ready when a child is free
+        self._chunks: Counter[Partition] = Counter()
+        self._bytes = 0
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def wanted_topics(self) -> Collection[str]:
+        return self._view.catalog.receivers_by_topic.keys()
+
+    async def starts(self, committed: Mapping[Partition, Committed | None]) -> Mapping[Partition, int]:
+        """Where reading begins: at the commit, if it is of the topic that has the name now."""
+        names = sorted({source.topic for source in committed})
+        ids = dict(zip(names, await asyncio.gather(*map(self._topic_ids.of, names)), strict=True))
+        found = {}
+        for source, commit in committed.items():
+            self._read_ids[source] = topic_id = ids[source.topic]
+            receiver = self._view.catalog.receivers_by_topic.get(source.topic)
+            if commit is not None and commit.metadata == topic_id:
+                found[source] = commit.offset
+            elif receiver is not None and receiver.topic_id == topic_id:
+                found[source] = receiver_start(receiver, source.partition)
+            else:
+                found[source] = 0
+        return found
+
+    async def consume(self, items: AsyncIterator[Item]) -> None:
+        """Give each chunk to its lane; wait while too much is in memory."""
+        async with asyncio.TaskGroup() as self._group:
+            async for chunk in items:
+                if isinstance(chunk, Chunk) and chunk.source not in self._waiting:
+                    self._take(chunk)
+                    await self._room.wait()
+
+    async def revoked(self, partitions: Collection[Partition]) -> None:
+        """Drop what is queued, let what is in flight be delivered, for a moment."""
+        for task in self._waiting.values():
+            task.cancel()
+        self._waiting.clear()
+        await asyncio.gather(*map(self._close, partitions))
+
+    def _take(self, chunk: Chunk) -> None:
+        """Map the chunk in a task of its own, and hold its partition back while enough of it is under way."""
+        source = chunk.source
+        if source not in self._lanes:
+            lane = Lane(self._producer, self._rows_topic, self)
+            self._lanes[source] = lane, self._group.create_task(lane.run(), name=f"lane {source}")
+        self._chunks[source] += 1
+        if self._chunks[source] >= _CHUNKS_IN_FLIGHT:
+            self._app.hold_back([source])
+        self._weigh(_weight(chunk))
+        metrics.LOST.inc(chunk.lost)
+        mapping = self._group.create_task(self._map(chunk, self._read_ids.get(source)), name=f"map {source}")
+        self._lanes[source][0].take(chunk, mapping)
+
+    async def _close(self, source: Partition) -> None:
+        if source in self._lanes:
+            lane, task = self._lanes.pop(source)
+            await lane.close(_REVOKE_SECONDS)
+            task.cancel()
+
+    # What lanes tell
+
+    def delivered(self, chunk: Chunk, mapped: Mapped) -> None:
+        self._app.done(chunk.topic, chunk.partition, chunk.end, chunk.generation, mapped.topic_id)
+        metrics.ROWS.inc(mapped.rows)
+        for reason in mapped.failures:
+            metrics.FAILURES.labels(reason).inc()
+
+    def released(self, chunk: Chunk) -> None:
+        source = chunk.source
+        self._chunks[source] -= 1
+        if self._chunks[source] == _CHUNKS_IN_FLIGHT - 1:
+            self._app.let_go([source])
+        self._weigh(-_weight(chunk))
+
+    def stale(self, chunk: Chunk) -> None:
+        metrics.STALE.inc()
+        source = chunk.source
+        self._app.hold_back([source])
+        self._waiting[source] = self._group.create_task(self._read_anew(source), name=f"wait {source}")
+
+    async def _read_anew(self, source: Partition) -> None:
+        """Wait until the topic is the one that its receiver names, then read it from where it begins."""
+        await self._close(source)
+        told = False
+        while True:
+            topic_id = await self._topic_ids.of(source.topic)
+            receiver = self._view.catalog.receivers_by_topic.get(source.topic)
+            if receiver is not None and receiver.topic_id == topic_id:
+                break
+            if not told:
+                _log.error(
+                    "%s/%d is not mapped: Kafka's topic has the id %s, its receiver in the control log says %s",
+                    *(source.topic, source.partition, topic_id, receiver.topic_id if receiver else "that it is gone"),
+                )
+                told = True
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        await self._app.rewind([source])
+        del self._waiting[source]
+        self._app.let_go([source])
+
+    # Mapping
+
+    async def _map(self, chunk: Chunk, read_id: str | None) -> Mapped | None:
+        """The chunk's envelopes for all exports, or None when it is not of the receiver's topic.
+
+        `read_id` is the topic's id from before the fetch; being the same now, it was the same all the time.
+        """
+        topic_id = await self._barrier(chunk.topic)
+        receiver = self._view.catalog.receivers_by_topic.get(chunk.topic)
+        if receiver is None or not topic_id == receiver.topic_id == read_id:
+            return None
+        exports = self._view.catalog.exports_of(receiver)
+        found = targets(receiver, exports, chunk.partition, chunk.base, chunk.end)
+        batch = to_batch(chunk.records, topic_id, chunk.partition, ids=need_ids(found))
+        metrics.EVENTS.inc(len(batch))
+        metrics.TOMBSTONES.inc(len(chunk.records) - len(batch))
+        if not found:
+            metrics.UNMAPPED.inc(len(batch))
+        source = Source(topic_id, chunk.partition, LIVE_LANE)
+        outgoing, rows, failures = [], 0, []
+        for target, part, segments in await self._segments(batch, found):
+            export = target.export
+            envelopes = to_envelopes(
+                export.uid, export.revision.number, source, chunk.topic, chunk.base, chunk.end, segments, part
+            )
+            rows += sum(envelope.count for envelope in envelopes)
+            failures += [failed.reason for envelope in envelopes for failed in envelope.failures]
+            outgoing.append(Outgoing(export.uid, export.rows_partition, [rows_codec.encode(e) for e in envelopes]))
+        return Mapped(topic_id, outgoing, rows, failures)
+
+    async def _barrier(self, topic: str) -> str | None:
+        """The topic's id, once the catalog has all that was in the control log when the chunk was here."""
+        asked = asyncio.ensure_future(self._topic_ids.of(topic))
+        try:
+            while True:
+                try:
+                    await self._view.caught_up()
+                    return await asked
+                except KafkaUnavailable as error:
+                    _log.warning("mapping waits: %s", error)
+        finally:
+            asked.cancel()
+
+    async def _segments(
+        self, batch: EventBatch, found: Sequence[Target]
+    ) -> list[tuple[Target, EventBatch, list[Segment]]]:
+        """For each target the events that it takes, and what they became. Exports that take the same go together."""
+        together: dict[tuple[int, int], list[Target]] = defaultdict(list)
+        for target in found:
+            together[target.bounds(batch.offsets)].append(target)
+        results = []
+        for bounds, members in together.items():
+            part = batch if bounds == (0, len(batch)) else batch.part(*bounds)
+            mapped = await self._map_part(members, part) if len(part) else [[] for _ in members]
+            results += [(member, part, segments) for member, segments in zip(members, mapped, strict=True)]
+        return results
+
+    async def _map_part(self, members: Sequence[Target], part: EventBatch) -> list[list[Segment]]:
+        """Wait for a turn, then map. Who is cancelled leaves a mapping that has begun to its end: ending it would cost
+        its child process.
+        """
+        exports = [(f"{m.export.uid}/{m.export.revision.number}", m.export.revision.mapping) for m in members]
+        async with self._turns:
+            mapping = asyncio.ensure_future(self._pool.map(exports, part))
+            mapping.add_done_callback(lambda done: done.cancelled() or done.exception())
+            return await asyncio.shield(mapping)
+
+    def _weigh(self, weight: int) -> None:
+        self._bytes += weight
+        metrics.IN_FLIGHT.set(self._bytes)
+        if self._bytes < _BYTES_IN_FLIGHT:
+            self._room.set()
+        else:
+            self._room.clear()
+
+
+def _weight(chunk: Chunk) -> int:
+    """Bytes of memory that a chunk takes, roughly."""
+    return chunk.size_bytes + _EVENT_OVERHEAD_BYTES * len(chunk.records)

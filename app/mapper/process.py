@@ -1,0 +1,79 @@
+"""The mapper process: what it needs, in the order in which it starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from app.kafka.client import connect_admin
+from app.kafka.faust import create_app, serve
+from app.kafka.faust import run as run_loop
+from app.kafka.names import Names
+from app.kafka.plan import ensure_topics, system_topics
+from app.kafka.producer import AsyncProducer
+from app.kafka.view import ControlView
+from app.logs import configure_logging
+from app.mapper.mapper import Mapper
+from app.mapper.topic_ids import TopicIds
+from app.mapping.children import MappingPool
+from app.observe import serve_metrics
+from app.settings import Settings
+
+_LINGER_MS = 3
+
+
+def run(settings: Settings) -> None:
+    """Run the mapper until SIGTERM or SIGINT. Raises StreamsError when it cannot start."""
+    configure_logging(settings, "mapper")
+    run_loop(_main(settings))
+
+
+async def _main(settings: Settings) -> None:
+    admin = await asyncio.to_thread(connect_admin, settings)
+    await asyncio.to_thread(ensure_topics, admin, settings, system_topics(settings))
+    topic_ids = TopicIds(admin)
+    async with (
+        ControlView(settings) as view,
+        AsyncProducer(settings, linger_ms=_LINGER_MS) as producer,
+        _pool(settings) as pool,
+        _running(topic_ids),
+    ):
+        app = create_app(settings, "mapper", chunk_records=settings.chunk_events)
+        mapper = Mapper(settings, app, view, producer, pool, topic_ids)
+        app.consume(
+            mapper.consume,
+            mapper.wanted_topics,
+            anchor=Names(settings.topic_prefix).control,
+            reconcile_seconds=settings.reconcile_seconds,
+        )
+        app.start_at(mapper.starts)
+        app.on_revoked(mapper.revoked)
+        with serve_metrics(settings.mapper_port, settings.listen_address, app.alive):
+            await serve(app)
+
+
+@asynccontextmanager
+async def _pool(settings: Settings) -> AsyncIterator[MappingPool]:
+    pool = MappingPool(
+        settings.mapping_children,
+        memory_mib=settings.mapping_memory_mib,
+        budget_seconds=settings.mapping_budget_seconds,
+        event_seconds=settings.mapping_event_seconds,
+    )
+    await pool.start()
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+@asynccontextmanager
+async def _running(topic_ids: TopicIds) -> AsyncIterator[None]:
+    task = asyncio.create_task(topic_ids.run(), name="topic-ids")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
