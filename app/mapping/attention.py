@@ -33,21 +33,26 @@ class Attention:
         self._computed = self._step_computed = child.cpu_seconds()
         self._stuck = self._frozen = False
 
-    async def answer(self) -> Any:
-        """The next answer. Raises ChildGone when the child ended or was ended; answers given before that come first."""
+    async def answer(self, job: int, seconds: float) -> Any:
+        """The next answer, to the job with this number, which may compute for so long.
+
+        Raises ChildGone when the child ended or was ended; answers given before that come first.
+        """
         read = asyncio.ensure_future(self._child.receive())
         try:
             while True:
                 done, _ = await asyncio.wait({read}, timeout=min(_LOOK_SECONDS, self._event_seconds / 4))
                 if done:
                     return read.result()
-                self._look()
+                self._look(job, seconds)
         finally:
             read.cancel()
 
-    def _look(self) -> None:
+    def _look(self, job: int, seconds: float) -> None:
         position, now = self._child.position(), time.monotonic()
         self._computed = max(self._computed, self._child.cpu_seconds())
+        if position.job == job and self._computed - position.job_started > seconds:
+            self._child.stop_job(job)
         waited, computed = now - self._step_time, self._computed - self._step_computed
         if position.step != self._step:
             self._step, self._step_time, self._step_computed = position.step, now, self._computed

@@ -26,6 +26,8 @@ from app.model.receiver import Mapping
 EXIT_MEMORY = 77
 """Exit code of a child that ran out of memory and noticed."""
 _PR_SET_PDEATHSIG = 1
+_MAPPED, _RESIDENT = 0, 1
+_RETIRE_BYTES = 150 << 20
 
 
 def main(arguments: list[str]) -> None:
@@ -50,8 +52,9 @@ def main(arguments: list[str]) -> None:
 def serve(connection: socket.socket, progress: Progress) -> None:
     """Answer requests until the connection ends.
 
-    A request is (whether to forget what is known, [(key, mapping)], batch, [(key, start, stop, seconds)]). For each job
-    comes (segments, "", seconds) or (None, error, seconds), in order; `seconds` is CPU time, allowed and taken.
+    A request is (whether to forget what is known, [(key, mapping)], batch, [(key, start, stop)]). For each job comes
+    (segments, "", seconds, leaving) or (None, error, seconds, leaving), in order. `seconds` is the CPU time taken;
+    `leaving` says that the child wants no more work (the engine leaks when a template makes it panic).
     """
     mappings: dict[str, Mapping] = {}
     while True:
@@ -63,21 +66,18 @@ def serve(connection: socket.socket, progress: Progress) -> None:
             mappings.clear()
         mappings.update((key, unpack_mapping(definition)) for key, definition in definitions)
         events = unpack_batch(packed)
-        spent: dict[str, float] = {}
-        for number, (key, start, stop, seconds) in enumerate(jobs):
+        for number, (key, start, stop) in enumerate(jobs):
             progress.begin_job(number)
             begun = time.process_time()
             answer: Any
             try:
-                watch = JobWatch(progress, seconds - spent.get(key, 0.0))
-                answer, error = pack_segments(map_batch(mappings[key], events, watch, start, stop)), ""
+                answer, error = pack_segments(map_batch(mappings[key], events, JobWatch(progress), start, stop)), ""
             except MemoryError:
                 raise
             except Exception as problem:
                 answer, error = None, f"{type(problem).__name__}: {problem}"
-            taken = time.process_time() - begun
-            spent[key] = spent.get(key, 0.0) + taken
-            connection.sendall(framed((answer, error, taken)))
+            leaving = number == len(jobs) - 1 and _is_bloated()
+            connection.sendall(framed((answer, error, time.process_time() - begun, leaving)))
 
 
 def _read_frame(connection: socket.socket) -> bytearray:
@@ -96,6 +96,21 @@ def _read(connection: socket.socket, count: int) -> bytearray:
     return buffer
 
 
+def _is_bloated() -> bool:
+    """Whether memory is still held that nothing here holds."""
+    if _statm(_RESIDENT) <= _RETIRE_BYTES:
+        return False
+    ctypes.CDLL(None).malloc_trim(0)
+    return _statm(_RESIDENT) > _RETIRE_BYTES
+
+
+def _statm(field: int) -> int:
+    """Bytes by /proc/self/statm; 0 where there is none."""
+    if sys.platform != "linux":
+        return 0
+    return int(Path("/proc/self/statm").read_text().split()[field]) * resource.getpagesize()
+
+
 def _die_with(parent: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -107,8 +122,7 @@ def _limit_memory(memory_mib: int) -> None:
     """At most so much more address space than the program itself has mapped; no core files."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
-        mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        limit = mapped + (memory_mib << 20)
+        limit = _statm(_MAPPED) + (memory_mib << 20)
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 

@@ -36,9 +36,9 @@ class ChildProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._shared = tempfile.TemporaryFile()  # noqa: SIM115  # closed in stop()
-        self._shared.truncate(SIZE_BYTES)
-        self._progress = Progress(self._shared.fileno())
+        self._shared = _shared_memory(SIZE_BYTES)
+        self._progress = Progress(self._shared)
+        self._killed = False
         self.known: set[str] = set()
 
     @property
@@ -47,14 +47,15 @@ class ChildProcess:
 
     async def start(self) -> None:
         """See that it runs and waits for work. Raises ChildGone when it cannot be started."""
-        if self.pid is not None and self._reader is not None and not self._reader.at_eof():
+        if not self._killed and self.pid is not None and self._reader is not None and not self._reader.at_eof():
             return
         await self._end()
+        self._killed = False
         self.known.clear()
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
-        fds = (theirs.fileno(), self._shared.fileno())
+        fds = (theirs.fileno(), self._shared)
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "app.mapping.child"),
@@ -97,6 +98,10 @@ class ChildProcess:
         except (asyncio.IncompleteReadError, OSError) as error:
             raise ChildGone("A mapping process ended.") from error
 
+    def stop_job(self, job: int) -> None:
+        """Let it end the job with this number before its next event."""
+        self._progress.stop_job(job)
+
     def position(self) -> Position:
         return self._progress.read()
 
@@ -111,6 +116,7 @@ class ChildProcess:
 
     def kill(self) -> None:
         """End it at once. What it had answered can still be received; `start` starts another."""
+        self._killed = True
         if self.pid is not None and self._process is not None:
             self._process.kill()
 
@@ -118,7 +124,7 @@ class ChildProcess:
         """End it and let go of all that was held for it; not to be started again."""
         await self._end()
         self._progress.close()
-        self._shared.close()
+        os.close(self._shared)
 
     async def _end(self) -> None:
         if self._writer is not None:
@@ -131,6 +137,17 @@ class ChildProcess:
                 self.kill()
                 await self._process.wait()
             self._process = None
+
+
+def _shared_memory(size: int) -> int:
+    """A file descriptor of so many bytes that a child can map too."""
+    if sys.platform == "linux":
+        fd = os.memfd_create("mapping-progress")
+    else:
+        with tempfile.TemporaryFile() as file:
+            fd = os.dup(file.fileno())
+    os.truncate(fd, size)
+    return fd
 
 
 def _environment() -> dict[str, str]:

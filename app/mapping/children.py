@@ -112,14 +112,18 @@ class MappingPool:
         attention = Attention(child, self._event_seconds)
         answered = 0
         try:
-            await child.send(_request(child, chunk, exports, jobs, packed))
+            await child.send(_request(child, exports, jobs, packed))
             while answered < len(jobs):
-                segments, error, seconds = await attention.answer()
+                segments, error, seconds, leaving = await attention.answer(
+                    answered, chunk.seconds(jobs[answered].export)
+                )
                 if segments is None:
                     chunk.lost(jobs[answered], Loss(Reason.TEMPLATE_ERROR, f"Mapping failed: {error}"), seconds)
                 else:
                     chunk.finished(jobs[answered], unpack_segments(segments), seconds)
                 answered += 1
+                if leaving:
+                    child.kill()
         except ChildGone:
             key, mapping = exports[jobs[answered].export]
             loss, seconds = attention.loss(answered, mapping)
@@ -127,12 +131,12 @@ class MappingPool:
             chunk.lost(jobs[answered], loss, seconds)
 
 
-def _request(child: ChildProcess, chunk: Chunk, exports: Exports, jobs: Sequence[Job], packed: bytes) -> object:
+def _request(child: ChildProcess, exports: Exports, jobs: Sequence[Job], packed: bytes) -> object:
     forget = len(child.known) > _MAX_KNOWN
     if forget:
         child.known.clear()
     wanted = dict(exports[job.export] for job in jobs)
     new = wanted.keys() - child.known
     child.known |= new
-    work = [(exports[job.export][0], job.start, job.stop, chunk.seconds(job.export)) for job in jobs]
+    work = [(exports[job.export][0], job.start, job.stop) for job in jobs]
     return (forget, [(key, pack_mapping(wanted[key])) for key in new], packed, work)

@@ -47,7 +47,7 @@ class Watch(Protocol):
         """Called after the column's evaluation, however it ended."""
 
     def expired(self) -> bool:
-        """Asked every few events: whether the time for the mapping is used up."""
+        """Asked between events: whether the time for the mapping is used up; must be quick."""
 
 
 class Unwatched:

@@ -27,7 +27,6 @@ from app.mapping.now import DEFAULT_FORMAT
 from app.model.event import Reason
 
 EVENTS_PER_EVALUATION = 1000
-EVENTS_PER_TIME_CHECK = 16
 MAX_STACK = 500
 
 
@@ -138,7 +137,7 @@ class _Run:
             done = len(texts)
             texts.append(text)
             if done < last:
-                if done % EVENTS_PER_TIME_CHECK == 0 and watch.expired():
+                if watch.expired():
                     self.stopped = True
                     self._halt(TimeoutError())
                 watch.at(indexes[done + 1])

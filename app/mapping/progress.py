@@ -1,6 +1,7 @@
 """What a child is doing, in memory that its parent can read while the child is stuck: job, column, event.
 
-A step counter tells "still at the same event" from "at it again".
+A step counter tells "still at the same event" from "at it again". The other way round, the parent says which job has
+used up its time; so a child needs no clock, whose reading would cost more than the rest.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import time
 from array import array
 from dataclasses import dataclass
 
-_FIELDS = 5
-_STEP, _JOB, _COLUMN, _EVENT, _JOB_STARTED = range(_FIELDS)
+_FIELDS = 6
+_STEP, _JOB, _COLUMN, _EVENT, _JOB_STARTED, _STOP = range(_FIELDS)
 SIZE_BYTES = 8 * _FIELDS
 NONE = -1
 
@@ -42,12 +43,16 @@ class Progress:
         self._memory.close()
 
     def read(self) -> Position:
-        step, job, column, event, started = self.fields.tolist()
+        step, job, column, event, started, _ = self.fields.tolist()
         return Position(step, _known(job), _known(column), _known(event), started / 1e9)
 
     def clear(self) -> None:
         """Nothing has begun: for the parent, before it gives work."""
-        self.fields[:] = memoryview(array("q", [0, NONE, NONE, NONE, 0]))
+        self.fields[:] = memoryview(array("q", [0, NONE, NONE, NONE, 0, NONE]))
+
+    def stop_job(self, job: int) -> None:
+        """Tell the child that this job's time is used up: for the parent."""
+        self.fields[_STOP] = job
 
     def begin_job(self, job: int) -> None:
         fields = self.fields
@@ -62,11 +67,11 @@ def _known(field: int) -> int | None:
 
 
 class JobWatch:
-    """The Watch of one job in a child: reports to the parent, and stops when the job's CPU time is used up."""
+    """The Watch of the job under way in a child: reports to the parent, and stops when the parent says so."""
 
-    def __init__(self, progress: Progress, seconds: float) -> None:
+    def __init__(self, progress: Progress) -> None:
         self._fields = progress.fields
-        self._until = time.process_time() + seconds
+        self._job = progress.fields[_JOB]
 
     def begin(self, column: int) -> None:
         self._fields[_COLUMN] = column
@@ -82,4 +87,4 @@ class JobWatch:
         fields[_STEP] += 1
 
     def expired(self) -> bool:
-        return time.process_time() > self._until
+        return self._fields[_STOP] == self._job
