@@ -99,9 +99,10 @@ class ExportOwner:
             self._failures_since = now
 
     def tick(self, next_position: int) -> None:
-        """Look at the clock and the sizes; begin what is due. `next_position`: the partition's next rows offset."""
-        if self.gap is not None:
-            return
+        """Look at the clock and the sizes; begin what is due. `next_position`: the partition's next rows offset.
+
+        Also after a gap: what was taken before it is whole.
+        """
         settings, clock = self._around.settings, self._around.clock
         self.fold.close_due(clock.now_ms(), self._export().conditions)
         self._close_expiring(clock.now_ms())
@@ -126,6 +127,10 @@ class ExportOwner:
         """Rows offset from which a restart must read again for this export (rule 9); a gap holds it where it is."""
         first = self.fold.first_unstaged
         return self.fold.position if first is None and self.gap is not None else first
+
+    def phases(self) -> list[str]:
+        """The phase of each batch that is not finished."""
+        return [batch.phase for batch in list(self._batches.values())]
 
     def stage(self) -> None:
         """Begin a staging step with everything so far, unless one is under way."""

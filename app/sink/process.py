@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Collection
+
+from prometheus_client import REGISTRY
 
 from app.kafka.client import connect_admin
 from app.kafka.faust import Chunk, ChunkApp, Item, Partition, create_app, serve
@@ -19,10 +22,11 @@ from app.kafka.transaction import Fenced
 from app.kafka.view import ControlView
 from app.model.cipher import Cipher
 from app.model.errors import KafkaUnavailable
+from app.observe import serve_metrics
 from app.settings import Settings
 from app.sink.budget import ByteBudget
 from app.sink.exchange import Exchange
-from app.sink.observe import Counters
+from app.sink.observe import Counters, Levels, SinkCollector
 from app.sink.partition import PartitionOwner
 
 _log = logging.getLogger(__name__)
@@ -43,11 +47,13 @@ async def _main(settings: Settings) -> None:
     async with ControlView(settings) as view:
         app = create_app(settings, "sink", chunk_records=_CHUNK_RECORDS)
         sink = Sink(settings, app, view, exchange)
+        REGISTRY.register(SinkCollector(sink.counters, sink.levels))
         app.consume(sink.consume, [Names(settings.topic_prefix).rows])
         app.on_assigned(sink.assigned)
         app.on_revoked(sink.revoked)
         try:
-            await serve(app)
+            with serve_metrics(settings.sink_port, settings.listen_address, app.watchdog.alive):
+                await serve(app)
         finally:
             exchange.close()
 
@@ -83,6 +89,12 @@ class Sink:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def levels(self) -> Levels:
+        """How full the sink is now."""
+        exports = [export for owner in list(self.owners.values()) for export in list(owner.exports.values())]
+        phases = Counter(phase for export in exports for phase in export.phases())
+        return Levels(len(self.owners), len(exports), self.budget.used_bytes, phases)
 
     async def _own(self, partition: int) -> None:
         """Keep the partition open as long as it is ours. An error that is not about Kafka ends the process."""

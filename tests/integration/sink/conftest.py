@@ -1,0 +1,188 @@
+"""A sink under test: its exports in the control log, its rows topic, its table; the sink itself as real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.kafka.client import connect_admin
+from app.kafka.codec import batch_codec, control_codec, dead_letter_codec, rows_codec
+from app.kafka.names import Names
+from app.kafka.plan import create_topics, system_topics
+from app.kafka.producer import AsyncProducer
+from app.kafka.reader import read_to_end
+from app.kafka.view import control_key
+from app.keboola.client import StorageClient
+from app.local.ports import free_port
+from app.local.storage import Emulator, running
+from app.model.cipher import Cipher
+from app.model.conditions import Conditions
+from app.model.dead_letter import DeadLetter
+from app.model.event import Reason
+from app.model.ledger import BatchRecord
+from app.model.receiver import LIVE_LANE, Column, ColumnType, Export, Mapping, Revision
+from app.model.rows import FailedEvent, Rows, Source, to_runs
+from app.settings import Settings
+
+DEADLINE_SECONDS = 60
+_MAIN = "from app.settings import load_settings; from app.sink.process import run; run(load_settings(None))"
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with running(tmp_path_factory.mktemp("storage")) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+async def bench(kafka: str, topic_prefix: str, storage: Emulator, tmp_path: Path) -> AsyncIterator[Bench]:
+    """An export without a primary key, its topics, and nothing running yet."""
+    environment = {
+        "kafka_bootstrap_servers": kafka,
+        "topic_prefix": topic_prefix,
+        "storage_api_host": storage.url,
+        "storage_s3_endpoint": storage.s3_url,
+        "encryption_key": Cipher.new_key(),
+        "rows_partitions": 2,
+        "session_timeout_seconds": 6,
+        "import_grace_seconds": 1,
+        "retry_first_seconds": 1,
+        "retry_unavailable_seconds": 1,
+        "storage_read_seconds": 5,
+    }
+    settings = Settings(_env_file=None, **environment)  # type: ignore[arg-type,call-arg]  # as from the environment
+    create_topics(connect_admin(settings), system_topics(settings))
+    storage.clear_faults()
+    async with AsyncProducer(settings) as producer:
+        bench = Bench(settings, storage, producer, tmp_path, environment)
+        try:
+            yield bench
+        finally:
+            bench.stop_all()
+
+
+@dataclass
+class Bench:
+    settings: Settings
+    storage: Emulator
+    producer: AsyncProducer
+    tmp_path: Path
+    environment: dict[str, Any]
+    sinks: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    sent: dict[str, list[str]] = field(default_factory=dict)
+    failed: dict[str, list[int]] = field(default_factory=dict)
+
+    async def export(self, name: str, conditions: Conditions, *, incremental: bool = True) -> Export:
+        """An export with a table of its own, in force."""
+        bucket = f"in.c-{self.settings.topic_prefix}"
+        cipher = Cipher(self.settings.encryption_key)
+        with StorageClient(self.storage.url, self.storage.master_token) as client:
+            if not any(bucket == table.split("\n")[0] for table in self.sent):
+                with suppress(Exception):
+                    client.create_bucket("in", self.settings.topic_prefix)
+            client.create_table(bucket, name, ["value", "offset"], [])
+            token = client.create_token(name, {bucket: "write"})
+        columns = (Column("value", ColumnType.BODY), Column("offset", ColumnType.ID))
+        mapping = Mapping(f"{bucket}.{name}", columns, incremental)
+        revision = Revision(1, mapping, token.id, cipher.encrypt(token.token), 0)
+        export = Export(f"uid-{name}", "r-uid", "1234", "r", name, name, conditions, 1, (), (revision,), 0)
+        await self.producer.send(
+            Names(self.settings.topic_prefix).control,
+            control_codec.encode(export),
+            control_key("export", f"1234/r/{name}"),
+        )
+        self.sent[name], self.failed[name] = [], []
+        return export
+
+    def envelope(
+        self, export: Export, base: int, count: int, *, failures: int = 0, partition: int = 0, repeat: bool = False
+    ) -> Rows:
+        """Rows for the source offsets from `base` on, then failures; counted as sent unless it is a repeat."""
+        offsets = list(range(base, base + count))
+        cells = [f'{export.export_id} {partition} {offset} "q" \n end' for offset in offsets]
+        csv = "".join('"{}","{}"\n'.format(cell.replace('"', '""'), o) for cell, o in zip(cells, offsets, strict=True))
+        failed = [
+            FailedEvent(base + count + i, Reason.TEMPLATE_ERROR, "value", "no", "topic", 1, "id", "", [], b"raw")
+            for i in range(failures)
+        ]
+        if not repeat:
+            self.sent[export.export_id] += cells
+            self.failed[export.export_id] += [event.offset for event in failed]
+        source = Source("topic", partition, LIVE_LANE)
+        end = base + count + failures
+        runs = to_runs(base, offsets)
+        return Rows(export.uid, 1, source, base, end, runs, count, csv.encode(), failed, 0)
+
+    async def send(self, *envelopes: Rows) -> None:
+        topic = Names(self.settings.topic_prefix).rows
+        for rows in envelopes:
+            await self.producer.send(topic, rows_codec.encode(rows), rows.export_uid, partition=1)
+
+    def start_sink(self) -> subprocess.Popen[bytes]:
+        """A sink process; its log is below the test's folder."""
+        variables = {f"STREAMS_{name.upper()}": str(value) for name, value in self.environment.items()}
+        variables["STREAMS_SINK_PORT"] = str(free_port())
+        with (self.tmp_path / f"sink-{len(self.sinks)}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-c", _MAIN], env={**os.environ, **variables}, stdout=log, stderr=log
+            )
+        self.sinks.append(process)
+        return process
+
+    def stop_all(self) -> None:
+        for process in self.sinks:
+            if process.poll() is None:
+                process.kill()
+            process.wait(10)
+
+    def rows(self, export: Export) -> list[str]:
+        """The table's values, by SQL."""
+        bucket = f"in.c-{self.settings.topic_prefix}"
+        return [str(value) for (value,) in self.storage.sql(f'select "value" from "{bucket}"."{export.export_id}"')]
+
+    def dead_letters(self, export: Export) -> list[DeadLetter]:
+        names = Names(self.settings.topic_prefix)
+        letters = [
+            dead_letter_codec.decode(message.value() or b"")
+            for partition in range(self.settings.dead_letter_partitions)
+            for message in read_to_end(self.settings, names.dead_letters, partition)
+        ]
+        return [letter for letter in letters if letter.export_uid == export.uid]
+
+    def batches(self, export: Export) -> list[BatchRecord]:
+        """The ledger's last record of each of the export's batches."""
+        names = Names(self.settings.topic_prefix)
+        found: dict[bytes, BatchRecord] = {}
+        for message in read_to_end(self.settings, names.ledger, export.rows_partition):
+            key, value = message.key() or b"", message.value()
+            if isinstance(key, bytes) and key.startswith(export.uid.encode() + b"/") and value is not None:
+                found[key] = batch_codec.decode(value)
+        return list(found.values())
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for a condition; fail with the sinks' last words when it does not come."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not await asyncio.to_thread(condition):
+            if time.monotonic() > deadline:
+                logs = "\n".join(path.read_text()[-1500:] for path in sorted(self.tmp_path.glob("sink-*.log")))
+                pytest.fail(f"not within {DEADLINE_SECONDS} s: {what}\n{logs}")
+            await asyncio.sleep(0.1)
+
+    async def until_arrived(self, export: Export) -> None:
+        """Wait until every row sent is in the table, every failure a dead letter, and nothing twice."""
+        wanted = sorted(self.sent[export.export_id])
+        await self.until(lambda: len(self.rows(export)) >= len(wanted), f"{len(wanted)} rows of {export.export_id}")
+        letters = sorted(self.failed[export.export_id])
+        await self.until(lambda: len(self.dead_letters(export)) >= len(letters), f"{len(letters)} dead letters")
+        assert sorted(self.rows(export)) == wanted
+        assert sorted(letter.event.offset for letter in self.dead_letters(export)) == letters
