@@ -35,7 +35,13 @@ class Warehouse:
 
     def __init__(self, path: Path, *, threads: int, memory: str) -> None:
         self._db = duckdb.connect(
-            str(path), config={"threads": threads, "memory_limit": memory, "preserve_insertion_order": False}
+            str(path),
+            config={
+                "threads": threads,
+                "memory_limit": memory,
+                "preserve_insertion_order": False,
+                "enable_external_access": False,
+            },
         )
         self._writer = threading.Lock()
         with self.writing() as write:

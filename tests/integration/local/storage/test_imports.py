@@ -17,9 +17,7 @@ COLUMNS = ["id", "text"]
 
 def to_csv(rows: list[tuple[str, ...]]) -> bytes:
     lines = (",".join(f'"{value.replace(chr(34), chr(34) * 2)}"' for value in row) for row in rows)
-    return "".join(
-        ",".join(f'"{value.replace(chr(34), chr(34) * 2)}"' for value in row) + "\n" for row in rows
-    ).encode()
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def upload(client: StorageClient, uploader: Uploader, *slices: list[tuple[str, ...]]) -> PreparedFile:
