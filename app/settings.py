@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     storage_s3_port: Port = 8002
     kafka_port: Port = 9092
     """Port of the local stack's broker."""
+    local_dir: Path = Path(".local")
+    """Where the local stack keeps its data, logs and encryption key."""
 
     # Topics
     receiver_partitions: Annotated[int, Field(ge=1, le=1000)] = 4

@@ -5,16 +5,20 @@ Nothing heavy is imported here: each command imports what it needs when it is ca
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from app.cli.local import local
 from app.cli.processes import add_processes
 from app.cli.topics import topics
-from app.model.errors import StreamsError
+from app.model.errors import ConfigurationError, StreamsError
+
+# What the system says when a disk is full, read-only or not ours: for the user to mend, anywhere.
+_MENDABLE = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM)
 
 app = typer.Typer(
     name="streams",
@@ -62,5 +66,13 @@ def main() -> None:
     except StreamsError as error:
         if os.environ.get("STREAMS_DEBUG"):
             raise
-        typer.secho(error.message, fg="red", err=True)
-        sys.exit(error.exit_code)
+        _fail(error.message, error.exit_code)
+    except OSError as error:
+        if os.environ.get("STREAMS_DEBUG") or error.errno not in _MENDABLE:
+            raise
+        _fail(f"{error.strerror}: {error.filename or 'while writing'}", ConfigurationError.exit_code)
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
+    typer.secho(message, fg="red", err=True)
+    sys.exit(exit_code)

@@ -16,7 +16,7 @@ from app.settings import load_settings
 
 local = typer.Typer(
     help="Kafka, a Storage to try things on, and the four processes, all on this machine.\n\n"
-    "Data, logs and keys are in `.local/`; `make clean-local` forgets them.",
+    "Data, logs and keys are in `.local/` (STREAMS_LOCAL_DIR); `make clean-local` forgets them.",
     no_args_is_help=True,
 )
 
@@ -41,7 +41,9 @@ def down() -> None:
     """Stop the stack that runs on this machine."""
     from app.local.state import stop_stack
 
-    typer.echo("The local stack is stopped." if stop_stack() else "The local stack does not run.")
+    typer.echo(
+        "The local stack is stopped." if stop_stack(load_settings().local_dir) else "The local stack does not run."
+    )
 
 
 @local.command()
@@ -50,8 +52,9 @@ def status() -> None:
     from app.local.display import status_table
     from app.local.state import StackLock, read_state
 
-    state = read_state()
-    if state is None or not StackLock().is_held():
+    home = load_settings().local_dir
+    state = read_state(home)
+    if state is None or not StackLock(home).is_held():
         typer.echo("The local stack does not run: `streams local up` starts it.")
         raise typer.Exit(1)
     table, all_ready = status_table(state)

@@ -5,6 +5,7 @@ Topics are created by this explicit plan only, never by the broker's auto-creati
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -141,7 +142,17 @@ def create_topics(admin: AdminClient, specs: Iterable[TopicSpec]) -> list[str]:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise KafkaUnavailable(f"Kafka does not create topic {name}: {error.args[0].str()}") from error
+    _await_known(admin, created)
     return created
+
+
+def _await_known(admin: AdminClient, topics: list[str]) -> None:
+    """Wait until the broker knows what its controller has just created: it hears of it a moment later."""
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    while missing := set(topics) - set(describe_topics(admin, topics)):
+        if time.monotonic() > deadline:
+            raise KafkaUnavailable(f"Kafka created these topics, but does not show them: {', '.join(sorted(missing))}")
+        time.sleep(0.02)
 
 
 def ensure_topics(admin: AdminClient, settings: Settings, specs: Iterable[TopicSpec]) -> None:

@@ -10,7 +10,6 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from app.local import paths
 from app.local.parts import answers
 from app.local.ports import is_free
 from app.local.state import StackState
@@ -74,7 +73,7 @@ def print_addresses(console: Console, settings: Settings, seconds: float) -> Non
         ("Sink", settings.sink_port),
     ):
         table.add_row(name, f"http://127.0.0.1:{port}", "/metrics and /health-check")
-    table.add_row("Logs", str(paths.LOGS), "")
+    table.add_row("Logs", str(settings.local_dir / "logs"), "")
     console.print(f"[bold green]Ready[/bold green] after {seconds:.1f} s. Ctrl-C stops it.", highlight=False)
     console.print(table, highlight=False)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from app.local import paths
 from app.local.child import Child, start_child
 from app.local.kafka import LocalBroker
 from app.local.ports import free_port
@@ -131,9 +130,12 @@ class ProcessPart(Child):
             self._logged_before = 0
 
 
-def stack_parts(settings: Settings, home: Path = paths.LOCAL) -> list[list[Part]]:
-    """The parts in the order in which they start; those of one step start together. Data and logs go below `home`."""
-    environment = child_environment(settings)
+def stack_parts(settings: Settings) -> list[list[Part]]:
+    """The parts in the order in which they start; those of one step start together.
+
+    Data and logs go below the setting `local_dir`.
+    """
+    environment, home = child_environment(settings), settings.local_dir.absolute()
     logs = home / "logs"
 
     def process(name: str, port: int, ready_path: str, *command: str, more_ports: Sequence[PartPort] = ()) -> Part:

@@ -16,7 +16,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-from app.local import paths
 from app.local.child import Child
 from app.local.parts import Part
 from app.local.ports import require_free
@@ -83,7 +82,7 @@ class Stack:
         *,
         address: str,
         between: Callable[[], None] = lambda: None,
-        home: Path = paths.LOCAL,
+        home: Path,
         stop_seconds: float = 15,
     ) -> None:
         self._steps = [[Watch(part) for part in step] for step in steps]

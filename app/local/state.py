@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
-from app.local import paths
 from app.model.errors import ConfigurationError
 
 
@@ -41,7 +40,7 @@ class StackState:
 class StackLock:
     """Held while the stack runs and let go by the kernel however it ends, so it is never stale."""
 
-    def __init__(self, home: Path = paths.LOCAL) -> None:
+    def __init__(self, home: Path) -> None:
         self._path = home / "stack.lock"
         self._home = home
 
@@ -80,13 +79,13 @@ class StackLock:
         self._file.close()
 
 
-def write_state(state: StackState, home: Path = paths.LOCAL) -> None:
+def write_state(state: StackState, home: Path) -> None:
     fresh = home / "stack.json.new"
     fresh.write_text(json.dumps(asdict(state), indent=2) + "\n")
     fresh.rename(home / "stack.json")
 
 
-def read_state(home: Path = paths.LOCAL) -> StackState | None:
+def read_state(home: Path) -> StackState | None:
     """The state that the last stack wrote; whether it still runs says the lock."""
     path = home / "stack.json"
     if not path.exists():
@@ -95,7 +94,7 @@ def read_state(home: Path = paths.LOCAL) -> StackState | None:
     return StackState(**{**written, "parts": [PartState(**part) for part in written["parts"]]})
 
 
-def forget_state(home: Path = paths.LOCAL) -> None:
+def forget_state(home: Path) -> None:
     (home / "stack.json").unlink(missing_ok=True)
 
 
@@ -111,7 +110,7 @@ def process_began(pid: int) -> str:
     return asked.stdout.strip()
 
 
-def stop_stack(home: Path = paths.LOCAL, timeout_seconds: float = 60) -> bool:
+def stop_stack(home: Path, timeout_seconds: float = 60) -> bool:
     """Stop the stack that runs, or what one that was killed left behind; whether there was anything to stop.
 
     Raises ConfigurationError when it does not stop in time.
@@ -130,7 +129,7 @@ def stop_stack(home: Path = paths.LOCAL, timeout_seconds: float = 60) -> bool:
     return True
 
 
-def stop_leftovers(state: StackState, home: Path = paths.LOCAL) -> int:
+def stop_leftovers(state: StackState, home: Path) -> int:
     """Kill the parts that outlived their stack (systems without a tie between the two); how many there were."""
     left = [part.pid for part in state.parts if part.pid and part.began and process_began(part.pid) == part.began]
     for pid in left:

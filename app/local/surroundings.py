@@ -5,22 +5,23 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from app.local import paths
 from app.model.cipher import Cipher
 from app.settings import Settings
 
 _HOST = "127.0.0.1"
 
 
-def local_settings(settings: Settings, key_file: Path = paths.ENCRYPTION_KEY_FILE) -> Settings:
+def local_settings(settings: Settings) -> Settings:
     """The given settings, pointed at the local stack; ports, limits and an encryption key of the user's own stay."""
+    home = settings.local_dir.absolute()
     return settings.model_copy(
         update={
             "kafka_bootstrap_servers": f"{_HOST}:{settings.kafka_port}",
             "storage_api_host": f"http://{_HOST}:{settings.storage_port}",
             "storage_s3_endpoint": f"http://{_HOST}:{settings.storage_s3_port}",
             "public_address": _public_address(settings),
-            "encryption_key": settings.encryption_key or [kept_key(key_file)],
+            "encryption_key": settings.encryption_key or [kept_key(home / "encryption.key")],
+            "local_dir": home,
             "replication_factor": 1,
         }
     )

@@ -38,6 +38,7 @@ def up(settings: Settings, console: Console, demo: bool) -> None:
             stack_parts(settings),
             display,
             address=f"http://127.0.0.1:{settings.gateway_port}",
+            home=settings.local_dir,
             between=make_topics,
             stop_seconds=settings.graceful_stop_seconds + 5,
         )

@@ -1,0 +1,57 @@
+"""`streams topics` against a real Kafka."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient
+from typer.testing import CliRunner
+
+from app.cli import app
+from app.model.errors import ConfigurationError
+
+
+@pytest.fixture
+def runner(kafka: str, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STREAMS_KAFKA_BOOTSTRAP_SERVERS", kafka)
+    monkeypatch.setenv("STREAMS_TOPIC_PREFIX", topic_prefix)
+    return CliRunner()
+
+
+def test_apply_creates_the_plan_once_and_check_agrees(runner: CliRunner) -> None:
+    before = runner.invoke(app, ["topics", "check"])
+    first = runner.invoke(app, ["topics", "apply"])
+    second = runner.invoke(app, ["topics", "apply"])
+    after = runner.invoke(app, ["topics", "check"])
+
+    assert (before.exit_code, before.stdout.count("missing")) == (1, 5)
+    assert first.stdout.splitlines()[-1] == "5 created, 0 were there"
+    assert second.stdout.splitlines()[-1] == "0 created, 5 were there"
+    assert (after.exit_code, after.stdout) == (0, "All 5 topics are as planned.\n")
+
+
+def test_check_names_a_topic_that_differs(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch, topic_prefix: str
+) -> None:
+    applied = runner.invoke(app, ["topics", "apply"])
+    assert applied.exit_code == 0, applied.exception
+    monkeypatch.setenv("STREAMS_COMMAND_PARTITIONS", "7")
+
+    result = runner.invoke(app, ["topics", "check"])
+
+    assert result.exit_code == 1
+    assert result.stdout == f"{topic_prefix}.commands: has 4 partitions, the plan has 7\n"
+
+
+def test_managed_topics_are_never_created(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch, kafka: str, topic_prefix: str
+) -> None:
+    monkeypatch.setenv("STREAMS_TOPICS", "managed")
+
+    result = runner.invoke(app, ["topics", "apply"])
+
+    assert isinstance(result.exception, ConfigurationError)
+    topics = AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=30).topics
+    assert [name for name in topics if name.startswith(topic_prefix)] == []
