@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
+from app.kafka.codec import ControlValue, control_codec
 from app.kafka.names import Names
 from app.kafka.transaction import Fenced, Record, TransactionalWriter
 from app.kafka.view import ControlView
@@ -30,14 +31,46 @@ class Closed(Exception):
     """The partition is not ours any more, or the process stops: leave everything as it is."""
 
 
+class Echo:
+    """Waits until a view has a record that was written. One for a view.
+
+    A read barrier does not say that: a commit is answered before its marker is in the partition, so the last stable
+    offset that is asked for right after it may still be the old one (Kafka 4.1; seen in tests).
+    """
+
+    def __init__(self, view: ControlView) -> None:
+        self._awaited: dict[str, tuple[ControlValue | None, asyncio.Future[None]]] = {}
+        view.listen(self._on_change)
+
+    def expect(self, record: Record) -> asyncio.Future[None]:
+        """Call it before the write; the future is done when the view has the record."""
+        value = None if record.value is None else control_codec.decode(record.value)
+        key = record.key if isinstance(record.key, str) else record.key.decode()
+        future = asyncio.get_running_loop().create_future()
+        self._awaited[key] = (value, future)
+        return future
+
+    def _on_change(self, key: str, value: ControlValue | None) -> None:
+        awaited = self._awaited.get(key)
+        if awaited is not None and awaited[0] == value:
+            del self._awaited[key]
+            if not awaited[1].done():
+                awaited[1].set_result(None)
+
+
 class ControlLog:
     """`still_ours` asks the consumer group whether the partition is ours (delivery protocol, rule 11)."""
 
     def __init__(
-        self, settings: Settings, partition: int, view: ControlView, still_ours: Callable[[], Awaitable[bool]]
+        self,
+        settings: Settings,
+        partition: int,
+        view: ControlView,
+        echo: Echo,
+        still_ours: Callable[[], Awaitable[bool]],
     ) -> None:
         self.names = Names(settings.topic_prefix)
-        self._settings, self._view, self._still_ours = settings, view, still_ours
+        self._settings, self._view, self._echo, self._still_ours = settings, view, echo, still_ours
         self._id = self.names.transactional_id("control", partition)
         self._lock = asyncio.Lock()
         self._writer: TransactionalWriter | None = None
@@ -65,13 +98,15 @@ class ControlLog:
                 return
             writer = self._writer
             assert writer is not None
+            seen = self._echo.expect(records[-1])
             try:
                 await asyncio.to_thread(writer.write, records)
             except (Fenced, KafkaUnavailable) as trouble:
+                seen.cancel()
                 _log.warning("%s", trouble.message)
                 await self._regain()
                 raise Interrupted from trouble
-            await self._barrier()
+            await self._wait_for(seen)
 
     def stop(self) -> None:
         """No more writes; the one under way ends."""
@@ -105,6 +140,10 @@ class ControlLog:
         self._writer = writer
         await self._barrier()
 
+    async def _wait_for(self, seen: asyncio.Future[None]) -> None:
+        while not seen.done() and not self._closing:  # what was written is written, also when we close
+            await asyncio.wait([seen], timeout=_AGAIN_SECONDS)
+
     async def _barrier(self) -> None:
         while True:
             try:
@@ -112,8 +151,7 @@ class ControlLog:
                 return
             except KafkaUnavailable as trouble:
                 _log.warning("%s", trouble.message)
-                if self._closing:
-                    return  # what was written is written
+                self._check_open()
 
     def _check_open(self) -> None:
         if self._closing:

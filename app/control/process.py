@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 
 from app.api.running import RunningTasks
-from app.control.log import ControlLog
+from app.control.log import ControlLog, Echo
 from app.control.partition import PartitionWorker
 from app.control.tasks import Surroundings
 from app.control.topics import count_partitions
@@ -55,6 +55,7 @@ class Control:
     def __init__(self, settings: Settings, view: ControlView, app: ChunkApp, surroundings: Surroundings) -> None:
         self._settings, self._view, self._app, self._around = settings, view, app, surroundings
         self._running = RunningTasks(view)
+        self._echo = Echo(view)
         self._slots = asyncio.Semaphore(MAX_PROJECTS)
         self._workers: dict[Partition, PartitionWorker] = {}
         self._crash: asyncio.Task[None] | None = None
@@ -77,7 +78,7 @@ class Control:
         await asyncio.gather(*(worker.close() for worker in workers))
 
     def _make_worker(self, source: Partition) -> PartitionWorker:
-        log = ControlLog(self._settings, source.partition, self._view, self._app.commit_now)
+        log = ControlLog(self._settings, source.partition, self._view, self._echo, self._app.commit_now)
         return PartitionWorker(
             self._around,
             log,

@@ -55,6 +55,6 @@ def _ends(admin: AdminClient, name: str, partitions: int) -> tuple[int, ...]:
             found = {partition.partition: future.result(_SECONDS).offset for partition, future in futures.items()}
             return tuple(int(found[number]) for number in range(partitions))
         except KafkaException as error:
-            if not error.args[0].retriable() or time.monotonic() > deadline:
+            if time.monotonic() > deadline:  # a topic just made has no leader yet, which librdkafka calls final
                 raise KafkaUnavailable(f"Kafka does not say where {name} ends: {error.args[0].str()}") from error
             time.sleep(_PAUSE_SECONDS)

@@ -1,0 +1,144 @@
+"""The Buffer API under test: a real control process, the API in this process, both on the run's Kafka and emulator."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app.api.commands import CommandSender
+from app.api.service import create_api
+from app.kafka.client import connect_admin
+from app.kafka.plan import create_topics, system_topics
+from app.kafka.view import ControlView
+from app.local.ports import free_port
+from app.local.storage import Emulator
+from app.model.cipher import Cipher
+from app.settings import Settings
+
+DEADLINE_SECONDS = 60.0
+_MAIN = "from app.settings import load_settings; from app.control.process import run; run(load_settings(None))"
+
+
+def make_settings(kafka: str, prefix: str, emulator: Emulator, **others: Any) -> Settings:
+    values = {
+        "kafka_bootstrap_servers": kafka,
+        "topic_prefix": prefix,
+        "storage_api_host": emulator.url,
+        "storage_s3_endpoint": emulator.s3_url,
+        "encryption_key": Cipher.new_key(),
+        "rows_partitions": 3,
+        "command_partitions": 2,
+        "receiver_partitions": 2,
+        "session_timeout_seconds": 6,
+        "storage_read_seconds": 5,
+        "control_port": free_port(),
+        "max_receivers": 1000,
+        **others,
+    }
+    settings = Settings(_env_file=None, **values)  # type: ignore[arg-type,call-arg]  # as from the environment
+    create_topics(connect_admin(settings), system_topics(settings))
+    return settings
+
+
+class ControlProcess:
+    """`streams control` as a process of its own. Its log is `log`."""
+
+    def __init__(self, settings: Settings, folder: Path, **environment: str) -> None:
+        self.log = folder / f"control-{time.monotonic_ns()}.log"
+        plain = settings.model_dump(mode="json", exclude_defaults=True)
+        plain["encryption_key"] = ",".join(settings.encryption_key)
+        given = {f"STREAMS_{name.upper()}": str(value) for name, value in plain.items()}
+        with self.log.open("wb") as stream:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _MAIN], env={**os.environ, **given, **environment}, stdout=stream, stderr=stream
+            )
+
+    def kill(self) -> None:
+        """As a power cut would (SIGKILL)."""
+        self._process.kill()
+        self._process.wait(15)
+
+    def stop(self) -> int:
+        """Ask it to stop; its exit code."""
+        self._process.terminate()
+        try:
+            return self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+
+class Client:
+    """Speaks to one API instance as an administrator of the local project."""
+
+    def __init__(self, http: httpx.AsyncClient, view: ControlView) -> None:
+        self.http, self.view = http, view
+
+    async def get(self, path: str) -> httpx.Response:
+        return await self.http.get(path)
+
+    async def post(self, path: str, body: Any) -> httpx.Response:
+        return await self.http.post(path, json=body)
+
+    async def delete(self, path: str) -> httpx.Response:
+        return await self.http.delete(path)
+
+    async def finished(self, answer: httpx.Response) -> dict[str, Any]:
+        """The task of a 202, once it has finished."""
+        assert answer.status_code == 202, answer.text
+        url = answer.json()["url"]
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while True:
+                task: dict[str, Any] = (await self.http.get(url)).json()
+                if task["isFinished"]:
+                    return task
+                await asyncio.sleep(0.02)
+
+    async def create(self, path: str, body: Any) -> dict[str, Any]:
+        """A task that has succeeded."""
+        task = await self.finished(await self.post(path, body))
+        assert task["status"] == "success", task
+        return task
+
+
+@asynccontextmanager
+async def api_client(settings: Settings, token: str) -> AsyncIterator[Client]:
+    """One instance of the API, with a view and a sender of its own."""
+    async with ControlView(settings) as view, CommandSender(settings) as commands:
+        transport = httpx.ASGITransport(create_api(settings, view, commands), raise_app_exceptions=False)
+        headers = {"X-StorageApi-Token": token}
+        async with httpx.AsyncClient(
+            transport=transport, base_url=settings.public_address, headers=headers, timeout=DEADLINE_SECONDS
+        ) as http:
+            yield Client(http, view)
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for a condition; AssertionError with `what` when it is not met in time."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"not in time: {what}"
+        await asyncio.sleep(0.01)
+
+
+def export_body(name: str = "Export", table: str = "in.c-bucket.table", **others: Any) -> dict[str, Any]:
+    """A valid export: an id, the body and a template."""
+    columns = [
+        {"name": "id", "type": "id", "primaryKey": True},
+        {"name": "body", "type": "body"},
+        {"name": "value", "type": "template", "template": {"language": "jsonnet", "content": 'Body("value")'}},
+    ]
+    return {"name": name, "mapping": {"tableId": table, "columns": columns}, **others}
