@@ -1,0 +1,20 @@
+# One image for gateway, control, mapper, sink and the Storage emulator. Its steps are the Makefile's.
+FROM python:3.11-slim-bookworm
+
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends make \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --create-home streams \
+    && install -d -o streams /var/lib/data-streams
+
+WORKDIR /srv/data-streams
+COPY Makefile README.md pyproject.toml requirements.lock ./
+COPY scripts scripts
+COPY schemas schemas
+COPY app app
+RUN make environment
+
+USER streams
+ENV PATH=/srv/data-streams/.venv/bin:$PATH STREAMS_LISTEN_ADDRESS=0.0.0.0
+ENTRYPOINT ["streams"]
+CMD ["--help"]
