@@ -34,6 +34,7 @@ A = TypeVar("A")
 JOBS_PAGE = 100
 MAX_JOBS_PAGES = 100
 WAIT_SECONDS = 60.0
+_IMPORT = "tableImport"
 _FIRST_POLL_SECONDS = 0.05
 _LAST_POLL_SECONDS = 3.0
 
@@ -236,7 +237,7 @@ class StorageClient:
         file_id: int | None = None,
         table_id: str | None = None,
     ) -> tuple[Job, ...]:
-        """Find the jobs made at or after `since` that have the run id, or that import the file (into the table).
+        """Find the imports begun at or after `since` that have the run id, or that load the file (into the table).
 
         `since` is by Storage's clock: take `PreparedFile.created`. Pages until jobs are older, without asking the
         server to filter by time, whose reading of time zones is not documented. Oldest first.
@@ -246,9 +247,11 @@ class StorageClient:
         for page in range(MAX_JOBS_PAGES):
             jobs = self.list_jobs(offset=page * JOBS_PAGE)
             for job in jobs:
+                if job.operation != _IMPORT or job.created < since:
+                    continue
                 same_run = run_id is not None and job.run_id == run_id
                 same_file = file_id is not None and job.file_id == file_id and table_id in (None, job.table_id)
-                if job.created >= since and (same_run or same_file):
+                if same_run or same_file:
                     found[job.id] = job
             if len(jobs) < JOBS_PAGE or jobs[-1].created < since:
                 return tuple(sorted(found.values(), key=lambda job: job.id))

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.local.storage.config import EmulatorConfig
 from app.local.storage.objects import BUCKET, REGION
-from app.local.storage.records import Bucket, Job, StoredFile, Table, Token, now, wire_time
+from app.local.storage.records import Bucket, Job, Operation, StoredFile, Table, Token, now, wire_time
 
 Json = dict[str, Any]
 
@@ -122,13 +122,16 @@ def table_view(table: Table, rows_count: int, url: str) -> Json:
 
 
 def file_view(file: StoredFile, creator: Token | None, config: EmulatorConfig, s3_url: str) -> Json:
-    """Give a file without credentials. `url` is its object (of a sliced file: the manifest) in the local S3."""
+    """Give a file without credentials. `url` reads its object (of a sliced file: the manifest) from the local S3.
+
+    moto lets a URL that looks signed read private objects.
+    """
     key = f"{file.key}manifest" if file.is_sliced else file.key
     return {
         "id": file.id,
         "name": file.name,
         "created": wire_time(file.created),
-        "url": f"{s3_url}/{BUCKET}/{key}",
+        "url": f"{s3_url}/{BUCKET}/{key}?Signature=local",
         "provider": "aws",
         "region": REGION,
         "isPublic": False,
@@ -160,7 +163,7 @@ def job_view(job: Job, url: str) -> Json:
     """Give a job."""
     params = {name: value for name, value in job.params.items() if name != "bucketId"}
     operation: Json = {"params": params, "queue": "main_fast"}
-    if job.file_id is not None:
+    if job.file_id is not None and job.operation is not Operation.FILE_DELETE:
         operation["source"] = {"fileId": job.file_id, "type": "file"}
     view: Json = {
         "id": job.id,

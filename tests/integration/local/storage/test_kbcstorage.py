@@ -9,6 +9,8 @@ import kbcstorage.jobs
 import pytest
 from kbcstorage.client import Client
 
+from app.keboola.client import StorageClient
+from app.keboola.upload import Uploader
 from app.local.storage import Emulator
 
 
@@ -58,6 +60,23 @@ def test_kbcstorage_downloads_what_it_uploaded_and_deletes_it(client: Any, tmp_p
     assert file_id in listed
     assert detail["tags"] == ["one", "two"]
     assert file_id not in [file["id"] for file in client.files.list(limit=100)]
+
+
+def test_kbcstorage_downloads_a_sliced_file(
+    client: Any, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # kbcstorage writes the slices into the current directory
+    uploader = Uploader(s3_endpoint_url=emulator.s3_url)
+    with StorageClient(emulator.url, emulator.master_token) as ours:
+        prepared = ours.prepare_file("sliced.csv")
+    for name in ("1", "2"):
+        uploader.upload_slice(prepared, name, f"{name}\n".encode())
+    uploader.upload_manifest(prepared, ["1", "2"])
+    uploader.close()
+
+    target = client.files.download(prepared.id, str(tmp_path / "down"))
+
+    assert Path(target).read_text() == "1\n2\n"
 
 
 def test_kbcstorage_hears_of_a_failed_load(client: Any, tmp_path: Path) -> None:
