@@ -132,7 +132,7 @@ class Job(Record):
     table_id: str | None
     params: dict[str, Any]
     file_id: int | None = None
-    run_id: str | None
+    run_id: str | None = None
     token_id: int
     token_description: str
     results: dict[str, Any] | None = None
