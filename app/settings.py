@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     max_events_per_request: Count = 100_000
     max_inflight_bytes: Annotated[int, Field(ge=MIB)] = 64 * MIB
     """Bytes of bodies that one gateway holds while Kafka has not acknowledged them."""
+    read_seconds: Seconds = 30
+    """How long a sender may take to send one request, headers and body."""
     acknowledge_seconds: Seconds = 10
     """How long a request waits for Kafka before it is answered 503."""
     retry_after_seconds: Annotated[int, Field(ge=1)] = 2

@@ -38,7 +38,7 @@ class ControlView:
     def __init__(self, settings: Settings) -> None:
         self.catalog = Catalog()
         self.met_end_at = float("-inf")
-        """Monotonic time at which the view last met the log's end; how fresh it is."""
+        """Monotonic time at which the view last asked for the log's end and then met it; how fresh it is."""
         self._settings = settings
         self._partition = TopicPartition(Names(settings.topic_prefix).control, 0)
         self._listeners: list[Listener] = []
@@ -59,12 +59,16 @@ class ControlView:
         await self.close()
 
     async def start(self) -> None:
-        """Begin to read and wait until the view has met the log's end once. Raises KafkaUnavailable."""
-        self._loop = asyncio.get_running_loop()
-        self._admin = await asyncio.to_thread(connect_admin, self._settings)
-        self._thread = threading.Thread(target=self._read, name="control-view", daemon=True)
-        self._thread.start()
-        self._tasks = [asyncio.create_task(self._serve_barriers(), name="control-view-barriers")]
+        """Begin to read and wait until the view has met the log's end once.
+
+        Raises KafkaUnavailable; then it may be called again.
+        """
+        if not self._tasks:
+            self._loop = asyncio.get_running_loop()
+            self._admin = await asyncio.to_thread(connect_admin, self._settings)
+            self._thread = threading.Thread(target=self._read, name="control-view", daemon=True)
+            self._thread.start()
+            self._tasks = [asyncio.create_task(self._serve_barriers(), name="control-view-barriers")]
         await self.caught_up(30)
 
     async def close(self) -> None:
@@ -72,7 +76,8 @@ class ControlView:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.to_thread(self._thread.join, 5)
+        if self._tasks:
+            await asyncio.to_thread(self._thread.join, 5)
 
     def listen(self, listener: Listener) -> None:
         """Call `listener(key, value)` on the event loop after each change; value None means the entity has ended."""
@@ -94,6 +99,7 @@ class ControlView:
             await self._wanted.wait()
             self._wanted.clear()
             waiters, self._waiters = self._waiters, []
+            asked_at = time.monotonic()
             try:
                 target = await self._end_offset()
                 while self._position < target:
@@ -105,7 +111,7 @@ class ControlView:
                 await asyncio.sleep(0.2)
                 self._wanted.set()
                 continue
-            self.met_end_at = time.monotonic()
+            self.met_end_at = asked_at
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)

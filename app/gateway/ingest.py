@@ -1,0 +1,301 @@
+"""One ingest request, from its headers to its answer.
+
+It stands where uvicorn's protocol keeps a RequestResponseCycle, and makes no task, future or dictionary of its own.
+Acknowledged (200) means that Kafka has every event of the request; any other answer promises nothing about what is
+stored (delivery protocol, rule 25).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from app.gateway.answers import (
+    BUSY,
+    CONTINUE,
+    NOT_ACKNOWLEDGED,
+    QUEUE_FULL,
+    STALE,
+    UNREADABLE_SECRET,
+    Refusal,
+    headers_times_events,
+)
+from app.gateway.directory import Endpoint
+from app.gateway.publisher import RecordHeaders
+from app.gateway.split import body_kind, split_body
+from app.model.errors import BadRequest
+from app.model.event import ID_HEADER, IP_HEADER
+from app.model.ids import new_event_id
+
+if TYPE_CHECKING:
+    from app.gateway.protocol import IngestProtocol
+
+EVENT_OVERHEAD_BYTES = 200
+"""What an event of a split request costs beside its body and headers: librdkafka's message, id and address."""
+EVENTS_PER_TURN = 500
+"""Events of one request that are produced before other connections have their turn."""
+
+
+class _NoEvent:
+    """For uvicorn, which wakes a waiting application through it; nothing waits here."""
+
+    def set(self) -> None:
+        """Nobody to wake."""
+
+
+class Ingest:
+    """`turn`: no earlier request of the connection waits for its answer. `complete`: all of it has been read."""
+
+    # What uvicorn's protocol reads and writes of a cycle
+    message_event = _NoEvent()
+    response_complete = False
+    disconnected = False
+
+    complete = False
+    started = 0.0
+    refusal: Refusal | None = None
+    endpoint: Endpoint | None = None
+    body: bytes | bytearray = b""
+    size = 0
+    """Bytes of the body that were read."""
+    reserved = 0
+    events = 0
+    pending = 0
+    """Events that Kafka has not reported on."""
+    failed = False
+
+    def __init__(
+        self,
+        protocol: IngestProtocol,
+        url: bytes,
+        fields: list[tuple[str, bytes]],
+        found: dict[str, bytes],
+        keep_alive: bool,
+        turn: bool,
+    ) -> None:
+        """`fields` are the event headers in order, `found` the same by name."""
+        self.protocol = protocol
+        self.lane = protocol.lane
+        self.url = url
+        self.fields = fields
+        self.found = found
+        self.keep_alive = keep_alive
+        self.turn = turn
+
+    def admit(self, now: float) -> None:
+        """The headers have been read: decide what can be decided without the body."""
+        lane = self.lane
+        length = int(self.found.get("Content-Length", b"0"))
+        if length > lane.max_body_bytes:
+            return self.refuse_at_once(lane.too_large)
+        if lane.freshness.stale(now):
+            self.refusal = STALE
+        elif not lane.reserve(length):
+            self.refusal = BUSY
+        else:
+            self.reserved = length
+            self.endpoint = lane.directory.find(self.url)
+        if self._expects_invitation():
+            if self.refusal is not None:
+                self.refuse_at_once(self.refusal)
+            elif self.turn:
+                self.protocol.transport.write(CONTINUE)
+        return None
+
+    def take(self, data: bytes) -> None:
+        """A part of the body has been read. A refused request's body is read to its end, and dropped."""
+        size = self.size = self.size + len(data)
+        if size > self.reserved:
+            if size > self.lane.max_body_bytes:
+                return self.refuse_at_once(self.lane.too_large)
+            if self.refusal is None and not self.lane.reserve(size - self.reserved):
+                self._release()
+                self.refusal = BUSY
+            if self.refusal is None:
+                self.reserved = size
+        if self.refusal is not None:
+            return None
+        if not self.body:
+            self.body = data
+        else:
+            if type(self.body) is bytes:
+                self.body = bytearray(self.body)
+            self.body += data
+        return None
+
+    def finish_reading(self, now: float) -> None:
+        """The whole request has been read; it is dealt with when it is its turn."""
+        self.complete = True
+        self.started = now
+        if self.turn:
+            self._act()
+
+    def begin_turn(self, now: float) -> None:
+        """All requests of the connection before this one are answered."""
+        self.turn = True
+        self.started = now
+        if self.complete:
+            self._act()
+        elif self._expects_invitation():
+            self.protocol.transport.write(CONTINUE)
+
+    def settle(self, now: float) -> None:
+        """Kafka has reported on every event."""
+        self._release()
+        if self.response_complete:
+            return
+        if self.failed:
+            self.refuse(NOT_ACKNOWLEDGED)
+        else:
+            self._accept(now)
+
+    def check_deadline(self, now: float) -> None:
+        """Called by the sweep while the request waits for Kafka."""
+        if now - self.started > self.lane.settings.acknowledge_seconds:
+            self.refuse(NOT_ACKNOWLEDGED)
+
+    def refuse(self, refusal: Refusal, *, close: bool = False) -> None:
+        """Answer with the error envelope. Bytes that Kafka may still report on stay counted."""
+        self.keep_alive = self.keep_alive and not close
+        if not self.pending:
+            self._release()
+        self.lane.counters.refused[refusal.status] += 1
+        self._answer(self.lane.answers.refused(refusal, self.protocol.server_state, self.keep_alive))
+        if refusal is BUSY:
+            self.protocol.hold_back()
+
+    def refuse_at_once(self, refusal: Refusal) -> None:
+        """Refuse without reading the rest of the body; the connection cannot go on after that."""
+        self._release()
+        self.refusal = refusal
+        self.keep_alive = False
+        self.complete = True
+        self.protocol.stop_listening()
+        if self.turn:
+            self.refuse(refusal)
+
+    def abandon(self) -> None:
+        """The connection is lost. What Kafka has been given is reported on; the rest is forgotten."""
+        self.disconnected = True
+        if not self.response_complete:
+            self.response_complete = True
+            self.lane.counters.abandoned += 1
+        if not self.pending:
+            self._release()
+
+    def _act(self) -> None:
+        if self.refusal is not None:
+            self.refuse(self.refusal)
+        elif self.endpoint is None:
+            self.lane.lookups.ask(self._look_again)
+        else:
+            self._publish(self.endpoint)
+
+    def _look_again(self, met: bool) -> None:
+        """After a read barrier: perhaps the receiver, or its secret, is newer than the view was."""
+        if self.response_complete:
+            return
+        endpoint = self.lane.directory.find(self.url)
+        if not met:
+            self.refuse(STALE)
+        elif endpoint is None:
+            self.refuse(self.lane.directory.missing(self.url))
+        else:
+            self._publish(endpoint)
+
+    def _publish(self, endpoint: Endpoint) -> None:
+        if endpoint.secret is None:
+            return self.refuse(UNREADABLE_SECRET)
+        body, self.body = bytes(self.body), b""
+        if endpoint.split and "Content-Encoding" not in self.found:
+            try:
+                events = split_body(body, body_kind(self.found.get("Content-Type")))
+            except BadRequest as error:
+                return self.refuse(Refusal(error.status, error.name, error.message))
+            if events is not None:
+                return self._publish_many(endpoint.topic, events)
+        self.events = self.pending = 1
+        self._send(endpoint.topic, body, self.protocol.sender(self.found))
+        return None
+
+    def _publish_many(self, topic: str, events: list[bytes]) -> None:
+        """All or nothing: 200 only when Kafka has all of them."""
+        if len(events) > self.lane.settings.max_events_per_request:
+            return self.refuse(self.lane.too_many_events)
+        if not events:
+            return self._accept(self.started)
+        headers_bytes = sum(len(name) + len(value) for name, value in self.fields)
+        extra = len(events) * (headers_bytes + EVENT_OVERHEAD_BYTES)
+        if extra + self.reserved > self.lane.settings.max_inflight_bytes:
+            return self.refuse(headers_times_events(len(events), self.lane.settings))
+        if not self.lane.reserve(extra):
+            return self.refuse(BUSY)
+        self.reserved += extra
+        self.events = self.pending = len(events)
+        events.reverse()
+        self._send_some(topic, events, self.protocol.sender(self.found))
+        return None
+
+    def _send_some(self, topic: str, events: list[bytes], sender: bytes) -> None:
+        """Send from the end of `events`; other requests have their turn in between."""
+        if self.response_complete:  # the sender has gone, or the deadline has passed
+            return self._give_up(len(events))
+        for _ in range(min(EVENTS_PER_TURN, len(events))):
+            if not self._send(topic, events.pop(), sender):
+                return self._give_up(len(events))
+        if events:
+            self.protocol.loop.call_soon(self._send_some, topic, events, sender)
+        return None
+
+    def _send(self, topic: str, value: bytes, sender: bytes) -> bool:
+        headers: RecordHeaders = [(ID_HEADER, new_event_id()), (IP_HEADER, sender), *self.fields]
+        try:
+            self.lane.publisher.send(topic, value, headers, self._report)
+        except BufferError:
+            self.pending -= 1
+            self.refuse(QUEUE_FULL)
+        except KafkaException:
+            self.pending -= 1
+            self.refuse(NOT_ACKNOWLEDGED)
+        else:
+            return True
+        return False
+
+    def _give_up(self, unsent: int) -> None:
+        """So many events are not sent, because the request is answered already; the others are still reported on."""
+        self.pending -= unsent
+        if not self.pending:
+            self._release()
+
+    def _report(self, error: KafkaError | None, _message: Message) -> None:
+        """Called within a poll of the publisher, once an event."""
+        if error is not None:
+            self.failed = True
+        self.pending -= 1
+        if not self.pending:
+            self.lane.settled.append(self)
+
+    def _accept(self, now: float) -> None:
+        counters = self.lane.counters
+        counters.accepted += 1
+        counters.events += self.events
+        counters.body_bytes += self.size
+        counters.acknowledged(now - self.started)
+        if not self.pending:
+            self._release()
+        self._answer(self.lane.answers.accepted(self.protocol.server_state, self.keep_alive))
+
+    def _answer(self, data: bytes) -> None:
+        self.response_complete = True
+        self.body = b""
+        self.protocol.answer(data, self.keep_alive)
+
+    def _expects_invitation(self) -> bool:
+        """Whether the sender waits for "100 Continue" before it sends the body."""
+        return "Expect" in self.found and self.found["Expect"].lower() == b"100-continue"
+
+    def _release(self) -> None:
+        if self.reserved:
+            self.lane.release(self.reserved)
+            self.reserved = 0

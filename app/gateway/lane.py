@@ -1,0 +1,97 @@
+"""What all ingest requests of a gateway share: limits, bytes in flight, the publisher, deadlines.
+
+Bytes are counted from the moment they are expected until Kafka has said what became of them, so the bound holds
+whatever the senders and Kafka do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from app.gateway.answers import Answers, Refusal, headers_too_large, too_large, too_many_events
+from app.gateway.directory import Directory
+from app.gateway.freshness import Freshness, Lookups
+from app.gateway.headers import EventNames, TrustedProxies
+from app.gateway.metrics import Counters, Levels
+from app.gateway.publisher import Publisher, publisher_config
+from app.kafka.view import ControlView
+from app.model.cipher import Cipher
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.gateway.ingest import Ingest
+    from app.gateway.protocol import IngestProtocol
+
+SWEEP_SECONDS = 0.2
+KEEP_ALIVE_SECONDS = 75.0
+"""How long a connection may be idle: longer than the 60 s of usual load balancers, so that they close first."""
+LINGER_SECONDS = 2.0
+"""How long what a sender still sends is read and dropped after an answer that ends its connection."""
+
+
+class Lane:
+    """Made on the running event loop, before the view starts."""
+
+    def __init__(self, settings: Settings, view: ControlView, cipher: Cipher) -> None:
+        self.settings = settings
+        self.directory = Directory(cipher)
+        view.listen(self.directory.take)
+        self.freshness = Freshness(settings, view)
+        self.lookups = Lookups(settings, view)
+        self.proxies = TrustedProxies(settings.trusted_proxies)
+        self.answers = Answers(settings.retry_after_seconds)
+        self.counters = Counters()
+        self.names = EventNames()
+        self.publisher = Publisher(publisher_config(settings), self.settle)
+        self.connections: set[IngestProtocol] = set()
+        self.settled: list[Ingest] = []
+        """Requests all of whose events have been reported in this round."""
+        self.inflight_bytes = 0
+        self.max_body_bytes = settings.max_body_bytes
+        self.too_large: Refusal = too_large(settings)
+        self.too_many_events: Refusal = too_many_events(settings)
+        self.headers_too_large: Refusal = headers_too_large(settings)
+
+    @property
+    def levels(self) -> Levels:
+        return Levels(self.inflight_bytes, len(self.connections), self.freshness.age_seconds)
+
+    @property
+    def stale(self) -> bool:
+        return self.freshness.stale(time.monotonic())
+
+    def reserve(self, size_bytes: int) -> bool:
+        """Take so many bytes of the bound; False (and nothing taken) when there is no room."""
+        total = self.inflight_bytes + size_bytes
+        if total > self.settings.max_inflight_bytes:
+            return False
+        self.inflight_bytes = total
+        return True
+
+    @property
+    def roomy(self) -> bool:
+        """Whether senders that were told to come again may."""
+        return 2 * self.inflight_bytes <= self.settings.max_inflight_bytes
+
+    def release(self, size_bytes: int) -> None:
+        self.inflight_bytes -= size_bytes
+        assert self.inflight_bytes >= 0
+
+    def settle(self) -> None:
+        """Answer the requests that have been reported: one look at the clock for all."""
+        if self.settled:
+            settled, self.settled = self.settled, []
+            now = time.monotonic()
+            for request in settled:
+                request.settle(now)
+
+    async def sweep(self) -> None:
+        """Hold every connection to its deadlines; in a task of its own."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self.publisher.poll()
+            now = time.monotonic()
+            for connection in tuple(self.connections):
+                connection.sweep(now)

@@ -1,0 +1,88 @@
+"""What the gateway counts: plain numbers on the hot path, made into Prometheus metrics only when asked."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+BUCKETS_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(slots=True)
+class Counters:
+    """Of the ingest lane since the process started; only the event loop writes them."""
+
+    accepted: int = 0
+    refused: Counter[int] = field(default_factory=Counter)
+    """Requests that were answered, by status."""
+    abandoned: int = 0
+    """Requests whose sender went away before the answer."""
+    events: int = 0
+    body_bytes: int = 0
+    acknowledge_counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_SECONDS) + 1))
+    acknowledge_seconds: float = 0.0
+
+    def acknowledged(self, seconds: float) -> None:
+        """Kafka had all events of a request after this time."""
+        self.acknowledge_counts[bisect_left(BUCKETS_SECONDS, seconds)] += 1
+        self.acknowledge_seconds += seconds
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What is so now."""
+
+    inflight_bytes: int
+    connections: int
+    view_age_seconds: float
+
+
+class GatewayCollector(Collector):
+    """Shows Counters and Levels as `streams_gateway_*`."""
+
+    def __init__(self, counters: Counters, levels: Callable[[], Levels]) -> None:
+        self._counters, self._levels = counters, levels
+
+    def collect(self) -> Iterator[Metric]:
+        counters, levels = self._counters, self._levels()
+        requests = CounterMetricFamily("streams_gateway_requests", "Import requests answered.", labels=["status"])
+        requests.add_metric(["200"], counters.accepted)
+        for status, count in sorted(counters.refused.items()):
+            requests.add_metric([str(status)], count)
+        yield requests
+        yield CounterMetricFamily(
+            "streams_gateway_abandoned", "Import requests whose sender left first.", value=counters.abandoned
+        )
+        yield CounterMetricFamily("streams_gateway_events", "Events acknowledged.", value=counters.events)
+        yield CounterMetricFamily(
+            "streams_gateway_body_bytes", "Bytes of bodies acknowledged.", value=counters.body_bytes
+        )
+        yield GaugeMetricFamily(
+            "streams_gateway_inflight_bytes", "Bytes held until Kafka acknowledges.", value=levels.inflight_bytes
+        )
+        yield GaugeMetricFamily("streams_gateway_connections", "Open connections.", value=levels.connections)
+        yield GaugeMetricFamily(
+            "streams_gateway_view_age_seconds",
+            "Time since the view met the control log's end.",
+            value=levels.view_age_seconds,
+        )
+        yield self._latency()
+
+    def _latency(self) -> Metric:
+        total, buckets = 0, []
+        counts = self._counters.acknowledge_counts
+        for bound, count in zip((*map(str, BUCKETS_SECONDS), "+Inf"), counts, strict=True):
+            total += count
+            buckets.append((bound, total))
+        return HistogramMetricFamily(
+            "streams_gateway_acknowledge_seconds",
+            "Time from a whole request to Kafka's acknowledgement.",
+            buckets=buckets,
+            sum_value=self._counters.acknowledge_seconds,
+        )
