@@ -77,7 +77,7 @@ def stuck(seconds: float) -> str:
     return f"The template did not come to an end for this event within {seconds:g} s of computing."
 
 
-OUT_OF_MEMORY = "The mapping process ran out of memory, or of stack, at this event."
+OUT_OF_MEMORY = "The template takes more memory, or stack, for this event than a mapping process may have."
 
 
 def cut_message(message: str) -> str:

@@ -22,7 +22,7 @@ import rjsonnet
 
 from app.mapping import globals
 from app.mapping.events import Events
-from app.mapping.faults import MAX_ROW_BYTES, TOO_LARGE, Refused, TooMuch, Watch
+from app.mapping.faults import MAX_ROW_BYTES, OUT_OF_MEMORY, TOO_LARGE, Refused, TooMuch, Watch
 from app.mapping.now import DEFAULT_FORMAT
 from app.model.event import Reason
 
@@ -98,14 +98,14 @@ class JsonnetTemplate:
                     native_callbacks=run.callbacks,
                 )
             except RuntimeError as error:
-                run.on_failure(_message(str(error)))
+                run.on_failure(Refused(Reason.TEMPLATE_ERROR, _message(str(error))))
                 # What lies behind a failure is prepared in vain: the next evaluation is about as long as this one got.
                 most = 2 * (len(run.texts) - before)
             except BaseException as error:
                 # pyo3's PanicException is no Exception, and its class cannot be imported.
                 if type(error).__name__ != "PanicException":
                     raise
-                run.on_failure("an argument of Body(), Header() or Now() fails or is a function")
+                run.on_failure(_panic(str(error)))
         return run.result()
 
 
@@ -185,13 +185,13 @@ class _Run:
         self._stop = error
         raise error
 
-    def on_failure(self, message: str) -> None:
+    def on_failure(self, refused: Refused) -> None:
         """The evaluation ended early: because we ended it, or because the event under way failed."""
         if self._stop is not None:
             if not self.stopped:
                 raise self._stop
             return
-        self._refuse(Refused(Reason.TEMPLATE_ERROR, message))
+        self._refuse(refused)
         self.texts.append("")
 
     def result(self) -> Cells:
@@ -212,9 +212,19 @@ def _refuse_import(_base: str, path: str) -> NoReturn:
     raise RuntimeError(f'imports are not allowed: "{path}"')
 
 
+def _panic(text: str) -> Refused:
+    """What rjsonnet 0.5.6 does not turn into an error of Jsonnet."""
+    if "capacity overflow" in text:
+        return Refused(Reason.TEMPLATE_MEMORY, OUT_OF_MEMORY)
+    if "not implemented" in text or "LocError" in text:
+        return Refused(Reason.TEMPLATE_ERROR, "an argument of Body(), Header() or Now() fails or is a function")
+    return Refused(Reason.TEMPLATE_ERROR, f"the engine failed: {text}")
+
+
 def _message(text: str) -> str:
     """The engine's message without prefix and stack trace (positions there are those of our snippet)."""
     message = text.partition("\n    ")[0].removeprefix("runtime error: ")
+    message = message.removeprefix("import_callback error: RuntimeError: ")
     if message.startswith("stack overflow"):
         return f"max stack frames exceeded: the template calls itself deeper than {MAX_STACK} frames"
     return message.replace(_KEY, "")

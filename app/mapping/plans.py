@@ -167,14 +167,14 @@ class DirectPlan:
     """A template of joined pieces; `engine` is the same template for the events that a plan must not decide."""
 
     def __init__(self, pieces: list[Piece], engine: Template) -> None:
-        self._pieces = pieces
+        self.pieces = pieces
         self._engine = engine
 
     def evaluate(self, events: Events, indexes: Sequence[int], max_chars: int, watch: Watch) -> Cells:
         texts: list[str] = []
         refused: dict[int, Refused] = {}
         left: list[int] = []
-        cell = self._one if len(self._pieces) == 1 else self._sum
+        cell = self._one if len(self.pieces) == 1 else self._sum
         for index in indexes:
             try:
                 text = cell(events, index)
@@ -198,7 +198,7 @@ class DirectPlan:
         return Cells(texts, refused)
 
     def _one(self, events: Events, index: int) -> str | None:
-        value = self._pieces[0](events, index)
+        value = self.pieces[0](events, index)
         kind = type(value)
         if kind is str:
             return _string(value)
@@ -214,7 +214,7 @@ class DirectPlan:
 
     def _sum(self, events: Events, index: int) -> str | None:
         values: list[str] = []
-        for piece in self._pieces:
+        for piece in self.pieces:
             value = piece(events, index)
             if type(value) is not str:
                 return None

@@ -1,0 +1,250 @@
+"""The pool with real child processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.mapping.child_process import ChildGone
+from app.mapping.children import MappingPool, PoolClosed
+from app.mapping.rows import map_batch
+from app.model.event import EventBatch, Reason, Segment
+from app.model.receiver import Mapping
+
+MakeBatch = Callable[..., EventBatch]
+MakeMapping = Callable[..., Mapping]
+Outcome = Callable[[Sequence[Segment]], Any]
+
+FOREVER = "local f(n) = if n == 0 then 'x' else f(n - 1) + f(n - 1); f(60)"
+DEADLINE_SECONDS = 60
+
+
+@asynccontextmanager
+async def pool_of(children: int = 1, **bounds: float) -> AsyncIterator[MappingPool]:
+    pool = MappingPool(children, **bounds)  # type: ignore[arg-type]  # memory_mib is the only int
+    await pool.start()
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            yield pool
+    finally:
+        await pool.close()
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[MappingPool]:
+    async with pool_of(event_seconds=0.3) as pool:
+        yield pool
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait in a thread for something that no event tells."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def process_fields(pid: int) -> list[str]:
+    """Fields of /proc/<pid>/stat from the state on; none when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def is_gone(pid: int) -> bool:
+    return process_fields(pid)[:1] in ([], ["Z"])
+
+
+def cpu_ticks(pid: int) -> int:
+    return int(process_fields(pid)[11])
+
+
+async def test_children_give_what_mapping_here_gives(
+    pool: MappingPool, make_batch: MakeBatch, make_mapping: MakeMapping
+) -> None:
+    batch = make_batch(*[b'{"a":%d}' % n for n in range(50)], b"{", b"\xff\0", headers=[("X", b"\xff"), ("x", b"2")])
+    mappings = [make_mapping("id", "datetime", "ip", "body", "headers"), make_mapping(a="Body('a')", b="[Body()]")]
+
+    segments = await pool.map([(str(number), mapping) for number, mapping in enumerate(mappings)], batch)
+
+    assert segments == [map_batch(mapping, batch) for mapping in mappings]
+
+
+async def test_definition_is_kept_by_its_key_and_the_batch_may_be_any_size(
+    pool: MappingPool, make_batch: MakeBatch, make_mapping: MakeMapping
+) -> None:
+    mapping = make_mapping("body")
+    large = make_batch(*[b"x" * 1_000_000] * 20)
+
+    for batch in (make_batch(b"1"), large, make_batch(b"2")):
+        assert await pool.map([("uid/1", mapping)], batch) == [map_batch(mapping, batch)]
+
+
+async def test_nothing_to_map(pool: MappingPool, make_batch: MakeBatch, make_mapping: MakeMapping) -> None:
+    assert await pool.map([("uid/1", make_mapping("id"))], make_batch()) == [[]]
+    assert await pool.map([], make_batch(b"1")) == []
+
+
+@pytest.mark.parametrize(
+    ("poison", "reason"),
+    [
+        (FOREVER, Reason.TEMPLATE_TIMEOUT),
+        ("std.foldl(function(a, x) a + a, std.range(1, 60), 'xxxxxxxx')", Reason.TEMPLATE_MEMORY),
+        ("local f(x) = f(x + 1); f(0)", Reason.TEMPLATE_ERROR),
+        ("std.repeat('x', 100 * 1000 * 1000)", Reason.ROW_TOO_LARGE),
+    ],
+    ids=["exponential time", "exponential text", "infinite recursion", "a large cell"],
+)
+async def test_guilty_event_is_found_and_all_others_are_mapped(
+    poison: str, reason: Reason, make_batch: MakeBatch, make_mapping: MakeMapping, outcome: Outcome
+) -> None:
+    batch = make_batch(*[b'{"n":%d}' % n for n in range(300)])
+    poisoned = make_mapping(cell=f"if Body('n') == 123 then ({poison}) else Body('n')")
+    sibling = make_mapping("id", "body")
+
+    async with pool_of(event_seconds=1, memory_mib=400) as pool:
+        first, segments, last = await pool.map([("a/1", sibling), ("b/1", poisoned), ("c/1", sibling)], batch)
+
+    rows, failures = outcome(segments)
+    assert {offset: failure[0] for offset, failure in failures.items()} == {123: reason}
+    assert rows == {n: b'"%d"\n' % n for n in range(300) if n != 123}
+    assert first == last == map_batch(sibling, batch)
+
+
+async def test_template_that_never_ends_uses_up_its_own_budget_alone(
+    make_batch: MakeBatch, make_mapping: MakeMapping, outcome: Outcome
+) -> None:
+    batch = make_batch(*[b"{}"] * 100)
+    sibling = make_mapping("id")
+
+    async with pool_of(event_seconds=0.2, budget_seconds=0.8) as pool:
+        poisoned, mapped = await pool.map([("a/1", make_mapping(cell=FOREVER)), ("b/1", sibling)], batch)
+
+    rows, failures = outcome(poisoned)
+    assert rows == {}
+    assert list(failures) == batch.offsets
+    assert {reason for reason, _, _ in failures.values()} == {Reason.TEMPLATE_TIMEOUT}
+    assert mapped == map_batch(sibling, batch)
+
+
+async def test_slow_template_keeps_what_it_mapped_in_time(
+    make_batch: MakeBatch, make_mapping: MakeMapping, outcome: Outcome
+) -> None:
+    slow = "std.length(std.filter(function(x) x > 0, std.range(1, 20000)))"
+    batch = make_batch(*[b"{}"] * 1000)
+
+    async with pool_of(event_seconds=5, budget_seconds=0.5) as pool:
+        (pid,) = pool.pids
+        (segments,) = await pool.map([("a/1", make_mapping(cell=slow))], batch)
+        assert pool.pids == [pid]
+
+    rows, failures = outcome(segments)
+    assert 0 < len(rows) < 1000
+    assert sorted([*rows, *failures]) == batch.offsets
+    assert {reason for reason, _, _ in failures.values()} == {Reason.TEMPLATE_TIMEOUT}
+
+
+async def test_child_that_dies_while_idle_is_replaced(
+    pool: MappingPool, make_batch: MakeBatch, make_mapping: MakeMapping
+) -> None:
+    (pid,) = pool.pids
+    os.kill(pid, signal.SIGKILL)
+    await asyncio.to_thread(until, lambda: is_gone(pid))
+
+    mapped = await pool.map([("a/1", make_mapping("id"))], make_batch(b"1"))
+
+    assert mapped[0][0].csv == b'"id-0"\n'
+    assert pool.pids != [pid]
+
+
+async def test_child_killed_at_work_costs_nothing(
+    pool: MappingPool, make_batch: MakeBatch, make_mapping: MakeMapping, outcome: Outcome
+) -> None:
+    mapping = make_mapping(cell="std.length(std.range(1, 1000)) + Body('n')")
+    batch = make_batch(*[b'{"n":%d}' % n for n in range(5000)])
+    (pid,) = pool.pids
+    work = asyncio.create_task(pool.map([("a/1", mapping)], batch))
+    ticks = cpu_ticks(pid)
+    await asyncio.to_thread(until, lambda: cpu_ticks(pid) > ticks)
+    os.kill(pid, signal.SIGKILL)
+
+    (segments,) = await work
+
+    rows, failures = outcome(segments)
+    assert (len(rows), failures) == (5000, {})
+
+
+async def test_chunks_are_spread_over_children(make_batch: MakeBatch, make_mapping: MakeMapping) -> None:
+    mapping = make_mapping("id", cell="Body('n') + 1")
+    batches = [make_batch(*[b'{"n":%d}' % (k * n) for n in range(100)]) for k in range(10)]
+
+    async with pool_of(2) as pool:
+        assert len(set(pool.pids)) == 2
+        results = await asyncio.gather(*(pool.map([("a/1", mapping)], batch) for batch in batches))
+
+    assert results == [[map_batch(mapping, batch)] for batch in batches]
+
+
+async def test_hung_child_does_not_hold_the_others(make_batch: MakeBatch, make_mapping: MakeMapping) -> None:
+    async with pool_of(2, event_seconds=30, budget_seconds=60) as pool:
+        hung = asyncio.create_task(pool.map([("a/1", make_mapping(cell=FOREVER))], make_batch(b"{}")))
+        for _ in range(5):
+            await pool.map([("b/1", make_mapping("id"))], make_batch(b"{}"))
+        assert not hung.done()
+        hung.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await hung
+        for _ in range(5):
+            (segments,) = await pool.map([("b/1", make_mapping("id"))], make_batch(b"{}"))
+            assert segments[0].csv == b'"id-0"\n'
+
+
+async def test_children_end_with_the_pool(make_batch: MakeBatch, make_mapping: MakeMapping) -> None:
+    async with pool_of(2, event_seconds=30, budget_seconds=60) as pool:
+        pids = pool.pids
+        hung = asyncio.create_task(pool.map([("a/1", make_mapping(cell=FOREVER))], make_batch(b"{}")))
+        await pool.map([("b/1", make_mapping("id"))], make_batch(b"{}"))
+
+    with pytest.raises(PoolClosed):
+        await hung
+    assert all(map(is_gone, pids))
+    with pytest.raises(PoolClosed):
+        await pool.map([("b/1", make_mapping("id"))], make_batch(b"{}"))
+
+
+async def test_child_does_not_have_our_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAMS_ENCRYPTION_KEY", "secret")
+    async with pool_of() as pool:
+        (pid,) = pool.pids
+        environment = await asyncio.to_thread(Path(f"/proc/{pid}/environ").read_bytes)
+
+    assert b"PYTHONPATH=" in environment
+    assert b"STREAMS_" not in environment
+
+
+async def test_child_that_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")
+
+    pool = MappingPool(1)
+    with pytest.raises(ChildGone, match="ended while it started"):
+        await pool.start()
+
+
+async def test_interrupt_from_the_keyboard_is_the_parents_affair(
+    pool: MappingPool, make_batch: MakeBatch, make_mapping: MakeMapping
+) -> None:
+    (pid,) = pool.pids
+    os.kill(pid, signal.SIGINT)
+
+    await pool.map([("b/1", make_mapping("id"))], make_batch(b"{}"))
+
+    assert pool.pids == [pid]
