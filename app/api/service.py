@@ -10,7 +10,7 @@ from app.api.auth import TokenVerifier
 from app.api.commands import CommandSender
 from app.api.context import Context
 from app.api.errors import install_errors
-from app.api.http import AnswerOptions, CrashAnswer, RequestId
+from app.api.http import AnswerOptions, BodyLimit, CrashAnswer, RequestId
 from app.api.running import RunningTasks
 from app.kafka.view import ControlView
 from app.model.cipher import Cipher
@@ -30,7 +30,6 @@ def create_api(settings: Settings, view: ControlView, commands: CommandSender) -
         openapi_url=None,
         redirect_slashes=False,
         strict_content_type=False,
-        max_body_size=settings.max_body_bytes,
     )
     api.state.context = Context(
         settings,
@@ -41,6 +40,7 @@ def create_api(settings: Settings, view: ControlView, commands: CommandSender) -
         Cipher(settings.encryption_key),
     )
     install_errors(api)
+    api.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     api.add_middleware(CrashAnswer)
     api.add_middleware(AnswerOptions)
     api.add_middleware(

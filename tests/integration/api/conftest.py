@@ -1,4 +1,4 @@
-"""One control process for all tests of the API, and an API instance for each test; receivers have names of their own."""
+"""One control process for all tests of the API, and an API instance for each test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "control"))
 
-from buffer_stack import Client, ControlProcess, api_client, make_settings  # noqa: E402  # after the path is set
+from buffer_stack import Client, ControlProcess, api_client, make_settings  # after the path is set
 
 
 @pytest.fixture(scope="module")

@@ -90,6 +90,7 @@ async def test_what_a_task_made_is_seen_at_once_through_another_instance(
     api: Client, emulator: Emulator, name: str, settings: Settings
 ) -> None:
     async with api_client(settings, emulator.master_token) as other:
+        await api.create("/v1/receivers", {"name": name})  # from now on control is there
         for number in range(5):
             body = {"name": f"{name}-{number}"}
             sent = await api.post("/v1/receivers", body)
