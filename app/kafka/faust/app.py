@@ -10,6 +10,7 @@ import logging
 import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,9 +18,11 @@ import cramjam  # noqa: F401  # without it the first snappy, lz4 or zstd batch k
 import faust
 from faust.app.base import BootStrategy
 from faust.serializers import codecs
+from faust.tables.manager import TableManager
 from faust.transport.conductor import Conductor
 from faust.transport.drivers import aiokafka as driver
 from faust.types.transports import TransportT
+from mode.utils.locks import Event
 
 from app.kafka.faust.chunk import TICK, Chunk, Committed, Item, Partition, Tick
 from app.kafka.faust.consumer import ChunkConsumer, PartitionsCallback, StartsCallback
@@ -59,6 +62,16 @@ class _ConsumerOnly(BootStrategy):
     enable_web = False
 
 
+class _NoTables(TableManager):
+    """Faust gives tables a second to be declared, at every start. There are none; wait for the agent instead."""
+
+    async def on_start(self) -> None:
+        await self.wait_for_stopped(cast(ChunkApp, self.app).feeding)
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()
+
+
 class _ChunkTransport(driver.Transport):
     Consumer = ChunkConsumer
 
@@ -82,6 +95,11 @@ class ChunkApp(faust.App):
 
     def _new_transport(self) -> TransportT:
         return _ChunkTransport(self.conf.broker_consumer, self)
+
+    @cached_property
+    def feeding(self) -> Event:
+        """Set when the agent runs and the first subscription is complete."""
+        return Event()
 
     @property
     def _chunks(self) -> ChunkConsumer:
@@ -126,6 +144,7 @@ class ChunkApp(faust.App):
                         queue.force_put_nowait(TICK)  # a plain put raises when the queue is full
 
                 self.timer(tick_seconds)(tick)
+            self.feeding.set()
             try:
                 await consume(self._items(manual))
                 if not self.should_stop:
@@ -211,6 +230,7 @@ def create_app(
         datadir=Path(tempfile.gettempdir()) / f"{group}-{os.getpid()}",
         topic_allow_declare=False,
         topic_disable_leader=True,
+        TableManager=_NoTables,
         web_enabled=False,
         table_standby_replicas=0,
         stream_wait_empty=False,
