@@ -12,7 +12,10 @@ _HOST = "127.0.0.1"
 
 
 def local_settings(settings: Settings) -> Settings:
-    """The given settings, pointed at the local stack; ports, limits and an encryption key of the user's own stay."""
+    """The given settings, pointed at the local stack; ports, limits and an encryption key of the user's own stay.
+
+    Windows may be as short as a second, because someone is watching.
+    """
     home = settings.local_dir.absolute()
     return settings.model_copy(
         update={
@@ -23,6 +26,7 @@ def local_settings(settings: Settings) -> Settings:
             "encryption_key": settings.encryption_key or [kept_key(home / "encryption.key")],
             "local_dir": home,
             "replication_factor": 1,
+            "min_time_seconds": min(settings.min_time_seconds, 1),
         }
     )
 
@@ -46,6 +50,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "STREAMS_PUBLIC_ADDRESS": settings.public_address,
         "STREAMS_ENCRYPTION_KEY": ",".join(settings.encryption_key),
         "STREAMS_REPLICATION_FACTOR": str(settings.replication_factor),
+        "STREAMS_MIN_TIME_SECONDS": str(settings.min_time_seconds),
     }
 
 

@@ -1,4 +1,4 @@
-"""Real flights over both ways in, while the mapper and the sink are killed: each is in each table once, or a dead letter."""
+"""Real flights by both ways in while mapper and sink are killed: each is in each table once, or a dead letter."""
 
 from __future__ import annotations
 
@@ -80,7 +80,8 @@ def _rows(system: Any, table: str) -> int:
 
 def _check_departures(system: Any, events: dict[int, dict[str, Any]]) -> None:
     """Every column of every row against the source."""
-    query = 'select id, datetime, ip, body, headers, flight, route, tail_number, minutes_late from "in.c-flights".departures'
+    columns = "id, datetime, ip, body, headers, flight, route, tail_number, minutes_late"
+    query = f'select {columns} from "in.c-flights".departures'
     seen: Counter[int] = Counter()
     ids = set()
     for event_id, time, ip, body, headers, flight, route, tail_number, minutes_late in system.storage.sql(query):
