@@ -1,0 +1,92 @@
+"""Mappers in the model: they repeat chunks with other cuts and other outcomes, as rules 1 to 3 allow and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from model_world import SOURCES, World
+
+from app.model.event import Reason
+from app.model.rows import FailedEvent, Rows, to_runs
+
+PADDING = ("", "p" * 30, "line\nbreak", '""quoted""\n', '""', "\n")
+
+
+class Mapper:
+    """One ownership of a source partition. `run` stops (yields) wherever the process can be killed or frozen."""
+
+    def __init__(self, world: World, partition: int) -> None:
+        self.world, self.partition = world, partition
+        self.generation = world.mapper_generation[partition]
+        self.process = self.run()
+
+    def run(self) -> Iterator[None]:
+        world, events = self.world, self.world.events[self.partition]
+        position = world.committed[self.partition]
+        while True:
+            end = min(position + world.random.randint(1, 4), len(events))
+            yield
+            if end == position:
+                continue
+            revisions = {uid: export.revision for uid, export in world.exports.items()}
+            yield
+            queues = [self.map_chunk(uid, revisions[uid], position, end) for uid in world.exports]
+            while any(queues):
+                queue = world.random.choice([queue for queue in queues if queue])
+                self.send(queue)
+                yield
+            if self.generation == world.mapper_generation[self.partition]:
+                world.committed[self.partition] = end
+            position = end
+            yield
+
+    def send(self, queue: list[Rows]) -> None:
+        """Produce one envelope; it stays the next one until its delivery report has come (rule 1)."""
+        index = self.choose(queue)
+        if self.world.fault(0.15):
+            return
+        rows = queue[index]
+        self.world.rows.append((self.world.now_ms, rows))
+        self.world.tell(
+            "rows[%d] %s rev %d source %d [%d, %d) rows %s failures %s",
+            *(len(self.world.rows) - 1, rows.export_uid, rows.revision, self.partition, rows.base, rows.end),
+            *(list(rows.row_offsets()), [event.offset for event in rows.failures]),
+        )
+        if not self.world.fault(0.15):
+            del queue[index]
+
+    def choose(self, queue: Sequence[Rows]) -> int:
+        return 0
+
+    def map_chunk(self, uid: str, revision: int, start: int, end: int) -> list[Rows]:
+        envelopes = []
+        while start < end:
+            cut = self.world.random.randint(start + 1, end)
+            envelopes.append(self.map_events(uid, revision, start, cut))
+            start = cut
+        return envelopes
+
+    def map_events(self, uid: str, revision: int, base: int, end: int) -> Rows:
+        """Skipping is of the event and so always the same; whether an event fails may differ each time."""
+        choose = self.world.random
+        skipped = self.world.events[self.partition]
+        taken = [offset for offset in range(base, end) if not skipped[offset]]
+        failed = {offset for offset in taken if choose.random() < 0.25}
+        good = [offset for offset in taken if offset not in failed]
+        cells = [f'"{uid}","{self.partition}","{offset}","{revision}","{choose.choice(PADDING)}"\n' for offset in good]
+        return Rows(
+            uid,
+            revision,
+            SOURCES[self.partition],
+            base,
+            end,
+            to_runs(base, good),
+            len(good),
+            "".join(cells).encode(),
+            [_failure(offset) for offset in sorted(failed)],
+            end - base - len(taken),
+        )
+
+
+def _failure(offset: int) -> FailedEvent:
+    return FailedEvent(offset, Reason.TEMPLATE_TIMEOUT, None, "too slow", "events", 0, str(offset), "", (), b"{}")

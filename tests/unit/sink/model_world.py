@@ -1,0 +1,224 @@
+"""What surrounds the sink in the model: the topic of events, the rows log, Kafka's fencing, Storage, time and faults.
+
+Every choice comes from one seeded generator, so a seed is a history that can be run again. Faults happen while `chaos`
+is on; after that everything answers, so that what is still missing at the end is lost and not late.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from app.model.conditions import Conditions
+from app.model.ledger import BatchRecord, ExportState, Phase, StagedFile
+from app.model.rows import Rows, Source
+
+SOURCES = (Source("topic", 0, "live"), Source("topic", 1, "live"))
+MAX_EVENTS = 20
+MS_A_STEP = 20
+REFUSED_CODE = "storage.validation"
+UNKNOWN_CODE = "internalError"
+
+Place = tuple[str, int, int]
+"""Export uid, source partition, source offset: what must end in exactly one place."""
+BatchKey = tuple[str, str]
+"""Export uid, batch id."""
+
+
+@dataclass
+class ModelExport:
+    """An export. Every second revision goes to another table; a table with a key forgives a second load."""
+
+    uid: str
+    conditions: Conditions
+    has_key: bool
+    revision: int = 1
+
+    def table_id(self, revision: int) -> str:
+        return f"in.c-model.{self.uid}-{revision // 2}"
+
+
+@dataclass
+class File:
+    slices: dict[str, bytes] = field(default_factory=dict)
+    manifest: list[str] | None = None
+    deleted: bool = False
+
+
+@dataclass
+class Job:
+    job_id: str
+    file_id: str
+    batch: BatchKey
+    table_id: str
+    state: str = "waiting"
+    code: str | None = None
+
+
+@dataclass(frozen=True)
+class LoadedRow:
+    place: Place
+    batch: BatchKey
+    doubtful: bool
+    """The job that loaded it reported an error of an unknown kind."""
+
+
+class World:
+    def __init__(self, seed: int, *, tracing: bool = False) -> None:
+        self.random = random.Random(seed)
+        self.chaos = True
+        self.now_ms = 1_000_000
+        self.trace: list[str] | None = [] if tracing else None
+        self.violations: list[str] = []
+        self.exports = {uid: self._export(uid) for uid in ("x0", "x1")}
+        self.events: list[list[bool]] = [[], []]
+        """For each source partition, an item an event: whether the mapping skips it on purpose."""
+        self.committed = [0, 0]
+        self.mapper_generation = [0, 0]
+        self.rows: list[tuple[int, Rows]] = []
+        """The rows partition: broker time and envelope."""
+        self.group_offset = 0
+        self.sink_generation = 0
+        self.epoch = 0
+        self.states: dict[str, ExportState] = {}
+        self.batches: dict[BatchKey, BatchRecord] = {}
+        self.dead_letters: list[Place] = []
+        self.files: dict[str, File] = {}
+        self.jobs: list[Job] = []
+        self.network: list[tuple[str, BatchKey, str]] = []
+        """POSTs that were sent and have not arrived."""
+        self.loaded: list[LoadedRow] = []
+        self._numbers = 0
+
+    def _export(self, uid: str) -> ModelExport:
+        count = self.random.choice((1, 3, 5, 8))
+        size_bytes = self.random.choice((60, 200, 10_000, 10_000))
+        seconds = self.random.choice((0.5, 3.0))
+        return ModelExport(uid, Conditions(count, size_bytes, seconds), self.random.random() < 0.2)
+
+    def tell(self, text: str, *values: object) -> None:
+        if self.trace is not None:
+            self.trace.append(text % values)
+
+    def violated(self, text: str, *values: object) -> None:
+        self.violations.append(text % values)
+        self.tell("VIOLATION " + text, *values)
+
+    def number(self) -> int:
+        """A number that was never given before: stands for the random part of a name."""
+        self._numbers += 1
+        return self._numbers
+
+    def fault(self, probability: float) -> bool:
+        return self.chaos and self.random.random() < probability
+
+    # Storage
+
+    def prepare_file(self) -> StagedFile:
+        file_id = f"f{self.number()}"
+        self.files[file_id] = File()
+        return StagedFile(file_id, self.now_ms, self.now_ms + 3_600_000, b"")
+
+    def post(self, file_id: str, batch: BatchKey, table_id: str) -> Job | str:
+        """An import request that arrives: a job, or the reason of a refusal."""
+        file = self.files[file_id]
+        if file.deleted or file.manifest is None:
+            self.tell("storage refuses POST of file %s", file_id)
+            return "the file does not exist"
+        if self.fault(0.05):
+            self.tell("storage refuses POST of file %s (token)", file_id)
+            return "the token may not do that"
+        others = [job.job_id for job in self.jobs if job.batch == batch and job.state in ("waiting", "success")]
+        if others:
+            self.violated("POSTED-TWICE batch %s file %s while jobs %s are under way or done", batch, file_id, others)
+        job = Job(f"j{len(self.jobs)}", file_id, batch, table_id)
+        self.jobs.append(job)
+        self.tell("storage takes job %s of file %s, batch %s", job.job_id, file_id, batch)
+        return job
+
+    def run_job(self) -> None:
+        """Carry out the oldest waiting job: it loads, or ends in an error that loaded nothing, or one that may have."""
+        job = next((job for job in self.jobs if job.state == "waiting"), None)
+        if job is None:
+            return
+        file = self.files[job.file_id]
+        if file.deleted or file.manifest is None or self.fault(0.2):
+            job.state, job.code = "error", REFUSED_CODE
+        elif self.fault(0.12):
+            job.state, job.code = "error", UNKNOWN_CODE
+            if self.random.random() < 0.5:
+                self._load(job, file)
+        else:
+            job.state = "success"
+            self._load(job, file)
+        self.tell("job %s of file %s: %s %s", job.job_id, job.file_id, job.state, job.code)
+
+    def _load(self, job: Job, file: File) -> None:
+        assert file.manifest is not None
+        data = b"".join(file.slices[name] for name in file.manifest)
+        for uid, partition, offset, revision, _ in csv.reader(io.StringIO(data.decode(), newline="")):
+            place = uid, int(partition), int(offset)
+            if job.table_id != self.exports[uid].table_id(int(revision)):
+                self.violated("WRONG-TABLE %s of revision %s in %s", place, revision, job.table_id)
+            self.loaded.append(LoadedRow(place, job.batch, job.state == "error"))
+
+    # The end
+
+    def quiet(self) -> bool:
+        """Whether nothing is on its way outside of the processes."""
+        return (
+            all(end == len(events) for end, events in zip(self.committed, self.events, strict=True))
+            and not self.network
+            and not any(job.state == "waiting" for job in self.jobs)
+            and all(b.phase in (Phase.OPEN, Phase.IMPORTED, Phase.UNCLEAR) for b in self.batches.values())
+        )
+
+    def judge(self) -> None:
+        """Each event that was not skipped must be in exactly one place for each export: a table, an unclear batch that
+        a person looks at, or the dead letters.
+        """
+        found: Counter[Place] = Counter(self.dead_letters)
+        for row in self.loaded:
+            unclear = self.batches[row.batch].phase is Phase.UNCLEAR
+            if not row.doubtful or not (unclear or self.exports[row.place[0]].has_key):
+                found[row.place] += 1
+        for record in self.batches.values():
+            if record.phase is Phase.UNCLEAR:
+                found.update(self._rows_of(record))
+        for place in self._places():
+            if found[place] != 1:
+                self.violated("%s %s: %d places", "LOST" if not found[place] else "DOUBLED", place, found[place])
+            del found[place]
+        for place in found:
+            self.violated("INVENTED %s", place)
+        for record in self.batches.values():
+            self._judge_batch(record)
+
+    def _places(self) -> Iterator[Place]:
+        for uid in self.exports:
+            for partition, events in enumerate(self.events):
+                yield from ((uid, partition, offset) for offset, skipped in enumerate(events) if not skipped)
+
+    def _rows_of(self, record: BatchRecord) -> list[Place]:
+        slices = self.files[record.file.file_id].slices
+        data = b"".join(slices[item.name] for item in record.slices)
+        return [(row[0], int(row[1]), int(row[2])) for row in csv.reader(io.StringIO(data.decode(), newline=""))]
+
+    def _judge_batch(self, record: BatchRecord) -> None:
+        """What the record says of its rows must be so, and its window must have ended as its conditions say."""
+        conditions = self.exports[record.export_uid].conditions
+        rows = self._rows_of(record)
+        if record.count != len(rows) or not rows:
+            self.violated("BATCH %s says %d rows and has %d", record.batch_id, record.count, len(rows))
+        if record.count > conditions.count or (record.closed_by == "count" and record.count != conditions.count):
+            self.violated("BATCH %s has %d rows, allowed are %d", record.batch_id, record.count, conditions.count)
+        ranges: dict[int, list[int]] = defaultdict(list)
+        for _, partition, offset in rows:
+            ranges[partition].append(offset)
+        said = {item.source.partition: [item.first, item.last] for item in record.sources}
+        if said != {partition: [min(offsets), max(offsets)] for partition, offsets in ranges.items()}:
+            self.violated("BATCH %s says sources %s and has %s", record.batch_id, said, dict(ranges))
