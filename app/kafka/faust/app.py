@@ -38,6 +38,7 @@ _HEARTBEAT_SECONDS = 0.5
 _REQUEST_SECONDS = 20.0
 _RESUBSCRIBE_SECONDS = 0.2
 _QUEUED_CHUNKS = 16
+_METADATA_MS = 5000  # how soon new partitions, and a topic made again, are seen
 
 
 class _AsItIs(codecs.Codec):
@@ -250,7 +251,7 @@ def create_app(
         "heartbeat_interval_ms": int(_HEARTBEAT_SECONDS * 1000),
         "rebalance_timeout_ms": 20_000,
         "max_poll_interval_ms": 3_600_000,
-        "metadata_max_age_ms": 30_000,
+        "metadata_max_age_ms": _METADATA_MS,
         "fetch_min_bytes": settings.fetch_min_bytes,
         "fetch_max_wait_ms": settings.fetch_wait_ms,
         "max_partition_fetch_bytes": 1 << 20,

@@ -35,7 +35,7 @@ class Watchdog:
 
     def __init__(self, app: ChunkApp, limit_seconds: float, end: Callable[[str], None] = end_process) -> None:
         self._app, self._end = app, end
-        self._limits = {
+        self.limits = {
             "a fatal error of the group is parked": _PARKED_SECONDS,
             "the group's coordination has ended": _PARKED_SECONDS,
             "the stop does not come to an end": _STOP_SECONDS,
@@ -62,21 +62,28 @@ class Watchdog:
     def alive(self) -> bool:
         """Whether nothing is wrong for longer than half of what it may be."""
         now = time.monotonic()
-        return all(now - since <= self._limits[what] / 2 for what, since in list(self._since.items()))
+        return all(now - since <= self.limits[what] / 2 for what, since in list(self._since.items()))
+
+    def beat(self, now: float) -> None:
+        """The event loop turns."""
+        self._beat = now
 
     def _pulse(self) -> None:
-        self._beat = time.monotonic()
+        self.beat(time.monotonic())
         if not self._closing.is_set():
             self._loop.call_later(_LOOK_SECONDS, self._pulse)
 
     def _watch(self) -> None:
         while not self._closing.wait(_LOOK_SECONDS):
-            now = time.monotonic()
-            for what, wrong in self._look(now).items():
-                if not wrong:
-                    self._since.pop(what, None)
-                elif now - self._since.setdefault(what, now) > self._limits[what]:
-                    self._end(what)
+            self.judge(time.monotonic())
+
+    def judge(self, now: float) -> None:
+        """End the process if something has been wrong for too long. Called every half second."""
+        for what, wrong in self._look(now).items():
+            if not wrong:
+                self._since.pop(what, None)
+            elif now - self._since.setdefault(what, now) > self.limits[what]:
+                self._end(what)
 
     def _look(self, now: float) -> dict[str, bool]:
         kafka: Any = getattr(getattr(self._app._consumer, "_thread", None), "_consumer", None)

@@ -1,0 +1,190 @@
+"""A lane keeps the order of envelopes, whatever Kafka does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.kafka.faust import Chunk
+from app.mapper.lane import Lane, Mapped, Outgoing
+from app.model.errors import KafkaUnavailable
+
+
+@dataclass
+class ScriptedProducer:
+    """Fails a given number of times for each envelope, and holds answers back while `held` is set."""
+
+    failures: dict[bytes, int] = field(default_factory=dict)
+    sent: list[tuple[str, bytes, int]] = field(default_factory=list)
+    in_flight: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    most_in_flight: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    release: asyncio.Event = field(default_factory=asyncio.Event)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def has_sent(self, count: int) -> None:
+        async with asyncio.timeout(10):
+            while len(self.sent) < count:
+                self.news.clear()
+                await self.news.wait()
+
+    def send(self, topic: str, value: bytes, key: str, *, partition: int) -> asyncio.Future[int]:
+        self.sent.append((key, value, partition))
+        self.news.set()
+        self.in_flight[key] += 1
+        self.most_in_flight[key] = max(self.most_in_flight[key], self.in_flight[key])
+        return asyncio.ensure_future(self._answer(key, value))
+
+    async def _answer(self, key: str, value: bytes) -> int:
+        await self.release.wait()
+        self.in_flight[key] -= 1
+        if self.failures.get(value, 0):
+            self.failures[value] -= 1
+            raise KafkaUnavailable("not now")
+        return 0
+
+
+@dataclass
+class Following:
+    delivered_bases: list[int] = field(default_factory=list)
+    released_bases: list[int] = field(default_factory=list)
+    stale_bases: list[int] = field(default_factory=list)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def delivered(self, chunk: Chunk, mapped: Mapped) -> None:
+        self.delivered_bases.append(chunk.base)
+        self.news.set()
+
+    def released(self, chunk: Chunk) -> None:
+        self.released_bases.append(chunk.base)
+        self.news.set()
+
+    def stale(self, chunk: Chunk) -> None:
+        self.stale_bases.append(chunk.base)
+        self.news.set()
+
+    async def until(self, condition: Any) -> None:
+        async with asyncio.timeout(10):
+            while not condition():
+                self.news.clear()
+                await self.news.wait()
+
+
+def chunk(base: int) -> Chunk:
+    return Chunk("t", 0, base, base + 10, [], 1, 0)
+
+
+def mapped(*envelopes: bytes, uids: tuple[str, ...] = ("e",)) -> asyncio.Future[Mapped | None]:
+    outgoing = [Outgoing(uid, 3, [uid.encode() + envelope for envelope in envelopes]) for uid in uids]
+    answer: asyncio.Future[Mapped | None] = asyncio.get_running_loop().create_future()
+    answer.set_result(Mapped("id", outgoing, 0, []))
+    return answer
+
+
+def make_lane(producer: ScriptedProducer, following: Following) -> Any:
+    lane: Any = Lane
+    return lane(producer, "rows", following)
+
+
+async def test_failed_envelope_is_sent_again_before_the_next_one() -> None:
+    producer, following = ScriptedProducer({b"e1": 2}), Following()
+    producer.release.set()
+    lane = make_lane(producer, following)
+    lane.take(chunk(0), mapped(b"1", b"2"))
+    lane.take(chunk(10), mapped(b"3"))
+
+    running = asyncio.create_task(lane.run())
+    await following.until(lambda: len(following.released_bases) == 2)
+    running.cancel()
+
+    assert [value for _, value, _ in producer.sent] == [b"e1", b"e1", b"e1", b"e2", b"e3"]
+    assert {partition for _, _, partition in producer.sent} == {3}
+    assert following.delivered_bases == following.released_bases == [0, 10]
+
+
+async def test_one_envelope_of_each_export_is_in_flight() -> None:
+    producer, following = ScriptedProducer(), Following()
+    lane = make_lane(producer, following)
+    lane.take(chunk(0), mapped(b"1", b"2", uids=("a", "b")))
+    running = asyncio.create_task(lane.run())
+    await producer.has_sent(2)
+    first = sorted(value for _, value, _ in producer.sent)
+    producer.release.set()
+
+    await following.until(lambda: following.delivered_bases)
+    running.cancel()
+
+    assert first == [b"a1", b"b1"]
+    assert producer.most_in_flight == {"a": 1, "b": 1}
+
+
+async def test_chunks_mapped_out_of_order_are_delivered_in_order() -> None:
+    producer, following = ScriptedProducer(), Following()
+    producer.release.set()
+    lane = make_lane(producer, following)
+    slow: asyncio.Future[Mapped | None] = asyncio.get_running_loop().create_future()
+    lane.take(chunk(0), slow)
+    lane.take(chunk(10), mapped(b"2"))
+    running = asyncio.create_task(lane.run())
+    await asyncio.sleep(0)
+    early = list(producer.sent)
+
+    slow.set_result(mapped(b"1").result())
+    await following.until(lambda: len(following.delivered_bases) == 2)
+    running.cancel()
+
+    assert early == []
+    assert [value for _, value, _ in producer.sent] == [b"e1", b"e2"]
+
+
+async def test_closing_waits_for_what_is_in_flight_and_drops_the_rest() -> None:
+    producer, following = ScriptedProducer(), Following()
+    lane = make_lane(producer, following)
+    waiting: asyncio.Future[Mapped | None] = asyncio.get_running_loop().create_future()
+    lane.take(chunk(0), mapped(b"1"))
+    lane.take(chunk(10), waiting)
+    running = asyncio.create_task(lane.run())
+    await producer.has_sent(1)
+
+    closing = asyncio.create_task(lane.close(10))
+    await asyncio.sleep(0)
+    producer.release.set()
+    await closing
+    running.cancel()
+
+    assert waiting.cancelled()
+    assert following.delivered_bases == [0]
+    assert sorted(following.released_bases) == [0, 10]
+
+
+async def test_chunk_in_flight_too_long_is_given_up_at_closing() -> None:
+    producer, following = ScriptedProducer(), Following()
+    lane = make_lane(producer, following)
+    lane.take(chunk(0), mapped(b"1"))
+    running = asyncio.create_task(lane.run())
+    await producer.has_sent(1)
+
+    await lane.close(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    assert following.delivered_bases == []
+    assert following.released_bases == [0]
+
+
+async def test_stale_chunk_ends_the_lane_after_those_before_it() -> None:
+    producer, following = ScriptedProducer(), Following()
+    producer.release.set()
+    lane = make_lane(producer, following)
+    stale: asyncio.Future[Mapped | None] = asyncio.get_running_loop().create_future()
+    stale.set_result(None)
+    lane.take(chunk(0), mapped(b"1"))
+    lane.take(chunk(10), stale)
+    lane.take(chunk(20), mapped(b"3"))
+
+    await lane.run()
+
+    assert following.delivered_bases == [0]
+    assert following.stale_bases == [10]
+    assert [value for _, value, _ in producer.sent] == [b"e1"]
