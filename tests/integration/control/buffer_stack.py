@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,15 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from app.api.commands import CommandSender
 from app.api.service import create_api
 from app.kafka.client import connect_admin
 from app.kafka.plan import create_topics, system_topics
 from app.kafka.view import ControlView
+from app.keboola.client import StorageClient
+from app.keboola.errors import StorageNotFound
 from app.local.ports import free_port
 from app.local.storage import Emulator
 from app.model.cipher import Cipher
+from app.model.receiver import Export
 from app.settings import Settings
 
 DEADLINE_SECONDS = 60.0
@@ -40,7 +45,6 @@ def make_settings(kafka: str, prefix: str, emulator: Emulator, **others: Any) ->
         "receiver_partitions": 2,
         "session_timeout_seconds": 6,
         "storage_read_seconds": 5,
-        "control_port": free_port(),
         "max_receivers": 1000,
         **others,
     }
@@ -52,20 +56,29 @@ def make_settings(kafka: str, prefix: str, emulator: Emulator, **others: Any) ->
 class ControlProcess:
     """`streams control` as a process of its own. Its log is `log`."""
 
-    def __init__(self, settings: Settings, folder: Path, **environment: str) -> None:
+    def __init__(self, settings: Settings, folder: Path, **others: Any) -> None:
+        """Each has a port for metrics of its own, so that two can run."""
         self.log = folder / f"control-{time.monotonic_ns()}.log"
-        plain = settings.model_dump(mode="json", exclude_defaults=True)
+        plain = {**settings.model_dump(mode="json", exclude_defaults=True), **others}
         plain["encryption_key"] = ",".join(settings.encryption_key)
+        plain["control_port"] = free_port()
         given = {f"STREAMS_{name.upper()}": str(value) for name, value in plain.items()}
         with self.log.open("wb") as stream:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _MAIN], env={**os.environ, **given, **environment}, stdout=stream, stderr=stream
+                [sys.executable, "-c", _MAIN], env={**os.environ, **given}, stdout=stream, stderr=stream
             )
 
     def kill(self) -> None:
         """As a power cut would (SIGKILL)."""
         self._process.kill()
         self._process.wait(15)
+
+    def freeze(self) -> None:
+        """As a long pause of the machine would (SIGSTOP)."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> int:
         """Ask it to stop; its exit code."""
@@ -96,10 +109,16 @@ class Client:
     async def delete(self, path: str) -> httpx.Response:
         return await self.http.delete(path)
 
+    def start_delete(self, path: str) -> asyncio.Task[httpx.Response]:
+        return asyncio.create_task(self.http.delete(path))
+
     async def finished(self, answer: httpx.Response) -> dict[str, Any]:
         """The task of a 202, once it has finished."""
         assert answer.status_code == 202, answer.text
-        url = answer.json()["url"]
+        return await self.task(answer.json()["url"])
+
+    async def task(self, url: str) -> dict[str, Any]:
+        """The task at this URL, once it has finished."""
         async with asyncio.timeout(DEADLINE_SECONDS):
             while True:
                 task: dict[str, Any] = (await self.http.get(url)).json()
@@ -142,3 +161,28 @@ def export_body(name: str = "Export", table: str = "in.c-bucket.table", **others
         {"name": "value", "type": "template", "template": {"language": "jsonnet", "content": 'Body("value")'}},
     ]
     return {"name": name, "mapping": {"tableId": table, "columns": columns}, **others}
+
+
+def tokens_of(storage: StorageClient, receiver_id: str) -> list[str]:
+    return [token.id for token in storage.list_tokens() if token.description.endswith(f"for Receiver {receiver_id}")]
+
+
+def export_of(api: Client, receiver_id: str, export_id: str) -> Export:
+    return api.view.catalog.exports[f"1234/{receiver_id}/{export_id}"]
+
+
+def assert_nothing_left(storage: StorageClient, name: str) -> None:
+    assert tokens_of(storage, name) == []
+    with pytest.raises(StorageNotFound):
+        storage.bucket_detail(f"in.c-{name}")
+
+
+async def assert_in_force(api: Client, storage: StorageClient, settings: Settings, name: str) -> None:
+    """The receiver is there, and its export's token, the only one, works."""
+    assert (await api.get(f"/v1/receivers/{name}/exports/e")).status_code == 200
+    export = export_of(api, name, "e")
+    assert tokens_of(storage, name) == [export.revision.token_id]
+    text = Cipher(settings.encryption_key).decrypt(export.revision.token)
+    with StorageClient(settings.storage_api_host, text) as client:
+        assert client.verify_token().bucket_permissions == {f"in.c-{name}": "write"}
+    assert list(storage.table_detail(f"in.c-{name}.t").columns) == ["id", "body", "value"]

@@ -1,0 +1,146 @@
+"""Control killed or frozen in the middle of a task: another process ends the task, and nothing is left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from buffer_stack import Client, ControlProcess, assert_in_force, assert_nothing_left, export_body, tokens_of, until
+
+from app.keboola.client import StorageClient
+from app.local.storage import Emulator
+from app.settings import Settings
+
+Start = Callable[..., ControlProcess]
+BUCKETS, TOKENS, TABLES = r"storage/buckets$", r"storage/tokens$", "tables-definition$"
+LONG = 600.0
+"""The request hangs until its process is killed."""
+
+
+async def _stuck(emulator: Emulator) -> None:
+    await until(lambda: emulator.faults()[0]["used"] == 1, "the request that hangs")
+
+
+@pytest.mark.parametrize(
+    ("effect", "method", "path"),
+    [
+        ("delay", "GET", TOKENS),
+        ("delay", "POST", BUCKETS),
+        ("delay_after", "POST", BUCKETS),
+        ("delay_after", "POST", TOKENS),
+        ("delay_after", "POST", TABLES),
+        ("delay_after", "GET", r"storage/tables/[^/]*\.t$"),
+    ],
+)
+async def test_task_survives_the_death_of_its_process(
+    api: Client,
+    storage: StorageClient,
+    emulator: Emulator,
+    settings: Settings,
+    start_control: Start,
+    name: str,
+    effect: str,
+    method: str,
+    path: str,
+) -> None:
+    first = start_control()
+    emulator.fault(effect, method=method, path=path, seconds=LONG)
+    sent = await api.post("/v1/receivers", {"name": name, "exports": [export_body("e", f"in.c-{name}.t")]})
+    await _stuck(emulator)
+    first.kill()
+
+    start_control()
+    task = await api.finished(sent)
+
+    assert task["status"] == "success", task["error"]
+    await assert_in_force(api, storage, settings, name)
+
+
+@pytest.mark.parametrize("path", [BUCKETS, TOKENS])
+async def test_process_that_resumes_a_task_removes_what_the_dead_one_made(
+    api: Client, storage: StorageClient, emulator: Emulator, start_control: Start, name: str, path: str
+) -> None:
+    first = start_control()
+    emulator.fault("delay_after", method="POST", path=path, seconds=LONG)
+    sent = await api.post("/v1/receivers", {"name": name, "exports": [export_body("e", f"in.c-{name}.t")]})
+    await _stuck(emulator)
+    first.kill()
+    assert storage.bucket_detail(f"in.c-{name}")
+    emulator.fault("status", method="POST", path=TABLES, status=400)
+
+    start_control()
+    task = await api.finished(sent)
+
+    assert task["status"] == "error"
+    assert task["error"].startswith(f'Storage refused to create the table "in.c-{name}.t"')
+    assert_nothing_left(storage, name)
+
+
+async def test_undoing_goes_on_after_the_death_of_its_process(
+    api: Client, storage: StorageClient, emulator: Emulator, start_control: Start, name: str
+) -> None:
+    first = start_control()
+    emulator.fault("delay_after", method="DELETE", path=r"storage/tokens/\d+$", seconds=LONG)
+    emulator.fault("status", method="POST", path=TABLES, status=400)
+    sent = await api.post("/v1/receivers", {"name": name, "exports": [export_body("e", f"in.c-{name}.t")]})
+    await _stuck(emulator)
+    first.kill()
+
+    start_control()
+    task = await api.finished(sent)
+
+    assert task["status"] == "error"
+    assert task["error"].startswith(f'Storage refused to create the table "in.c-{name}.t"')
+    assert_nothing_left(storage, name)
+
+
+async def test_frozen_process_that_wakes_up_changes_nothing(
+    api: Client, storage: StorageClient, emulator: Emulator, settings: Settings, start_control: Start, name: str
+) -> None:
+    zombie = start_control()
+    await api.create("/v1/receivers", {"name": f"{name}-before"})
+    emulator.fault("delay_after", method="POST", path=TOKENS, seconds=1)
+    sent = await api.post("/v1/receivers", {"name": name, "exports": [export_body("e", f"in.c-{name}.t")]})
+    await _stuck(emulator)
+    zombie.freeze()
+
+    second = start_control()
+    task = await api.finished(sent)
+    zombie.thaw()
+    second.stop()
+    later = await api.create("/v1/receivers", {"name": f"{name}-after"})  # by the one that was frozen
+
+    assert (task["status"], later["status"]) == ("success", "success")
+    await assert_in_force(api, storage, settings, name)
+
+
+async def test_delete_survives_the_death_of_its_process(
+    api: Client, storage: StorageClient, emulator: Emulator, start_control: Start, name: str
+) -> None:
+    first = start_control()
+    await api.create("/v1/receivers", {"name": name, "exports": [export_body("e", f"in.c-{name}.t")]})
+    emulator.fault("delay", method="DELETE", path="storage/tokens/", seconds=LONG)
+    deleted = api.start_delete(f"/v1/receivers/{name}")
+    await _stuck(emulator)
+    first.kill()
+
+    start_control()
+    answer = await deleted
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert tokens_of(storage, name) == []
+
+
+async def test_storage_that_stays_away_ends_the_task_in_time(
+    api: Client, storage: StorageClient, emulator: Emulator, settings: Settings, start_control: Start, name: str
+) -> None:
+    start_control(task_timeout_seconds=6)
+    emulator.fault("status", method="POST", path=TABLES, status=503, times=None)
+
+    task = await api.finished(
+        await api.post("/v1/receivers", {"name": name, "exports": [export_body("e", f"in.c-{name}.t")]})
+    )
+
+    assert task["status"] == "error"
+    assert task["error"].startswith(f'Storage did not create the table "in.c-{name}.t" in time.')
+    assert_nothing_left(storage, name)
