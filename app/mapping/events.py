@@ -14,6 +14,10 @@ from app.model.event import EventBatch
 _UNREAD: Any = object()
 
 
+class _Unreadable(str):
+    """In place of a value: why there is none. (An exception kept would keep its stack.)"""
+
+
 class Events:
     """A batch with what is derived from it, by index (not offset).
 
@@ -47,10 +51,10 @@ class Events:
             try:
                 value = parse_body(self.batch.bodies[index], headers.kind, headers.values.get("Content-Type", ""))
             except BodyInvalid as error:
-                value = error
+                value = _Unreadable(error)
             self._values[index] = value
-        if type(value) is BodyInvalid:
-            raise value
+        if type(value) is _Unreadable:
+            raise BodyInvalid(value)
         return value
 
     def body_is_valid(self, index: int) -> bool:

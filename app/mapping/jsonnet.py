@@ -28,6 +28,8 @@ from app.model.event import Reason
 
 EVENTS_PER_EVALUATION = 1000
 MAX_STACK = 500
+Callbacks = dict[str, tuple[tuple[str, ...], Callable[..., Any]]]
+"""rjsonnet's native functions: name to parameters and function."""
 
 
 @dataclass(slots=True)
@@ -83,19 +85,27 @@ class JsonnetTemplate:
         self._snippet = f"{_FRAME}{named}{trim}{row}[cell_{_KEY}(text_{_KEY}(row_{_KEY}())) for _ in std.range(1, "
 
     def evaluate(self, events: Events, indexes: Sequence[int], max_chars: int, watch: Watch) -> Cells:
-        run = _Run(events, indexes, max_chars, watch)
+        run = _Run(indexes, max_chars, watch)
+        callbacks, release = run.callbacks(events)
+        try:
+            self._evaluate(run, len(indexes), callbacks)
+        finally:
+            release()
+        return run.result()
+
+    def _evaluate(self, run: _Run, events: int, callbacks: Callbacks) -> None:
         most = EVENTS_PER_EVALUATION
-        while not run.stopped and len(run.texts) < len(indexes):
-            count = min(len(indexes) - len(run.texts), most)
-            watch.at(indexes[len(run.texts)])
+        while not run.stopped and len(run.texts) < events:
+            count = min(events - len(run.texts), most)
             before, most = len(run.texts), min(most * 2, EVENTS_PER_EVALUATION)
+            run.watch.at(run.indexes[before])
             try:
                 rjsonnet.evaluate_snippet(
                     "template",
                     f"{self._snippet}{count})]",
                     max_stack=MAX_STACK,
                     import_callback=_refuse_import,
-                    native_callbacks=run.callbacks,
+                    native_callbacks=callbacks,
                 )
             except RuntimeError as error:
                 run.on_failure(Refused(Reason.TEMPLATE_ERROR, _message(str(error))))
@@ -106,26 +116,26 @@ class JsonnetTemplate:
                 if type(error).__name__ != "PanicException":
                     raise
                 run.on_failure(_panic(str(error)))
-        return run.result()
 
 
 class _Run:
     """One evaluation's state: the texts so far say which event is being evaluated."""
 
-    def __init__(self, events: Events, indexes: Sequence[int], max_chars: int, watch: Watch) -> None:
+    def __init__(self, indexes: Sequence[int], max_chars: int, watch: Watch) -> None:
         self.texts: list[str] = []
         self.stopped = False
         self._refused: dict[int, Refused] = {}
         self._stop: Exception | None = None
-        self._indexes = indexes
+        self.indexes = indexes
         self._spare = max_chars
-        self._watch = watch
-        self.callbacks = self._callbacks(events)
+        self.watch = watch
 
-    def _callbacks(self, events: Events) -> dict[str, tuple[tuple[str, ...], Callable[..., Any]]]:
-        """The native functions of one evaluation. They are called for every event, so what they use is local to
-        them."""
-        indexes, texts, watch, last = self._indexes, self.texts, self._watch, len(self._indexes) - 1
+    def callbacks(self, events: Events) -> tuple[Callbacks, Callable[[], None]]:
+        """The native functions of the evaluations, and what lets go of the events (the engine keeps functions a while).
+
+        They are called for every event, so what they use is local to them.
+        """
+        indexes, texts, watch, last = self.indexes, self.texts, self.watch, len(self.indexes) - 1
 
         def cell(text: str) -> None:
             if len(text) > MAX_ROW_BYTES:
@@ -167,7 +177,11 @@ class _Run:
             except Refused as error:
                 return failed(error)
 
-        return {
+        def release() -> None:
+            nonlocal events, indexes, texts
+            del events, indexes, texts
+
+        functions: Callbacks = {
             f"{_KEY}cell": (("text",), cell),
             f"{_KEY}body": (("path", "default"), body),
             f"{_KEY}header": (("header", "default"), header),
@@ -176,9 +190,11 @@ class _Run:
             f"{_KEY}headers": ((), lambda: events.headers(indexes[len(texts)]).text),
             f"{_KEY}text": ((), lambda: events.text(indexes[len(texts)])),
         }
+        return functions, release
 
     def _refuse(self, refused: Refused) -> None:
-        self._refused.setdefault(self._indexes[len(self.texts)], refused)
+        # A new one, because the one caught holds its stack, and thus the events, in a cycle.
+        self._refused.setdefault(self.indexes[len(self.texts)], Refused(refused.reason, refused.message))
 
     def _halt(self, error: Exception) -> NoReturn:
         """End the evaluation from within a callback; the engine turns any exception into its own."""

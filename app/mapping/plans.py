@@ -179,7 +179,7 @@ class DirectPlan:
             try:
                 text = cell(events, index)
             except Refused as error:
-                refused[index] = error
+                refused[index] = Refused(error.reason, error.message)  # without the stack that it holds
                 text = ""
             if text is None:
                 left.append(len(texts))

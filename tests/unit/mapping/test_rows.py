@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -7,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.mapping import events as events_module
 from app.mapping import rows as rows_module
+from app.mapping.events import Events
 from app.mapping.rows import map_batch
 from app.mapping.segments import FAILURE_BYTES, MAX_SEGMENT_BYTES
 from app.model.event import EventBatch, Reason, Segment
@@ -141,8 +145,6 @@ def test_part_of_a_batch(make_batch: MakeBatch, make_mapping: MakeMapping, outco
 def test_body_is_parsed_once_for_all_exports(
     make_batch: MakeBatch, make_mapping: MakeMapping, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from app.mapping import events as events_module
-
     parsed: list[bytes] = []
 
     def parse(body: bytes, kind: Any, content_type: str) -> Any:
@@ -157,3 +159,22 @@ def test_body_is_parsed_once_for_all_exports(
     map_batch(mapping, events)
 
     assert parsed == [b"one", b"two"]
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["Body('a')", "Body('nope')", "std.length(Body('a'))", "std.length(Body('nope'))", "1 / 0", "Body(function(x) x)"],
+)
+def test_nothing_holds_the_events_when_they_are_mapped(
+    template: str, make_batch: MakeBatch, make_mapping: MakeMapping
+) -> None:
+    gc.disable()
+    try:
+        events = Events.of(make_batch(b'{"a":"x"}', b"{", b'{"a":"y"}'))
+        held = weakref.ref(events)
+        map_batch(make_mapping(cell=template), events)
+        del events
+
+        assert held() is None
+    finally:
+        gc.enable()
