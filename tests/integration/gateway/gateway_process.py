@@ -74,6 +74,9 @@ class GatewayProcess:
     def address(self) -> tuple[str, int]:
         return "127.0.0.1", self.settings.gateway_port
 
+    def url(self, target: Target) -> str:
+        return "http://{}:{}{}".format(*self.address, target.path)
+
     def spawn(self) -> None:
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
