@@ -245,7 +245,7 @@ class StorageClient:
         found: dict[int, Job] = {}
         since = since.replace(microsecond=0)
         for page in range(MAX_JOBS_PAGES):
-            jobs = self.list_jobs(offset=page * JOBS_PAGE)
+            jobs = self.list_jobs(limit=JOBS_PAGE, offset=page * JOBS_PAGE)
             for job in jobs:
                 if job.operation != _IMPORT or job.created < since:
                     continue

@@ -10,7 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.keboola.answers import PreparedFile
-from app.keboola.errors import StorageAccessDenied, StorageError, StorageUnavailable
+from app.keboola.errors import StorageAccessDenied, StorageError, StorageNotFound, StorageUnavailable
 
 _CONFIG = Config(
     connect_timeout=5,
@@ -78,5 +78,6 @@ def _translated(name: str, error: ClientError) -> StorageError:
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     code = str(error.response.get("Error", {}).get("Code", ""))
     if 400 <= status < 500 and status not in (408, 429) and code not in ("RequestTimeout", "SlowDown"):
-        return StorageAccessDenied(f"S3 refused the upload of {name}: {error}", code=code, http_status=status)
-    return StorageUnavailable(f"S3 could not take {name}: {error}")
+        kind = StorageNotFound if status == 404 else StorageAccessDenied
+        return kind(f"S3 refused {name}: {error}", code=code, http_status=status)
+    return StorageUnavailable(f"S3 could not handle {name}: {error}")

@@ -17,7 +17,7 @@ from typing import Any
 
 from app.local.storage.config import MASTER_TOKEN
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 _ROOT = Path(__file__).resolve().parents[3]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
 from app.keboola.answers import JobStatus
@@ -202,6 +203,20 @@ def test_jobs_are_listed_by_page_and_found_by_run_id_or_file(
     assert ids(run_id="run-c", file_id=1) == []
     assert [job.id for job in client.list_jobs(limit=2, offset=1)] == [later[1], later[0]]
     assert client.list_jobs(created_from=datetime.now(UTC) + timedelta(hours=1)) == ()
+
+
+def test_only_imports_of_a_file_are_found(emulator: Emulator, client: StorageClient, bucket: str) -> None:
+    prepared = client.prepare_file("x", sliced=False)
+    other = httpx.post(
+        f"{emulator.url}/v2/storage/buckets/{bucket}/tables-async",
+        json={"name": "made", "dataFileId": prepared.id},
+        headers={"X-StorageApi-Token": emulator.master_token, "X-KBC-RunId": "run-of-a-table"},
+        trust_env=False,
+        timeout=30,
+    ).json()
+
+    assert client.wait_job(other["id"]).file_id == prepared.id
+    assert client.find_jobs(since=prepared.created, file_id=prepared.id, run_id="run-of-a-table") == ()
 
 
 def test_jobs_before_the_file_are_not_looked_at(client: StorageClient, bucket: str) -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.keboola.client import StorageClient
-from app.keboola.errors import StorageAccessDenied, StorageRefused, StorageUnavailable
+from app.keboola.errors import StorageAccessDenied, StorageNotFound, StorageRefused, StorageUnavailable
 from app.keboola.upload import Uploader
 from app.local.ports import free_port
 from app.local.storage import Emulator
@@ -29,6 +29,15 @@ def test_slice_and_manifest_are_at_the_files_key(emulator: Emulator, client: Sto
     assert piece.content == b"bytes"
     assert piece.headers["x-amz-server-side-encryption"] == "AES256"
     assert stored(emulator, f"{key}manifest").json() == {"entries": [{"url": f"s3://kbc-local-files/{key}0001-ab.gz"}]}
+
+
+def test_slice_is_read_back_as_it_was_uploaded(client: StorageClient, uploader: Uploader) -> None:
+    prepared = client.prepare_file("clicks")
+    uploader.upload_slice(prepared, "1.gz", b"\x1f\x8b bytes")
+
+    assert uploader.download_slice(prepared, "1.gz") == b"\x1f\x8b bytes"
+    with pytest.raises(StorageNotFound):
+        uploader.download_slice(prepared, "2.gz")
 
 
 def test_endpoint_of_the_environment_is_used(

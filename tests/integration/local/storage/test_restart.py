@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 from isal import igzip
 
@@ -44,6 +45,8 @@ def test_everything_answered_for_is_there_after_a_restart(tmp_path: Path, how: s
         assert emulator.sql('select * from "in.c-kept".events') == [("1", "a")]
         assert client.verify_token().bucket_permissions == {"in.c-kept": "write"}
         assert client.file_detail(loaded.id).tags == ("kept",)
+        piece = f"{emulator.s3_url}/kbc-local-files/{loaded.params['key']}1.gz?Signature=any"
+        assert igzip.decompress(httpx.get(piece, trust_env=False, timeout=30).content) == b'"1","a"\n'
 
         with StorageClient(emulator.url, emulator.master_token) as master:
             assert master.job(first.id) == first
