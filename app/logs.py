@@ -18,7 +18,7 @@ from app.settings import Settings
 
 _QUIET_SECONDS = 10.0
 _LIMITED = re.compile(r"aiokafka(\.|$)|app\.kafka$")  # the second is librdkafka
-_FOREIGN = ("aiokafka", "faust", "mode", "asyncio", "httpx", "httpcore", "botocore", "boto3", "urllib3", "s3transfer")
+_FOREIGN = ("aiokafka", "faust", "asyncio", "httpx", "httpcore", "botocore", "boto3", "urllib3", "s3transfer")
 _SECRETS = (
     re.compile(r"(?<=/v1/import/)([^/\s]+/[^/\s]+)/[A-Za-z0-9]+"),  # the secret of an import URL
     re.compile(r"\b\d+-\d+-[A-Za-z0-9-]{8,}"),  # Storage tokens
@@ -36,6 +36,7 @@ def configure_logging(settings: Settings, process: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _FOREIGN:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    logging.getLogger("mode").setLevel(logging.ERROR)  # it warns of each timer that is late on a busy machine
 
 
 class LineFormatter(logging.Formatter):

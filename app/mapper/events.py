@@ -45,13 +45,14 @@ def _split(raw: Sequence[Sequence[tuple[str, bytes | None]]]) -> tuple[list[str]
     ids, ips, own = [""] * len(raw), [""] * len(raw), [_NO_HEADERS] * len(raw)
     if not any(raw):
         return ids, ips, own
+    known_ips: dict[bytes, str] = {}
     for index, headers in enumerate(raw):
         if not headers:
             continue
         event_id = ip = None
         if len(headers) >= 2 and headers[0][0] == ID_HEADER and headers[1][0] == IP_HEADER:
             event_id, ip = headers[0][1], headers[1][1]  # as the gateway writes them
-            headers = headers[2:]
+            headers = headers[2:] if len(headers) > 2 else _NO_HEADERS
         plain = True
         for name, value in headers:
             if value is None or name.startswith(RESERVED_PREFIX):
@@ -63,7 +64,10 @@ def _split(raw: Sequence[Sequence[tuple[str, bytes | None]]]) -> tuple[list[str]
         if event_id:
             ids[index] = event_id.decode("utf-8", "replace")
         if ip:
-            ips[index] = ip.decode("utf-8", "replace")
+            text = known_ips.get(ip)
+            if text is None:
+                text = known_ips[ip] = ip.decode("utf-8", "replace")
+            ips[index] = text
         if plain:
             own[index] = cast(Headers, headers)
         else:

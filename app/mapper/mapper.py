@@ -32,7 +32,7 @@ from app.settings import Settings
 
 _log = logging.getLogger(__name__)
 _CHUNKS_IN_FLIGHT = 4
-_BYTES_IN_FLIGHT = 128 << 20
+_BYTES_IN_FLIGHT = 64 << 20
 _EVENT_OVERHEAD_BYTES = 400
 _REVOKE_SECONDS = 2.0
 _LOOK_AGAIN_SECONDS = 1.0

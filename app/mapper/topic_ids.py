@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
+from concurrent.futures import Future
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
@@ -22,35 +25,39 @@ class TopicIds:
 
     def __init__(self, admin: AdminClient) -> None:
         self._admin = admin
-        self._waiting: dict[str, asyncio.Future[str | None]] = {}
+        self._waiting: dict[str, list[asyncio.Future[str | None]]] = defaultdict(list)
         self._asked = asyncio.Event()
 
     async def of(self, topic: str) -> str | None:
         """The topic's id at some moment after the call; None when there is no such topic. Waits while Kafka is away."""
-        waiter = self._waiting.get(topic)
-        if waiter is None:
-            waiter = self._waiting[topic] = asyncio.get_running_loop().create_future()
-            self._asked.set()
-        return await asyncio.shield(waiter)
+        waiter: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._waiting[topic].append(waiter)
+        self._asked.set()
+        return await waiter
 
     async def run(self) -> None:
         while True:
             await self._asked.wait()
             self._asked.clear()
-            waiting, self._waiting = self._waiting, {}
-            while waiting:
-                answers = self._admin.describe_topics(TopicCollection(list(waiting)), request_timeout=_REQUEST_SECONDS)
-                for topic, answer in answers.items():
-                    try:
-                        description = await asyncio.wait_for(asyncio.wrap_future(answer), _REQUEST_SECONDS + 1)
-                        waiting.pop(topic).set_result(str(description.topic_id))
-                    except (KafkaException, TimeoutError) as error:
-                        if (
-                            isinstance(error, KafkaException)
-                            and error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
-                        ):
-                            waiting.pop(topic).set_result(None)
-                        else:
-                            _log.warning("Kafka does not describe topic %s: %s", topic, error)
-                if waiting:
-                    await asyncio.sleep(_AGAIN_SECONDS)
+            waiting, self._waiting = self._waiting, defaultdict(list)
+            questions = self._admin.describe_topics(TopicCollection(list(waiting)), request_timeout=_REQUEST_SECONDS)
+            for topic, answer in questions.items():
+                try:
+                    topic_id = await _topic_id(answer)
+                except (KafkaException, TimeoutError) as error:
+                    _log.warning("Kafka does not describe topic %s: %s", topic, error)
+                    self._waiting[topic] += waiting[topic]
+                    asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._asked.set)
+                    continue
+                for waiter in waiting[topic]:
+                    if not waiter.done():
+                        waiter.set_result(topic_id)
+
+
+async def _topic_id(answer: Future[Any]) -> str | None:
+    try:
+        return str((await asyncio.wait_for(asyncio.wrap_future(answer), _REQUEST_SECONDS + 1)).topic_id)
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            return None
+        raise
