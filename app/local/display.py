@@ -80,7 +80,7 @@ def print_addresses(console: Console, settings: Settings, seconds: float) -> Non
 
 def status_table(state: StackState) -> tuple[Table, bool]:
     """The parts of a running stack as they are now, and whether all are ready."""
-    table = Table("part", "state", "address", "process", "restarts", "log", box=None, header_style="bold")
+    table = Table("part", "state", "address", "process", "restarts", box=None, header_style="bold")
     all_ready = True
     for part in state.parts:
         if part.ready_url is not None:
@@ -94,6 +94,5 @@ def status_table(state: StackState) -> tuple[Table, bool]:
             part.address,
             str(part.pid or "-"),
             str(part.restarts),
-            part.log_file,
         )
     return table, all_ready

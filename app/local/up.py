@@ -49,3 +49,4 @@ def up(settings: Settings, console: Console, demo: bool) -> None:
             return Demo(settings) if demo else None
 
         stack.run(ready)
+        display.notice("Stopped. The next start goes on with what is there.")

@@ -59,18 +59,17 @@ def test_data_survives_a_kill_and_a_clean_stop(broker: LocalBroker) -> None:
 
 
 def test_unknown_topic_is_not_created_by_being_asked_for(kafka: str, topic_prefix: str) -> None:
-    admin = AdminClient({"bootstrap.servers": kafka})
+    producer = Producer({"bootstrap.servers": kafka, "allow.auto.create.topics": True})
 
-    asked = admin.list_topics(topic_prefix, timeout=30).topics[topic_prefix]
+    asked = producer.list_topics(topic_prefix, timeout=30).topics[topic_prefix]
 
     assert asked.error is not None
-    assert topic_prefix not in admin.list_topics(timeout=30).topics
+    assert topic_prefix not in producer.list_topics(timeout=30).topics
 
 
 def test_message_of_four_mebibytes_less_its_envelope_is_taken(kafka: str, topic_prefix: str) -> None:
     admin = AdminClient({"bootstrap.servers": kafka})
-    topic = NewTopic(topic_prefix, 1, 1, config={"max.message.bytes": str(4 * 1024 * 1024)})
-    admin.create_topics([topic])[topic_prefix].result(30)
+    admin.create_topics([NewTopic(topic_prefix, 1, 1)])[topic_prefix].result(30)
     producer = Producer({"bootstrap.servers": kafka, "message.max.bytes": 4 * 1024 * 1024})
     errors: list[object] = []
 
