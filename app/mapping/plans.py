@@ -14,11 +14,13 @@ from typing import Any
 import orjson
 
 from app.mapping import globals
+from app.mapping.body import BodyInvalid
 from app.mapping.events import Events
 from app.mapping.faults import MAX_ROW_BYTES, TOO_LARGE, Refused, TooMuch, Watch
 from app.mapping.globals import NO_DEFAULT
 from app.mapping.jsonnet import Cells, JsonnetTemplate, Template, escape_controls
 from app.mapping.now import DEFAULT_FORMAT
+from app.mapping.paths import path_parts
 from app.model.event import Reason
 
 Piece = Callable[[Events, int], Any]
@@ -160,7 +162,27 @@ def _call(name: str, arguments: list[Any]) -> Piece:
         case "Header":
             return lambda events, index: globals.header(events, index, *arguments)
         case _:
-            return lambda events, index: globals.body(events, index, *arguments)
+            return _body(*arguments)
+
+
+def _body(path: Any, default: Any) -> Piece:
+    """`Body(path, default)`, quick where the path is of keys alone and ends at a string, as most do."""
+    keys = path_parts(path) if type(path) is str else ()
+    if not keys or not all(type(key) is str for key in keys):
+        return lambda events, index: globals.body(events, index, path, default)
+
+    def piece(events: Events, index: int) -> Any:
+        try:
+            value = events.value(index)
+            for key in keys:
+                value = value[key]  # of all that JSON has, only an object takes a string
+            if type(value) is str:
+                return value
+        except (KeyError, TypeError, BodyInvalid):
+            pass
+        return globals.body(events, index, path, default)
+
+    return piece
 
 
 class DirectPlan:
@@ -174,7 +196,7 @@ class DirectPlan:
         texts: list[str] = []
         refused: dict[int, Refused] = {}
         left: list[int] = []
-        cell = self._one if len(self.pieces) == 1 else self._sum
+        cell = _one(self.pieces[0]) if len(self.pieces) == 1 else _sum(self.pieces)
         for index in indexes:
             try:
                 text = cell(events, index)
@@ -197,8 +219,14 @@ class DirectPlan:
                 del texts[left[len(rest.texts)] :]
         return Cells(texts, refused)
 
-    def _one(self, events: Events, index: int) -> str | None:
-        value = self.pieces[0](events, index)
+
+Cell = Callable[[Events, int], str | None]
+"""An event's cell; None leaves it to the engine."""
+
+
+def _one(piece: Piece) -> Cell:
+    def cell(events: Events, index: int) -> str | None:
+        value = piece(events, index)
         kind = type(value)
         if kind is str:
             return _string(value)
@@ -212,14 +240,21 @@ class DirectPlan:
             return "true" if value else "false"
         return None
 
-    def _sum(self, events: Events, index: int) -> str | None:
-        values: list[str] = []
-        for piece in self.pieces:
+    return cell
+
+
+def _sum(pieces: Sequence[Piece]) -> Cell:
+    def cell(events: Events, index: int) -> str | None:
+        joined = ""
+        for piece in pieces:
             value = piece(events, index)
             if type(value) is not str:
                 return None
-            values.append(value)
-        return _string("".join(values))
+            if len(joined) <= MAX_ROW_BYTES:  # more than that is refused anyway
+                joined += value
+        return _string(joined)
+
+    return cell
 
 
 _EXACT = 1 << 53
