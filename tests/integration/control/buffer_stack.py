@@ -94,6 +94,26 @@ class ControlProcess:
         return self._process.poll() is None
 
 
+class Controls:
+    """The control processes of one control plane."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self._settings, self._folder = settings, folder
+        self.started: list[ControlProcess] = []
+
+    def start(self, **others: Any) -> ControlProcess:
+        """One more, with these settings beside the common ones."""
+        process = ControlProcess(self._settings, self._folder, **others)
+        self.started.append(process)
+        return process
+
+    def only(self) -> ControlProcess:
+        """The one that runs; the first is started here."""
+        living = [process for process in self.started if process.alive]
+        assert len(living) < 2, "a test left two running"
+        return living[0] if living else self.start()
+
+
 class Client:
     """Speaks to one API instance as an administrator of the local project."""
 

@@ -1,12 +1,11 @@
-"""A control plane of its own for each test, since these tests kill it; one emulator for all, buckets by name."""
+"""A control plane and an emulator for each module of tests; receivers and buckets have a name of each test's own."""
 
 from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,7 @@ from app.settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from buffer_stack import Client, ControlProcess, api_client, make_settings
+from buffer_stack import Client, ControlProcess, Controls, api_client, make_settings
 
 
 @pytest.fixture(scope="module")
@@ -38,25 +37,28 @@ def storage(emulator: Emulator) -> Iterator[StorageClient]:
         yield client
 
 
-@pytest.fixture
-def settings(kafka: str, topic_prefix: str, emulator: Emulator) -> Settings:
-    return make_settings(kafka, topic_prefix, emulator)
+@pytest.fixture(scope="module")
+def settings(kafka: str, emulator_process: Emulator) -> Settings:
+    """One control plane for the tests of a module; those that kill its process leave another behind."""
+    return make_settings(kafka, f"test-{uuid.uuid4().hex[:12]}", emulator_process)
 
 
-@pytest.fixture
-def start_control(settings: Settings, emulator: Emulator, tmp_path: Path) -> Iterator[Callable[..., ControlProcess]]:
-    """Start a control process; all are killed at the end, and none may have logged the token."""
-    started: list[ControlProcess] = []
-
-    def start(**others: Any) -> ControlProcess:
-        process = ControlProcess(settings, tmp_path, **others)
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
+@pytest.fixture(scope="module")
+def controls(
+    settings: Settings, emulator_process: Emulator, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Controls]:
+    """No process of theirs may have logged the token."""
+    controls = Controls(settings, tmp_path_factory.mktemp("control"))
+    yield controls
+    for process in controls.started:
         process.kill()
-        assert emulator.master_token not in process.log.read_text()
+        assert emulator_process.master_token not in process.log.read_text()
+
+
+@pytest.fixture
+def control(controls: Controls) -> ControlProcess:
+    """The one process that runs."""
+    return controls.only()
 
 
 @pytest.fixture

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
-from buffer_stack import Client, ControlProcess, assert_in_force, assert_nothing_left, export_body, tokens_of, until
+from buffer_stack import (
+    Client,
+    ControlProcess,
+    Controls,
+    assert_in_force,
+    assert_nothing_left,
+    export_body,
+    tokens_of,
+    until,
+)
 
 from app.keboola.client import StorageClient
 from app.local.storage import Emulator
 from app.settings import Settings
 
-Start = Callable[..., ControlProcess]
 BUCKETS, TOKENS, TABLES = r"storage/buckets$", r"storage/tokens$", "tables-definition$"
 LONG = 600.0
 """The request hangs until its process is killed."""
@@ -24,11 +30,11 @@ async def _stuck(emulator: Emulator) -> None:
 @pytest.mark.parametrize(
     ("effect", "method", "path"),
     [
-        ("delay", "GET", TOKENS),
-        ("delay", "POST", BUCKETS),
+        pytest.param("delay", "GET", TOKENS, marks=pytest.mark.long),
+        pytest.param("delay", "POST", BUCKETS, marks=pytest.mark.long),
         ("delay_after", "POST", BUCKETS),
         ("delay_after", "POST", TOKENS),
-        ("delay_after", "POST", TABLES),
+        pytest.param("delay_after", "POST", TABLES, marks=pytest.mark.long),
         ("delay_after", "GET", r"storage/tables/[^/]*\.t$"),
     ],
 )
@@ -37,38 +43,43 @@ async def test_task_survives_the_death_of_its_process(
     storage: StorageClient,
     emulator: Emulator,
     settings: Settings,
-    start_control: Start,
+    control: ControlProcess,
+    controls: Controls,
     name: str,
     effect: str,
     method: str,
     path: str,
 ) -> None:
-    first = start_control()
     emulator.fault(effect, method=method, path=path, seconds=LONG)
     sent = await api.post("/v1/receivers", {"name": name, "exports": [export_body("e", f"in.c-{name}.t")]})
     await _stuck(emulator)
-    first.kill()
+    control.kill()
 
-    start_control()
+    controls.start()
     task = await api.finished(sent)
 
     assert task["status"] == "success", task["error"]
     await assert_in_force(api, storage, settings, name)
 
 
-@pytest.mark.parametrize("path", [BUCKETS, TOKENS])
+@pytest.mark.parametrize("path", [pytest.param(BUCKETS, marks=pytest.mark.long), TOKENS])
 async def test_process_that_resumes_a_task_removes_what_the_dead_one_made(
-    api: Client, storage: StorageClient, emulator: Emulator, start_control: Start, name: str, path: str
+    api: Client,
+    storage: StorageClient,
+    emulator: Emulator,
+    control: ControlProcess,
+    controls: Controls,
+    name: str,
+    path: str,
 ) -> None:
-    first = start_control()
     emulator.fault("delay_after", method="POST", path=path, seconds=LONG)
     sent = await api.post("/v1/receivers", {"name": name, "exports": [export_body("e", f"in.c-{name}.t")]})
     await _stuck(emulator)
-    first.kill()
+    control.kill()
     assert storage.bucket_detail(f"in.c-{name}")
     emulator.fault("status", method="POST", path=TABLES, status=400)
 
-    start_control()
+    controls.start()
     task = await api.finished(sent)
 
     assert task["status"] == "error"
@@ -77,16 +88,15 @@ async def test_process_that_resumes_a_task_removes_what_the_dead_one_made(
 
 
 async def test_undoing_goes_on_after_the_death_of_its_process(
-    api: Client, storage: StorageClient, emulator: Emulator, start_control: Start, name: str
+    api: Client, storage: StorageClient, emulator: Emulator, control: ControlProcess, controls: Controls, name: str
 ) -> None:
-    first = start_control()
     emulator.fault("delay_after", method="DELETE", path=r"storage/tokens/\d+$", seconds=LONG)
     emulator.fault("status", method="POST", path=TABLES, status=400)
     sent = await api.post("/v1/receivers", {"name": name, "exports": [export_body("e", f"in.c-{name}.t")]})
     await _stuck(emulator)
-    first.kill()
+    control.kill()
 
-    start_control()
+    controls.start()
     task = await api.finished(sent)
 
     assert task["status"] == "error"
@@ -95,18 +105,23 @@ async def test_undoing_goes_on_after_the_death_of_its_process(
 
 
 async def test_frozen_process_that_wakes_up_changes_nothing(
-    api: Client, storage: StorageClient, emulator: Emulator, settings: Settings, start_control: Start, name: str
+    api: Client,
+    storage: StorageClient,
+    emulator: Emulator,
+    settings: Settings,
+    control: ControlProcess,
+    controls: Controls,
+    name: str,
 ) -> None:
-    zombie = start_control()
     await api.create("/v1/receivers", {"name": f"{name}-before"})
     emulator.fault("delay_after", method="POST", path=TOKENS, seconds=1)
     sent = await api.post("/v1/receivers", {"name": name, "exports": [export_body("e", f"in.c-{name}.t")]})
     await _stuck(emulator)
-    zombie.freeze()
+    control.freeze()
 
-    second = start_control()
+    second = controls.start()
     task = await api.finished(sent)
-    zombie.thaw()
+    control.thaw()
     second.stop()
     later = await api.create("/v1/receivers", {"name": f"{name}-after"})  # by the one that was frozen
 
@@ -115,16 +130,15 @@ async def test_frozen_process_that_wakes_up_changes_nothing(
 
 
 async def test_delete_survives_the_death_of_its_process(
-    api: Client, storage: StorageClient, emulator: Emulator, start_control: Start, name: str
+    api: Client, storage: StorageClient, emulator: Emulator, control: ControlProcess, controls: Controls, name: str
 ) -> None:
-    first = start_control()
     await api.create("/v1/receivers", {"name": name, "exports": [export_body("e", f"in.c-{name}.t")]})
     emulator.fault("delay", method="DELETE", path="storage/tokens/", seconds=LONG)
     deleted = api.start_delete(f"/v1/receivers/{name}")
     await _stuck(emulator)
-    first.kill()
+    control.kill()
 
-    start_control()
+    controls.start()
     answer = await deleted
 
     assert (answer.status_code, answer.content) == (200, b"")
@@ -132,9 +146,16 @@ async def test_delete_survives_the_death_of_its_process(
 
 
 async def test_storage_that_stays_away_ends_the_task_in_time(
-    api: Client, storage: StorageClient, emulator: Emulator, settings: Settings, start_control: Start, name: str
+    api: Client,
+    storage: StorageClient,
+    emulator: Emulator,
+    settings: Settings,
+    control: ControlProcess,
+    controls: Controls,
+    name: str,
 ) -> None:
-    start_control(task_timeout_seconds=6)
+    control.kill()
+    impatient = controls.start(task_timeout_seconds=6)
     emulator.fault("status", method="POST", path=TABLES, status=503, times=None)
 
     task = await api.finished(
@@ -144,3 +165,4 @@ async def test_storage_that_stays_away_ends_the_task_in_time(
     assert task["status"] == "error"
     assert task["error"].startswith(f'Storage did not create the table "in.c-{name}.t" in time.')
     assert_nothing_left(storage, name)
+    impatient.kill()

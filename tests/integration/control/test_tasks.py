@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import Iterator
 
 import pytest
 from buffer_stack import (
     Client,
-    ControlProcess,
     api_client,
     assert_in_force,
     assert_nothing_left,
     export_body,
     export_of,
-    make_settings,
     tokens_of,
     until,
 )
@@ -27,20 +23,7 @@ from app.settings import Settings
 BUCKETS, TOKENS, TABLES = r"storage/buckets$", r"storage/tokens$", "tables-definition$"
 
 
-@pytest.fixture(scope="module")
-def settings(kafka: str, emulator_process: Emulator) -> Settings:
-    """One control plane for all tests here: none of them kills it."""
-    return make_settings(kafka, f"test-{uuid.uuid4().hex[:12]}", emulator_process)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def control(
-    settings: Settings, emulator_process: Emulator, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ControlProcess]:
-    process = ControlProcess(settings, tmp_path_factory.mktemp("control"))
-    yield process
-    assert process.stop() == 0, process.log.read_text()[-3000:]
-    assert emulator_process.master_token not in process.log.read_text()
+pytestmark = pytest.mark.usefixtures("control")
 
 
 @pytest.mark.parametrize(
