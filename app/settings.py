@@ -141,7 +141,8 @@ class Settings(BaseSettings):
     """Pause after an import's first failure; each further one is `retry_factor` times longer, up to the cap."""
     retry_factor: Annotated[float, Field(ge=1)] = 4
     retry_cap_seconds: Seconds = 6 * 3600
-    retry_days: Annotated[float, Field(gt=0)] = 7
+    batch_history_hours: Annotated[float, Field(gt=0)] = 168
+    """How long the ledger remembers a batch after its import."""
 
     @field_validator("encryption_key", "trusted_proxies", mode="before")
     @classmethod

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -62,7 +63,14 @@ class ExportOwner:
         """Why the export is stopped, when envelopes are missing; its rows stay in Kafka, uncommitted."""
         self._around = around
         self._export = export
-        self._batches = {batch.batch_id: batch for batch in batches if batch.phase not in TERMINAL}
+        self._batches: dict[str, BatchRecord] = {}
+        self._finished: deque[tuple[int, str]] = deque()
+        """Imported batches whose records the ledger still has: when (broker's time), and which, oldest first."""
+        for batch in sorted(batches, key=lambda batch: batch.finished_ms or 0):
+            if batch.finished_ms is not None:
+                self._finished.append((batch.finished_ms, batch.batch_id))
+            elif batch.phase not in TERMINAL:
+                self._batches[batch.batch_id] = batch
         self._importer = Importer(
             around.settings, around.exchange, around.ledger, around.clock, around.counters, export
         )
@@ -70,6 +78,7 @@ class ExportOwner:
         self._staging: asyncio.Task[None] | None = None
         self._publishing: asyncio.Task[None] | None = None
         self._importing: asyncio.Task[None] | None = None
+        self._forgetting: asyncio.Task[None] | None = None
         self._failures_since: float | None = None
         self._unstaged_since: float | None = None
 
@@ -115,6 +124,8 @@ class ExportOwner:
         if self._failures_since is not None and now - self._failures_since >= settings.dead_letter_seconds:
             self._publish_failures()
         self._import()
+        if self._finished and (self._forgetting is None or self._forgetting.done()):
+            self._forget_finished(clock.now_ms() - int(settings.batch_history_hours * 3_600_000))
 
     @property
     def held_bytes(self) -> int:
@@ -141,13 +152,15 @@ class ExportOwner:
 
     async def end(self) -> None:
         """The export was deleted: stop all work and forget it in the ledger; what was not imported is discarded."""
-        tasks = [t for t in (self._staging, self._publishing, self._importing) if t is not None and not t.done()]
+        running = (self._staging, self._publishing, self._importing, self._forgetting)
+        tasks = [task for task in running if task is not None and not task.done()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._around.budget.give_back(self.held_bytes)
         ledger = self._around.ledger
-        await ledger.write(ledger.forget(self.fold.staged.export_uid, self._batches, state=True))
+        batch_ids = [*self._batches, *(batch_id for _, batch_id in self._finished)]
+        await ledger.write(ledger.forget(self.fold.staged.export_uid, batch_ids, state=True))
 
     # Staging
 
@@ -222,6 +235,8 @@ class ExportOwner:
         while (batch := self._next_batch()) is not None:
             finished = await self._importer.import_batch(batch, self._keep)
             del self._batches[finished.batch_id]
+            if finished.finished_ms is not None:
+                self._finished.append((finished.finished_ms, finished.batch_id))
 
     def _keep(self, batch: BatchRecord) -> None:
         self._batches[batch.batch_id] = batch
@@ -238,6 +253,16 @@ class ExportOwner:
             ):
                 return None
         return None
+
+    def _forget_finished(self, before_ms: int) -> None:
+        """Take imported batches older than this out of the ledger, or it would grow for ever."""
+        old = []
+        while self._finished and self._finished[0][0] < before_ms:
+            old.append(self._finished.popleft()[1])
+        if old:
+            ledger = self._around.ledger
+            records = ledger.forget(self.fold.staged.export_uid, old, state=False)
+            self._forgetting = self._around.tasks.create_task(ledger.write(records), name=f"forget {self._name()}")
 
     def _close_expiring(self, now_ms: int) -> None:
         """End batches whose upload credentials end soon (rule 18)."""
