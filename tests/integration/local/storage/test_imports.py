@@ -151,7 +151,6 @@ def test_missing_manifest_missing_slice_and_foreign_slice_fail_the_job(
     uploader.upload_manifest(no_slice, ["1.gz"])
     foreign = upload(master, uploader, [("1", "a")])
     thief = master.prepare_file("thief")
-    uploader.upload_manifest(PreparedFile(**{**vars(thief), "params": {**thief.params}}), [])
     uploader._target(thief).put(  # the manifest of one file that names a slice of another
         "manifest", f'{{"entries": [{{"url": "{uploader._target(foreign).url("0000.gz")}"}}]}}'.encode()
     )
