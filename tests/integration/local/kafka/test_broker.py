@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # re-exported without saying so
 
 from app.local.kafka import LocalBroker
@@ -58,12 +58,14 @@ def test_data_survives_a_kill_and_a_clean_stop(broker: LocalBroker) -> None:
     assert read(broker, 2) == [b"before the kill", b"before the stop"]
 
 
-def test_unknown_topic_is_not_created_by_being_asked_for(kafka: str, topic_prefix: str) -> None:
-    producer = Producer({"bootstrap.servers": kafka, "allow.auto.create.topics": True})
+def test_unknown_topic_is_not_created_by_being_written_to(kafka: str, topic_prefix: str) -> None:
+    producer = Producer({"bootstrap.servers": kafka, "topic.metadata.propagation.max.ms": 1000})
+    errors: list[KafkaError | None] = []
 
-    asked = producer.list_topics(topic_prefix, timeout=30).topics[topic_prefix]
+    producer.produce(topic_prefix, b"lost?", on_delivery=lambda error, _: errors.append(error))
+    producer.flush(30)
 
-    assert asked.error is not None
+    assert [error and error.code() for error in errors] == [KafkaError.UNKNOWN_TOPIC_OR_PART]
     assert topic_prefix not in producer.list_topics(timeout=30).topics
 
 
