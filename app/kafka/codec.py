@@ -59,7 +59,9 @@ class Codec(Generic[T]):
         return buffer.getvalue()
 
     def decode(self, data: bytes) -> T:
-        """Raises CodecError for bytes of another kind, of an unknown version, or cut short."""
+        """Raises CodecError for bytes of another kind, of an unknown version, cut short, or with a word (a phase, a
+        reason) that this version does not have.
+        """
         writer = self._writers.get(data[:_HEADER_BYTES])
         if writer is None:
             raise CodecError(
@@ -68,10 +70,9 @@ class Codec(Generic[T]):
         buffer = io.BytesIO(data)
         buffer.seek(_HEADER_BYTES)
         try:
-            plain = fastavro.schemaless_reader(buffer, writer, self.schema)
-        except (EOFError, ValueError, IndexError) as error:
+            return self._from_plain(fastavro.schemaless_reader(buffer, writer, self.schema))
+        except (EOFError, ValueError, LookupError) as error:
             raise CodecError(f"A {self._name} record is damaged: {error}") from error
-        return self._from_plain(plain)
 
 
 def _load(path: Path) -> Any:
