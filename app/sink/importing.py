@@ -45,7 +45,10 @@ class RetryPlan:
 
     def pause_ms(self, failures: int, jitter: float) -> int:
         """The pause after this many failures (1 or more); `jitter` from 0 to 1 takes away up to a fifth."""
-        pause = min(self.first_ms * self.factor ** (failures - 1), self.cap_ms)
+        try:
+            pause = min(self.first_ms * self.factor ** (failures - 1), self.cap_ms)
+        except OverflowError:
+            pause = self.cap_ms
         return int(pause * (1 - 0.2 * jitter))
 
 

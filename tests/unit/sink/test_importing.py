@@ -1,0 +1,249 @@
+"""The decisions of an import alone: one POST an attempt, none while one is unsettled, and an end to every path."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.model.ledger import Attempt, BatchRecord, Phase, Slice, StagedFile
+from app.sink import importing
+from app.sink.importing import Act, RetryPlan, next_act
+
+FIRST, SECOND = StagedFile("f1", 0, 0, b""), StagedFile("f2", 0, 0, b"")
+CLOSING = BatchRecord("x", "b1", 1, "in.c-x.t", True, Phase.CLOSING, 0, "run", FIRST, slices=(Slice("s1", 3, 30, 10),))
+BEGUN = importing.begun(CLOSING, 5)
+STORAGE_ANSWERS = ("job", "refused", "lost", "late", "never")
+ERRORS = ("csvImport.columnsNotMatch", None)
+
+
+class Import:
+    """One batch's import in a Storage whose answers a test chooses, with an owner that may start again anywhere.
+
+    A late POST arrives when the owner looks, at the latest; a deleted file is refused.
+    """
+
+    def __init__(self, choices: list[int], *, has_key: bool) -> None:
+        self.choices, self.has_key = choices, has_key
+        self.record = CLOSING
+        self.jobs: dict[str, tuple[str, str]] = {}
+        """File and state of each job, by id."""
+        self.late: list[str] = []
+        self.deleted: set[str] = set()
+        self.look_ups = 0
+        self.files = 1
+        self.acts = 0
+
+    def choose(self, options: int) -> int:
+        """The next choice; 0, where all is well, after the last."""
+        return self.choices.pop() % options if self.choices else 0
+
+    def run(self) -> None:
+        while self.record.phase not in importing.TERMINAL:
+            self.acts += 1
+            assert self.acts < 400, "the import does not end"
+            if self.choose(8) == 7:
+                self.look_ups = 0
+            self.deliver()
+            self.act(next_act(self.record, self.acts, grace_over=self.look_ups > 1))
+
+    def act(self, act: Act) -> None:
+        record = self.record
+        if act is Act.BEGIN:
+            self.record = importing.begun(record, self.acts)
+            self.begin_post()
+        elif act is Act.LOOK_UP:
+            self.look_ups += 1
+            self.adopt()
+        elif act is Act.COPY:
+            self.files += 1
+            self.record = importing.copied(record, StagedFile(f"f{self.files}", 0, 0, b""))
+        elif act is Act.DELETE_FIRST:
+            assert self.record.next_file is not None
+            self.deleted.add(record.file.file_id)
+            self.deliver()
+            if not self.adopt():
+                self.record = importing.moved(record, self.acts)
+                self.begin_post()
+        elif act is Act.POLL:
+            self.poll()
+        else:
+            assert act is Act.WAIT
+
+    def begin_post(self) -> None:
+        """The owner may start again between the record and its POST."""
+        self.look_ups = 0
+        if self.choose(6) != 5:
+            self.post()
+
+    def post(self) -> None:
+        answer = STORAGE_ANSWERS[self.choose(len(STORAGE_ANSWERS))]
+        file_id = self.record.file.file_id
+        if answer == "late":
+            self.late.append(file_id)
+        elif answer == "refused" or (answer == "job" and file_id in self.deleted):
+            self.record = importing.refused(self.record, "no", self.acts + 2)
+        elif answer != "never":
+            job_id = self.arrive(file_id)
+            if answer == "job":
+                self.record = importing.adopted(self.record, job_id)
+
+    def arrive(self, file_id: str) -> str:
+        assert not [job for job, (_, state) in self.jobs.items() if state in ("waiting", "loaded")], "posted twice"
+        job_id = f"j{len(self.jobs)}"
+        self.jobs[job_id] = (file_id, "waiting")
+        return job_id
+
+    def deliver(self) -> None:
+        if self.late and (self.choose(2) or self.record.next_file is not None):
+            file_id = self.late.pop()
+            if file_id not in self.deleted:
+                self.arrive(file_id)
+
+    def adopt(self) -> bool:
+        known, file_id = importing.known_jobs(self.record), self.record.attempts[-1].file_id
+        found = [job for job, (file, _) in self.jobs.items() if file == file_id and job not in known]
+        if found:
+            self.record = importing.adopted(self.record, found[0])
+        return bool(found)
+
+    def poll(self) -> None:
+        job_id = self.record.attempts[-1].job_id
+        assert job_id is not None
+        file_id, _ = self.jobs[job_id]
+        luck = self.choose(4)
+        if file_id not in self.deleted and luck < 2:
+            self.jobs[job_id] = (file_id, "loaded")
+            self.record = importing.imported(self.record, self.acts)
+        else:
+            self.jobs[job_id] = (file_id, "failed")
+            code = ERRORS[luck == 3]
+            self.record = importing.job_failed(self.record, code, "no", has_key=self.has_key, retry_ms=self.acts + 2)
+
+
+@given(choices=st.lists(st.integers(0, 119), max_size=60), has_key=st.booleans())
+def test_every_import_ends_and_none_is_posted_while_another_is_unsettled(choices: list[int], has_key: bool) -> None:
+    history = Import(choices, has_key=has_key)
+
+    history.run()
+
+    assert history.record.phase in (Phase.IMPORTED, Phase.UNCLEAR)
+    loaded = [job for job, (_, state) in history.jobs.items() if state == "loaded"]
+    assert len(loaded) == (history.record.phase is Phase.IMPORTED)
+    assert all(attempt.settled for attempt in history.record.attempts)
+    assert history.record.file.file_id not in history.deleted or history.record.phase is not Phase.FAILED
+
+
+@pytest.mark.parametrize(
+    ("record", "grace_over", "act"),
+    [
+        (replace(CLOSING, phase=Phase.OPEN), True, Act.NONE),
+        (CLOSING, False, Act.BEGIN),
+        (BEGUN, False, Act.LOOK_UP),
+        (BEGUN, True, Act.COPY),
+        (importing.copied(BEGUN, SECOND), False, Act.DELETE_FIRST),
+        (importing.copied(BEGUN, SECOND), True, Act.DELETE_FIRST),
+        (importing.moved(importing.copied(BEGUN, SECOND), 9), False, Act.LOOK_UP),
+        (importing.adopted(BEGUN, "j1"), True, Act.POLL),
+        (importing.adopted(importing.copied(BEGUN, SECOND), "j1"), True, Act.POLL),
+        (importing.refused(BEGUN, "no", 100), True, Act.WAIT),
+        (importing.refused(BEGUN, "no", 50), True, Act.BEGIN),
+        (replace(CLOSING, phase=Phase.FAILED), False, Act.BEGIN),
+        (importing.imported(importing.adopted(BEGUN, "j1"), 9), True, Act.NONE),
+        (replace(CLOSING, phase=Phase.UNCLEAR), True, Act.NONE),
+        (replace(CLOSING, phase=Phase.EXPIRED), True, Act.NONE),
+    ],
+)
+def test_next_act_follows_from_the_record(record: BatchRecord, grace_over: bool, act: Act) -> None:
+    assert next_act(record, 50, grace_over=grace_over) is act
+
+
+def test_no_attempt_begins_while_one_is_unsettled() -> None:
+    with pytest.raises(RuntimeError, match="b1: an attempt is not settled, the file must not be posted again"):
+        importing.begun(BEGUN, 6)
+
+
+def test_nothing_moves_to_a_second_file_that_is_not_recorded() -> None:
+    with pytest.raises(RuntimeError, match="b1 has no second file"):
+        importing.moved(BEGUN, 6)
+
+
+def test_second_file_takes_the_place_of_the_first_with_an_attempt_of_its_own() -> None:
+    record = importing.moved(importing.copied(BEGUN, SECOND), 9)
+
+    assert (record.file, record.next_file) == (SECOND, None)
+    assert record.attempts == (
+        Attempt("f1", 5, refusal="no job was found and its file was deleted"),
+        Attempt("f2", 9),
+    )
+
+
+def test_failed_import_is_tried_again_from_the_second_file() -> None:
+    adopted = importing.adopted(importing.copied(BEGUN, SECOND), "j1")
+
+    record = importing.job_failed(adopted, "csvImport.x", "no", has_key=False, retry_ms=90)
+
+    assert (record.phase, record.file, record.next_file) == (Phase.FAILED, SECOND, None)
+    assert (record.retry_ms, record.failures, record.error) == (90, 1, "no (csvImport.x)")
+
+
+def test_imported_batch_forgets_its_errors_and_keeps_its_attempts() -> None:
+    failed = importing.refused(BEGUN, "no", 6)
+    again = importing.adopted(importing.begun(failed, 7), "j2")
+
+    record = importing.imported(again, 8)
+
+    assert (record.phase, record.error, record.finished_ms) == (Phase.IMPORTED, None, 8)
+    assert importing.known_jobs(record) == {"j2"}
+    assert [attempt.refusal for attempt in record.attempts] == ["no", None]
+
+
+@pytest.mark.parametrize(
+    ("code", "has_key", "incremental", "phase"),
+    [
+        ("csvImport.columnsNotMatch", False, True, Phase.FAILED),
+        ("storage.tableNotFound", False, True, Phase.FAILED),
+        ("invalidCsv", False, True, Phase.FAILED),
+        ("internalError", False, True, Phase.UNCLEAR),
+        (None, False, True, Phase.UNCLEAR),
+        (None, True, True, Phase.FAILED),
+        (None, False, False, Phase.FAILED),
+    ],
+)
+def test_job_that_may_have_loaded_is_tried_again_only_where_that_does_no_harm(
+    code: str | None, has_key: bool, incremental: bool, phase: Phase
+) -> None:
+    record = replace(importing.adopted(BEGUN, "j1"), incremental=incremental)
+
+    assert importing.job_failed(record, code, "no", has_key=has_key, retry_ms=9).phase is phase
+
+
+def test_batches_go_by_revision_then_by_age() -> None:
+    batches = [replace(CLOSING, batch_id=name, revision=revision) for name, revision in (("3", 2), ("9", 1), ("1", 2))]
+
+    assert [batch.batch_id for batch in importing.in_order(batches)] == ["9", "1", "3"]
+
+
+@given(
+    first_ms=st.integers(1, 10**6),
+    factor=st.floats(1, 10),
+    cap_ms=st.integers(1, 10**8),
+    failures=st.integers(1, 60),
+    jitter=st.floats(0, 1),
+)
+def test_pauses_grow_to_their_cap_less_up_to_a_fifth(
+    first_ms: int, factor: float, cap_ms: int, failures: int, jitter: float
+) -> None:
+    plan = RetryPlan(first_ms, factor, cap_ms)
+    whole = plan.pause_ms(failures, 0)
+
+    assert whole <= cap_ms
+    assert whole == cap_ms or whole == int(first_ms * factor ** (failures - 1))
+    assert int(whole * 0.8) - 1 <= plan.pause_ms(failures, jitter) <= whole
+    assert plan.pause_ms(failures + 1, 0) >= whole
+
+
+def test_pause_after_very_many_failures_is_the_cap() -> None:
+    assert RetryPlan(first_ms=1000, factor=4.0, cap_ms=2000).pause_ms(10_000, 0) == 2000
