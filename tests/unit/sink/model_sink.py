@@ -59,11 +59,14 @@ class Shell:
     def start(self) -> Task:
         yield
         yield from self.open_ledger()
-        self.next_offset = self.world.group_offset
+        self.next_offset = self.start_offset()
         self.tell("starts at rows %d with %s", self.next_offset, [fold.staged for fold in self.folds.values()])
         self.tasks += [self.consume(), self.commit()]
         for uid in self.folds:
             self.tasks += [self.stage(uid), self.publish_failures(uid), self.import_batches(uid)]
+
+    def start_offset(self) -> int:
+        return self.world.group_offset
 
     def open_ledger(self) -> Task:
         """Fencing and reading take their time; a former owner may still write before the one, and none after."""

@@ -283,6 +283,19 @@ def a_fenced_owner_drops_the_partition(patch: Patch) -> None:
     patch.setattr(Simulation, "on_fenced", on_fenced)
 
 
+@takes_out("9: an owner that starts again reads from the group's offset", "GAP", "LOST")
+def an_owner_that_starts_again_reads_on(patch: Patch) -> None:
+    real = Simulation.on_fenced
+
+    def on_fenced(self: Simulation) -> None:
+        fenced = self.sink
+        real(self)
+        if fenced is not None and self.sink is not None and fenced.next_offset:
+            patch.setattr(self.sink, "start_offset", lambda: fenced.next_offset)
+
+    patch.setattr(Simulation, "on_fenced", on_fenced)
+
+
 # The shell: files
 
 
