@@ -1,0 +1,95 @@
+"""Bodies of requests: normalised, checked, and what is unknown in them named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from app.api.drafts import dump_draft, load_export_draft, load_receiver_draft
+from app.api.payloads import ExportPayload, ReceiverPayload, export_draft, receiver_draft, unknown_fields
+from app.model.conditions import Conditions
+from app.model.errors import BadRequest
+from app.model.receiver import Column, ColumnType, Mapping
+from app.settings import Settings
+
+SETTINGS = Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own argument
+COLUMN = {"name": "id", "type": "id"}
+MAPPING = {"tableId": "in.c-b.t", "columns": [COLUMN]}
+
+
+def _export(**others: Any) -> ExportPayload:
+    return ExportPayload.model_validate({"name": "E", "mapping": MAPPING, **others})
+
+
+def test_export_takes_defaults() -> None:
+    draft = export_draft(_export(), SETTINGS)
+
+    assert draft.export_id == "e"
+    assert draft.mapping == Mapping("in.c-b.t", (Column("id", ColumnType.ID),), incremental=True)
+    assert draft.conditions == Conditions(1000, 5 * 1024 * 1024, 300)
+
+
+@pytest.mark.parametrize(
+    ("given_", "expected"),
+    [
+        ({"count": 5}, Conditions(5, 5 * 1024 * 1024, 300)),
+        ({"size": "1kB"}, Conditions(1000, 1024, 300)),
+        ({"time": "1.5h"}, Conditions(1000, 5 * 1024 * 1024, 5400)),
+        ({}, Conditions()),
+    ],
+)
+def test_conditions_not_given_take_their_defaults(given_: dict[str, Any], expected: Conditions) -> None:
+    assert export_draft(_export(conditions=given_), SETTINGS).conditions == expected
+
+
+def test_explicit_id_is_normalised_and_wins_over_the_name() -> None:
+    assert export_draft(_export(id="My/Export Id"), SETTINGS).export_id == "my-export-id"
+
+
+@given(st.text(min_size=1, max_size=48))
+def test_id_of_any_name_is_safe_in_paths_topics_and_keys(name: str) -> None:
+    payload = ReceiverPayload.model_validate({"name": name[:40], "id": name})
+
+    try:
+        receiver_id = receiver_draft(payload, SETTINGS).receiver_id
+    except BadRequest:
+        assume(False)  # nothing of it can be in an id
+    assert 1 <= len(receiver_id) <= 48
+    assert set(receiver_id) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+def test_draft_survives_the_way_to_control() -> None:
+    export = _export(conditions={"time": "45s"})
+    receiver = receiver_draft(ReceiverPayload.model_validate({"name": "R", "exports": [export]}), SETTINGS)
+
+    assert load_receiver_draft(dump_draft(receiver)) == receiver
+    assert load_export_draft(dump_draft(receiver.exports[0])) == receiver.exports[0]
+
+
+def test_draft_that_cannot_be_read_is_a_bad_request() -> None:
+    with pytest.raises(BadRequest, match="cannot read the command"):
+        load_receiver_draft('{"name": 1}')
+
+
+def test_all_problems_are_told_at_once() -> None:
+    bad = _export(id="!", mapping={"tableId": "nothing", "columns": [COLUMN, COLUMN]}, conditions={"time": "1s"})
+
+    with pytest.raises(BadRequest) as refusal:
+        export_draft(bad, SETTINGS)
+
+    parts = ("No id can be made", '"tableId"', "more than once", '"time" must be')
+    assert all(part in refusal.value.message for part in parts), refusal.value.message
+
+
+def test_unknown_fields_are_named_with_their_path() -> None:
+    payload = ReceiverPayload.model_validate(
+        {"name": "R", "x": 1, "exports": [{"name": "E", "mapping": {**MAPPING, "y": 2}}]}
+    )
+
+    assert unknown_fields(payload) == [
+        'Unknown field "x" in body is ignored.',
+        'Unknown field "y" in body.exports[0].mapping is ignored.',
+    ]

@@ -1,0 +1,130 @@
+"""Who may be created or deleted, given what there is and what is under way."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.api.drafts import ExportDraft, ReceiverDraft
+from app.api.rules import (
+    Limits,
+    check_export_create,
+    check_export_delete,
+    check_receiver_create,
+    check_receiver_delete,
+)
+from app.control.records import SealedToken, TopicFacts, make_export, make_receiver
+from app.model.catalog import Catalog
+from app.model.conditions import Conditions
+from app.model.errors import Conflict, NotFound
+from app.model.receiver import Column, ColumnType, Mapping
+from app.model.task import Task, TaskStatus, TaskType
+
+LIMITS = Limits(max_receivers=2, max_exports=2)
+TOPIC = TopicFacts("t", "id", (0,))
+
+
+def export_draft(export_id: str = "new", table: str = "in.c-b.t", *, incremental: bool = True) -> ExportDraft:
+    mapping = Mapping(table, (Column("id", ColumnType.ID),), incremental)
+    return ExportDraft(export_id, export_id, mapping, Conditions())
+
+
+def receiver_draft(receiver_id: str, *exports: ExportDraft) -> ReceiverDraft:
+    return ReceiverDraft(receiver_id, receiver_id, "", exports)
+
+
+def catalog_of(**receivers: tuple[ExportDraft, ...]) -> Catalog:
+    """Receivers of project "1" by id, each with its exports."""
+    catalog = Catalog()
+    for receiver_id, exports in receivers.items():
+        receiver = make_receiver("1", receiver_draft(receiver_id), TOPIC, uid=receiver_id, secret=b"", now_ms=1)
+        catalog.put_receiver(receiver)
+        for draft in exports:
+            uid = f"{receiver_id}/{draft.export_id}"
+            catalog.put_export(
+                make_export(receiver, draft, TOPIC, SealedToken("t", b""), uid=uid, rows_partition=0, now_ms=1)
+            )
+    return catalog
+
+
+def running(kind: TaskType, receiver_id: str, export_id: str | None = None, project_id: str = "1") -> Task:
+    return Task(project_id, f"{receiver_id}/{export_id}/x", kind, TaskStatus.PROCESSING, 1, receiver_id, export_id)
+
+
+@pytest.mark.parametrize(
+    ("task", "busy"),
+    [
+        (running(TaskType.RECEIVER_DELETE, "r"), True),
+        (running(TaskType.EXPORT_CREATE, "r", "new"), True),
+        (running(TaskType.EXPORT_CREATE, "r", "other"), False),
+        (running(TaskType.RECEIVER_DELETE, "s"), False),
+        (running(TaskType.RECEIVER_DELETE, "r", project_id="2"), False),
+    ],
+)
+def test_export_is_busy_with_its_own_tasks_and_its_receivers(task: Task, busy: bool) -> None:
+    catalog = catalog_of(r=())
+
+    if busy:
+        with pytest.raises(Conflict) as refusal:
+            check_export_create(catalog, [task], LIMITS, "1", "r", export_draft())
+        assert refusal.value.name == "buffer.taskAlreadyRunning"
+    else:
+        check_export_create(catalog, [task], LIMITS, "1", "r", export_draft())
+
+
+def test_receiver_is_busy_with_the_tasks_of_its_exports() -> None:
+    with pytest.raises(Conflict, match=r'Task "export.create" is already running on the export "e"'):
+        check_receiver_delete(catalog_of(r=()), [running(TaskType.EXPORT_CREATE, "r", "e")], "1", "r")
+
+
+def test_receivers_on_their_way_count_for_the_limit() -> None:
+    on_the_way = [running(TaskType.RECEIVER_CREATE, "s")]
+
+    check_receiver_create(catalog_of(), on_the_way, LIMITS, "1", receiver_draft("new"))
+    with pytest.raises(Conflict) as refusal:
+        check_receiver_create(catalog_of(r=()), on_the_way, LIMITS, "1", receiver_draft("new"))
+
+    assert refusal.value.name == "buffer.receiverCountLimitReached"
+
+
+def test_receivers_of_other_projects_do_not_count() -> None:
+    check_receiver_create(catalog_of(r=(), s=()), [], LIMITS, "2", receiver_draft("r"))
+
+
+def test_exports_on_their_way_count_for_the_limit() -> None:
+    catalog, on_the_way = catalog_of(r=(export_draft("a"),)), [running(TaskType.EXPORT_CREATE, "r", "b")]
+
+    check_export_create(catalog, [], LIMITS, "1", "r", export_draft())
+    with pytest.raises(Conflict) as refusal:
+        check_export_create(catalog, on_the_way, LIMITS, "1", "r", export_draft())
+
+    assert refusal.value.name == "buffer.exportCountLimitReached"
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "allowed"),
+    [(True, True, True), (True, False, False), (False, True, False), (False, False, False)],
+)
+def test_exports_share_a_table_only_when_all_are_incremental(there: bool, asked: bool, allowed: bool) -> None:
+    catalog = catalog_of(r=(export_draft("a", incremental=there),), s=())
+
+    if allowed:
+        check_export_create(catalog, [], LIMITS, "1", "s", export_draft(incremental=asked))
+    else:
+        with pytest.raises(Conflict, match=r'Table "in\.c-b\.t" is the target of the export "r/a"'):
+            check_export_create(catalog, [], LIMITS, "1", "s", export_draft(incremental=asked))
+
+
+def test_exports_of_one_new_receiver_share_a_table_by_the_same_rule() -> None:
+    drafts = (export_draft("a"), export_draft("b", incremental=False))
+
+    with pytest.raises(Conflict, match='the target of the export "a"'):
+        check_receiver_create(catalog_of(), [], LIMITS, "1", receiver_draft("r", *drafts))
+
+
+def test_unknown_entities_are_named() -> None:
+    catalog = catalog_of(r=())
+
+    with pytest.raises(NotFound, match='Receiver "x" not found in the project'):
+        check_export_create(catalog, [], LIMITS, "1", "x", export_draft())
+    with pytest.raises(NotFound, match='Export "x" not found in the receiver'):
+        check_export_delete(catalog, [], "1", "r", "x")
