@@ -50,9 +50,15 @@ class Child:
 
 
 def start_child(
-    command: Sequence[str], output: IO[bytes] | None, cwd: Path, env: Mapping[str, str] | None = None
+    command: Sequence[str],
+    output: IO[bytes] | None,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    lock: IO[str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start `command` with stdout and stderr in `output` (None: ours), tied to this process.
+
+    The child holds `lock`, an open file that we locked, as long as it lives, however we end.
 
     Call it from a thread that lives as long as the child should: the kernel takes that thread for the parent.
     """
@@ -63,5 +69,6 @@ def start_child(
         stderr=None if output is None else subprocess.STDOUT,
         cwd=cwd,
         env=env,
+        pass_fds=[] if lock is None else [lock.fileno()],
         start_new_session=True,  # Ctrl-C is ours to pass on, in order
     )

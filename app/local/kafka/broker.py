@@ -6,11 +6,13 @@ Java, port taken, disk full) into one line. Who restarts a broker that died is l
 
 from __future__ import annotations
 
+import fcntl
 import secrets
 import shutil
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -76,13 +78,15 @@ class LocalBroker(Child):
         try:
             self.data_dir.mkdir(parents=True, exist_ok=True)
             self.log_file.parent.mkdir(parents=True, exist_ok=True)
-            if not self._storage.exists():
-                self._format(java)
-            properties = self._write_properties("server.properties", self._storage)
-            with self._console.open("wb") as console:
+            with (self.data_dir / "lock").open("a") as lock:
+                self._take(lock)
+                if not self._storage.exists():
+                    self._format(java)
+                properties = self._write_properties("server.properties", self._storage)
                 options = [f"-XX:ArchiveClassesAtExit={self._archive_to}"] if self._archive_to else []
                 command = self._java(java, *options, "kafka.Kafka", str(properties))
-                self._process = start_child(command, console, self.data_dir)
+                with self._console.open("wb") as console:
+                    self._process = start_child(command, console, self.data_dir, lock=lock)
         except OSError as error:
             raise ConfigurationError(f"Kafka cannot write to {self.data_dir}: {error.strerror}.") from error
 
@@ -127,6 +131,13 @@ class LocalBroker(Child):
     @property
     def _storage(self) -> Path:
         return self.data_dir / "data"
+
+    def _take(self, lock: IO[str]) -> None:
+        """Lock the data directory for the broker's life; Kafka's own lock comes after it has read the metadata."""
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(f"Another Kafka uses {self.data_dir}: stop it first.") from None
 
     def _format(self, java: str) -> None:
         """Format beside and rename, so that an interrupted format is done again rather than half believed."""

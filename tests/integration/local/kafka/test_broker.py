@@ -96,7 +96,7 @@ def test_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
 def test_second_broker_on_the_same_data_says_so(kafka_broker: LocalBroker) -> None:
     twin = LocalBroker(kafka_broker.data_dir, log_file=kafka_broker.data_dir / "twin.log")
 
-    with pytest.raises(ConfigurationError, match=r"^Kafka did not start: another Kafka uses [^\n]+$"):
+    with pytest.raises(ConfigurationError, match=r"^Another Kafka uses [^\n]+: stop it first\.$"):
         twin.start()
 
 
