@@ -17,7 +17,8 @@ from app.api.errors import envelope
 from app.model.conditions import format_size
 from app.settings import Settings
 
-_CORS = b"access-control-allow-origin: *\r\naccess-control-expose-headers: X-Request-Id, Retry-After\r\n"
+_CORS = b"access-control-allow-origin: *\r\n"
+_CORS_REFUSED = _CORS + b"access-control-expose-headers: X-Request-Id, Retry-After\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -127,7 +128,7 @@ class Answers:
             (
                 f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}\r\n".encode(),
                 _lines(state.default_headers),
-                _CORS,
+                _CORS_REFUSED,
                 _lines(answer.raw_headers),
                 b"" if keep_alive else b"connection: close\r\n",
                 b"x-request-id: ",

@@ -6,12 +6,18 @@ is keyed by the path without it.
 
 from __future__ import annotations
 
-import hmac
 import logging
 from dataclasses import dataclass
+from hmac import compare_digest
 from urllib.parse import unquote_to_bytes
 
-from app.gateway.answers import Refusal, endpoint_not_found, receiver_not_found, secret_not_found
+from app.gateway.answers import (
+    UNREADABLE_SECRET,
+    Refusal,
+    endpoint_not_found,
+    receiver_not_found,
+    secret_not_found,
+)
 from app.kafka.codec import ControlValue
 from app.model.cipher import Cipher
 from app.model.errors import ConfigurationError
@@ -24,11 +30,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One receiver as the lane needs it. `secret` is None when none of our keys decrypts it."""
+    """One receiver as the lane needs it."""
 
     uid: str
     encrypted: bytes
-    secret: bytes | None
+    secret: bytes
     topic: str
     split: bool
 
@@ -39,6 +45,8 @@ class Directory:
     def __init__(self, cipher: Cipher) -> None:
         self._cipher = cipher
         self._endpoints: dict[bytes, Endpoint] = {}
+        self._unreadable: set[bytes] = set()
+        """Paths of receivers whose secret none of our keys decrypts."""
 
     def take(self, key: str, value: ControlValue | None) -> None:
         """Called on the event loop after each change in the control log."""
@@ -46,10 +54,18 @@ class Directory:
         if kind != "receiver":
             return
         path = IMPORT + entity.encode()
-        if isinstance(value, Receiver):
-            self._endpoints[path] = self._endpoint(value, self._endpoints.get(path))
+        before = self._endpoints.pop(path, None)
+        self._unreadable.discard(path)
+        if not isinstance(value, Receiver):
+            return
+        if before is not None and (before.uid, before.encrypted) == (value.uid, value.secret):
+            secret: bytes | None = before.secret
         else:
-            self._endpoints.pop(path, None)
+            secret = self._decrypt(value)
+        if secret is None:
+            self._unreadable.add(path)
+        else:
+            self._endpoints[path] = Endpoint(value.uid, value.secret, secret, value.topic, value.split)
 
     def find(self, url: bytes) -> Endpoint | None:
         """The endpoint that this URL (path and query) names with the right secret."""
@@ -59,9 +75,7 @@ class Directory:
             url = unquote_to_bytes(url)
         path, _, secret = url.rpartition(b"/")
         endpoint = self._endpoints.get(path)
-        if endpoint is None or endpoint.secret is None or hmac.compare_digest(endpoint.secret, secret):
-            return endpoint
-        return None
+        return endpoint if endpoint is not None and compare_digest(endpoint.secret, secret) else None
 
     def missing(self, url: bytes) -> Refusal:
         """What to answer when `find` found nothing, after a read barrier."""
@@ -69,16 +83,10 @@ class Directory:
         parts = path.split(b"/")
         if len(parts) != _SLASHES + 1 or not all(parts[1:]):
             return endpoint_not_found(path.decode("utf-8", "replace"))
-        known = path.rpartition(b"/")[0] in self._endpoints
-        receiver_id = parts[4].decode("utf-8", "replace")
-        return secret_not_found(receiver_id) if known else receiver_not_found(receiver_id)
-
-    def _endpoint(self, receiver: Receiver, before: Endpoint | None) -> Endpoint:
-        if before is not None and (before.uid, before.encrypted) == (receiver.uid, receiver.secret):
-            secret = before.secret
-        else:
-            secret = self._decrypt(receiver)
-        return Endpoint(receiver.uid, receiver.secret, secret, receiver.topic, receiver.split)
+        entity, receiver_id = path.rpartition(b"/")[0], parts[4].decode("utf-8", "replace")
+        if entity in self._unreadable:
+            return UNREADABLE_SECRET
+        return secret_not_found(receiver_id) if entity in self._endpoints else receiver_not_found(receiver_id)
 
     def _decrypt(self, receiver: Receiver) -> bytes | None:
         try:

@@ -7,6 +7,7 @@ stored (delivery protocol, rule 25).
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -17,13 +18,12 @@ from app.gateway.answers import (
     NOT_ACKNOWLEDGED,
     QUEUE_FULL,
     STALE,
-    UNREADABLE_SECRET,
     Refusal,
     headers_times_events,
 )
 from app.gateway.directory import Endpoint
 from app.gateway.publisher import RecordHeaders
-from app.gateway.split import body_kind, split_body
+from app.gateway.split import BodyKind, body_kind, split_body
 from app.model.errors import BadRequest
 from app.model.event import ID_HEADER, IP_HEADER
 from app.model.ids import new_event_id
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 EVENT_OVERHEAD_BYTES = 200
 """What an event of a split request costs beside its body and headers: librdkafka's message, id and address."""
+_BEFORE_ARRAY = frozenset({b"[", b" ", b"\t", b"\r", b"\n"})
 EVENTS_PER_TURN = 500
 """Events of one request that are produced before other connections have their turn."""
 
@@ -86,43 +87,46 @@ class Ingest:
     def admit(self, now: float) -> None:
         """The headers have been read: decide what can be decided without the body."""
         lane = self.lane
-        length = int(self.found.get("Content-Length", b"0"))
+        found = self.found
+        length = int(found.get("Content-Length", 0))
+        total = lane.inflight_bytes + length
         if length > lane.max_body_bytes:
-            return self.refuse_at_once(lane.too_large)
+            self.refuse_at_once(lane.too_large)
+            return
         if lane.freshness.stale(now):
             self.refusal = STALE
-        elif not lane.reserve(length):
+        elif total > lane.max_inflight_bytes:
             self.refusal = BUSY
         else:
+            lane.inflight_bytes = total
             self.reserved = length
             self.endpoint = lane.directory.find(self.url)
-        if self._expects_invitation():
+        if "Expect" in found and self._expects_invitation():
             if self.refusal is not None:
                 self.refuse_at_once(self.refusal)
             elif self.turn:
                 self.protocol.transport.write(CONTINUE)
-        return None
 
     def take(self, data: bytes) -> None:
         """A part of the body has been read. A refused request's body is read to its end, and dropped."""
         size = self.size = self.size + len(data)
         if size > self.reserved:
             if size > self.lane.max_body_bytes:
-                return self.refuse_at_once(self.lane.too_large)
+                self.refuse_at_once(self.lane.too_large)
+                return
             if self.refusal is None and not self.lane.reserve(size - self.reserved):
                 self._release()
                 self.refusal = BUSY
             if self.refusal is None:
                 self.reserved = size
         if self.refusal is not None:
-            return None
+            return
         if not self.body:
             self.body = data
         else:
             if type(self.body) is bytes:
                 self.body = bytearray(self.body)
             self.body += data
-        return None
 
     def finish_reading(self, now: float) -> None:
         """The whole request has been read; it is dealt with when it is its turn."""
@@ -142,7 +146,8 @@ class Ingest:
 
     def settle(self, now: float) -> None:
         """Kafka has reported on every event."""
-        self._release()
+        self.lane.inflight_bytes -= self.reserved
+        self.reserved = 0
         if self.response_complete:
             return
         if self.failed:
@@ -161,7 +166,10 @@ class Ingest:
         if not self.pending:
             self._release()
         self.lane.counters.refused[refusal.status] += 1
-        self._answer(self.lane.answers.refused(refusal, self.protocol.server_state, self.keep_alive))
+        self.response_complete = True
+        self.body = b""
+        data = self.lane.answers.refused(refusal, self.protocol.server_state, self.keep_alive)
+        self.protocol.answer(data, self.keep_alive, time.monotonic())
         if refusal is BUSY:
             self.protocol.hold_back()
 
@@ -185,12 +193,13 @@ class Ingest:
             self._release()
 
     def _act(self) -> None:
+        endpoint = self.endpoint
         if self.refusal is not None:
             self.refuse(self.refusal)
-        elif self.endpoint is None:
+        elif endpoint is None:
             self.lane.lookups.ask(self._look_again)
         else:
-            self._publish(self.endpoint)
+            self._publish(endpoint)
 
     def _look_again(self, met: bool) -> None:
         """After a read barrier: perhaps the receiver, or its secret, is newer than the view was."""
@@ -205,19 +214,29 @@ class Ingest:
             self._publish(endpoint)
 
     def _publish(self, endpoint: Endpoint) -> None:
-        if endpoint.secret is None:
-            return self.refuse(UNREADABLE_SECRET)
-        body, self.body = bytes(self.body), b""
-        if endpoint.split and "Content-Encoding" not in self.found:
-            try:
-                events = split_body(body, body_kind(self.found.get("Content-Type")))
-            except BadRequest as error:
-                return self.refuse(Refusal(error.status, error.name, error.message))
-            if events is not None:
-                return self._publish_many(endpoint.topic, events)
+        body = self.body
+        if type(body) is not bytes:
+            body = bytes(body)
+        self.body = b""
+        if endpoint.split:
+            kind = body_kind(self.found.get("Content-Type"))
+            if kind is BodyKind.NDJSON or body[:1] in _BEFORE_ARRAY:
+                self._publish_split(endpoint.topic, body, kind)
+                return
         self.events = self.pending = 1
-        self._send(endpoint.topic, body, self.protocol.sender(self.found))
-        return None
+        self._send(endpoint.topic, body, self._sender())
+
+    def _publish_split(self, topic: str, body: bytes, kind: BodyKind) -> None:
+        try:
+            events = None if "Content-Encoding" in self.found else split_body(body, kind)
+        except BadRequest as error:
+            self.refuse(Refusal(error.status, error.name, error.message))
+            return
+        if events is None:
+            self.events = self.pending = 1
+            self._send(topic, body, self._sender())
+        else:
+            self._publish_many(topic, events)
 
     def _publish_many(self, topic: str, events: list[bytes]) -> None:
         """All or nothing: 200 only when Kafka has all of them."""
@@ -234,7 +253,7 @@ class Ingest:
         self.reserved += extra
         self.events = self.pending = len(events)
         events.reverse()
-        self._send_some(topic, events, self.protocol.sender(self.found))
+        self._send_some(topic, events, self._sender())
         return None
 
     def _send_some(self, topic: str, events: list[bytes], sender: bytes) -> None:
@@ -268,6 +287,10 @@ class Ingest:
         if not self.pending:
             self._release()
 
+    def _sender(self) -> bytes:
+        protocol = self.protocol
+        return protocol.forwarded_for(self.found) if protocol.trusted else protocol.peer
+
     def _report(self, error: KafkaError | None, _message: Message) -> None:
         """Called within a poll of the publisher, once an event."""
         if error is not None:
@@ -282,14 +305,11 @@ class Ingest:
         counters.events += self.events
         counters.body_bytes += self.size
         counters.acknowledged(now - self.started)
-        if not self.pending:
+        if self.reserved and not self.pending:
             self._release()
-        self._answer(self.lane.answers.accepted(self.protocol.server_state, self.keep_alive))
-
-    def _answer(self, data: bytes) -> None:
         self.response_complete = True
-        self.body = b""
-        self.protocol.answer(data, self.keep_alive)
+        protocol = self.protocol
+        protocol.answer(self.lane.answers.accepted(protocol.server_state, self.keep_alive), self.keep_alive, now)
 
     def _expects_invitation(self) -> bool:
         """Whether the sender waits for "100 Continue" before it sends the body."""

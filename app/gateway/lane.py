@@ -49,7 +49,10 @@ class Lane:
         self.settled: list[Ingest] = []
         """Requests all of whose events have been reported in this round."""
         self.inflight_bytes = 0
+        self.max_inflight_bytes = settings.max_inflight_bytes
         self.max_body_bytes = settings.max_body_bytes
+        self.max_header_bytes = settings.max_header_bytes
+        self.max_header_count = settings.max_header_count
         self.too_large: Refusal = too_large(settings)
         self.too_many_events: Refusal = too_many_events(settings)
         self.headers_too_large: Refusal = headers_too_large(settings)
@@ -65,7 +68,7 @@ class Lane:
     def reserve(self, size_bytes: int) -> bool:
         """Take so many bytes of the bound; False (and nothing taken) when there is no room."""
         total = self.inflight_bytes + size_bytes
-        if total > self.settings.max_inflight_bytes:
+        if total > self.max_inflight_bytes:
             return False
         self.inflight_bytes = total
         return True
@@ -73,7 +76,7 @@ class Lane:
     @property
     def roomy(self) -> bool:
         """Whether senders that were told to come again may."""
-        return 2 * self.inflight_bytes <= self.settings.max_inflight_bytes
+        return 2 * self.inflight_bytes <= self.max_inflight_bytes
 
     def release(self, size_bytes: int) -> None:
         self.inflight_bytes -= size_bytes

@@ -38,8 +38,10 @@ class IngestProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self._ip = plain_address(self.client[0]) if self.client else ""
-        self._trusted = self.lane.proxies.trusts(self._ip)
-        self._peer = self._ip.encode()
+        self.peer = self._ip.encode()
+        """The address of the other side."""
+        self.trusted = self.lane.proxies.trusts(self._ip)
+        """Whether the other side is a proxy that may say for whom it asks."""
         self._answering: Cycle | None = None
         """The request whose answer is the next to be written."""
         self._ingest: Ingest | None = None
@@ -49,7 +51,7 @@ class IngestProtocol(HttpToolsProtocol):
         """When we stopped to listen: what still comes is read and dropped."""
         self._reading_since = 0.0
         self._held_since = 0.0
-        self._idle_since = time.monotonic()
+        self._idle_since = self._now = time.monotonic()
         self._fed_bytes = self._wire_bytes = 0
         self.lane.connections.add(self)
 
@@ -74,6 +76,7 @@ class IngestProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf_since:
             return
+        self._now = time.monotonic()
         self._fed_bytes = len(data)
         if self._reading_since:
             self._wire_bytes += len(data)
@@ -101,28 +104,44 @@ class IngestProtocol(HttpToolsProtocol):
         self.headers = []
         self._in_head = True
         self._wire_bytes = 0
-        self._reading_since = time.monotonic()
+        self._reading_since = self._now
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # else a trailer, which nobody asked for
-            self.headers.append((name, value))
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._deaf_since:
             return
         self._in_head = False
-        if self.parser.should_upgrade():
+        parser, lane = self.parser, self.lane
+        if parser.should_upgrade():
             self._upgrading = True
             return
-        if self._head_too_large():
-            self._end_with(self.lane.headers_too_large)
+        large = self._wire_bytes + self._fed_bytes > lane.max_header_bytes or len(self.headers) > lane.max_header_count
+        if large and self._head_too_large():
+            self._end_with(lane.headers_too_large)
             return
         if self.url[:4].lower() == b"http":
             self._strip_authority()
-        if self.url.startswith(IMPORT) and self.parser.get_method() == b"POST":
-            self._begin_ingest()
-        else:
+        if not self.url.startswith(IMPORT) or parser.get_method() != b"POST":
             self._begin_asgi()
+            return
+        names = lane.names
+        fields = [(name, value) for raw, value in self.headers if (name := names[raw])]
+        found = dict(reversed(fields))
+        keep_alive = parser.should_keep_alive()
+        if keep_alive and "Connection" in found:
+            keep_alive = parser.get_http_version() != "1.0"
+        before: Cycle | None = self.cycle
+        turn = before is None or before.response_complete
+        request = self._ingest = Ingest(self, self.url, fields, found, keep_alive, turn)
+        self.cycle = request  # type: ignore[assignment]  # stands in for a RequestResponseCycle
+        if turn:
+            self._answering = request
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((request, self.app))  # type: ignore[arg-type]  # the same
+        request.admit(self._now)
 
     def on_body(self, body: bytes) -> None:
         if self._deaf_since:
@@ -139,7 +158,7 @@ class IngestProtocol(HttpToolsProtocol):
         self._reading_since = 0.0
         request = self._ingest
         if request is not None:
-            request.finish_reading(time.monotonic())
+            request.finish_reading(self._now)
         else:
             super().on_message_complete()
 
@@ -153,22 +172,26 @@ class IngestProtocol(HttpToolsProtocol):
         """An ASGI answer has been written."""
         self.server_state.total_requests += 1
         if not self.transport.is_closing():
+            self._idle_since = time.monotonic()
             self._advance()
 
     # Called by an ingest request
 
-    def sender(self, headers: dict[str, bytes]) -> bytes:
-        """The address of who sent a request with these headers."""
-        return self.lane.proxies.sender(self._ip, headers).encode() if self._trusted else self._peer
+    def forwarded_for(self, headers: dict[str, bytes]) -> bytes:
+        """The address of who sent a request with these headers through a trusted proxy."""
+        return self.lane.proxies.sender(self._ip, headers).encode()
 
-    def answer(self, data: bytes, keep_alive: bool) -> None:
+    def answer(self, data: bytes, keep_alive: bool, now: float) -> None:
         """Write the answer of the request whose turn it is."""
         self.server_state.total_requests += 1
-        if self.transport.is_closing():
+        transport = self.transport
+        if transport.is_closing():
             return
-        self.transport.write(data)
+        transport.write(data)
         if keep_alive:
-            self._advance()
+            self._idle_since = now
+            if self.pipeline or self.flow.read_paused:
+                self._advance()
         elif self._reading_since or self._deaf_since:
             self._linger()
         else:
@@ -208,24 +231,6 @@ class IngestProtocol(HttpToolsProtocol):
 
     # Our own
 
-    def _begin_ingest(self) -> None:
-        names = self.lane.names
-        fields = [(name, value) for raw, value in self.headers if (name := names[raw])]
-        found = dict(reversed(fields))
-        keep_alive = self.parser.should_keep_alive()
-        if keep_alive and "Connection" in found:
-            keep_alive = self.parser.get_http_version() != "1.0"
-        before: Cycle | None = self.cycle
-        turn = before is None or before.response_complete
-        request = self._ingest = Ingest(self, self.url, fields, found, keep_alive, turn)
-        self.cycle = request  # type: ignore[assignment]  # stands in for a RequestResponseCycle
-        if turn:
-            self._answering = request
-        else:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((request, self.app))  # type: ignore[arg-type]  # the same
-        request.admit(self._reading_since)
-
     def _begin_asgi(self) -> None:
         """Let uvicorn begin the request, with what has been read."""
         url, headers = self.url, self.headers
@@ -235,10 +240,10 @@ class IngestProtocol(HttpToolsProtocol):
         for name, value in headers:
             super().on_header(name, value)
         super().on_headers_complete()
+        self.headers = []  # for trailers, which nobody asked for
 
     def _advance(self) -> None:
         """The answer of `_answering` is complete: go on with the next request."""
-        self._idle_since = time.monotonic()
         if self._advancing:
             return
         self._advancing = True
@@ -262,13 +267,8 @@ class IngestProtocol(HttpToolsProtocol):
             self.url = parsed.path + (b"?" + parsed.query if parsed.query else b"")
 
     def _head_too_large(self) -> bool:
-        settings = self.lane.settings
-        if len(self.headers) > settings.max_header_count:
-            return True
-        if self._wire_bytes + self._fed_bytes <= settings.max_header_bytes:
-            return False
         total = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        return total > settings.max_header_bytes
+        return total > self.lane.max_header_bytes or len(self.headers) > self.lane.max_header_count
 
     def _too_long(self) -> bool:
         """Whether more has come for one request than there can be; then the connection is ended.

@@ -55,15 +55,14 @@ class Publisher:
         Raises BufferError when the queue is full, KafkaException when the event cannot be sent at all; then there is
         no report.
         """
+        if not self._polling:
+            self._polling = True
+            self._loop.call_later(POLL_SECONDS, self._poll)
         try:
             self._producer.produce(topic, value, headers=headers, on_delivery=report)
         except KafkaException as error:
             self._dead = self._dead or error.args[0].fatal()
             raise
-        finally:
-            if not self._polling:
-                self._polling = True
-                self._loop.call_later(POLL_SECONDS, self._poll)
 
     def poll(self) -> None:
         """Take the reports and errors that are there. An error in one report loses no other."""

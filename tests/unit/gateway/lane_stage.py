@@ -55,6 +55,22 @@ class ScriptedPublisher:
         """Reports come from `report` only."""
 
 
+class ScriptedLookups:
+    """Stands where the read barrier is."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Callable[[bool], None]] = []
+
+    def ask(self, callback: Callable[[bool], None]) -> None:
+        self._waiting.append(callback)
+
+    def pass_barrier(self, met: bool = True) -> None:
+        """What the view has now is all there was when the requests asked; or Kafka did not say so."""
+        waiting, self._waiting = self._waiting, []
+        for callback in waiting:
+            callback(met)
+
+
 class MemoryTransport(asyncio.Transport):
     """What the other side sees."""
 
@@ -154,6 +170,8 @@ class Stage:
         self.lane = Lane(settings, self.view, self.cipher)
         self.publisher = ScriptedPublisher(self.lane.settle)
         self.lane.publisher = self.publisher  # type: ignore[assignment]
+        self.lookups = ScriptedLookups()
+        self.lane.lookups = self.lookups  # type: ignore[assignment]
         self.lane.directory.take("receiver:1/flights", receiver(self.cipher))
         protocol = type("StageProtocol", (IngestProtocol,), {"lane": self.lane})
         self._config = uvicorn.Config(_not_found, http=protocol, ws="none", lifespan="off", log_config=None)

@@ -284,8 +284,55 @@ async def test_secret_of_another_key_is_unavailable_not_wrong(stage: Stage) -> N
     connection = stage.connect()
 
     connection.feed(post(path=PATH.replace("flights", "other")))
+    stage.lookups.pass_barrier()
 
     assert error_of(connection)[:2] == (503, "buffer.misconfigured")
+
+
+async def test_unknown_receiver_is_not_found_only_behind_a_barrier(stage: Stage) -> None:
+    connection = stage.connect()
+    connection.feed(post(path=PATH.replace("flights", "none")))
+    assert connection.statuses == []
+
+    stage.lookups.pass_barrier()
+
+    assert error_of(connection) == (404, "buffer.receiverNotFound", 'Receiver "none" not found in the project.')
+    assert stage.lane.inflight_bytes == 0
+
+
+@pytest.mark.parametrize("receiver_id", ["flights", "new"])
+async def test_receiver_or_secret_that_the_barrier_brings_is_accepted(stage: Stage, receiver_id: str) -> None:
+    secret = "n" * 48
+    connection = stage.connect()
+    connection.feed(post(b"event", path=f"/v1/import/1/{receiver_id}/{secret}"))
+
+    stage.lane.directory.take(f"receiver:1/{receiver_id}", receiver(stage.cipher, secret, receiver_id=receiver_id))
+    stage.lookups.pass_barrier()
+    stage.publisher.report()
+
+    assert stage.publisher.values == [b"event"]
+    assert connection.statuses == [200]
+
+
+async def test_unknown_receiver_is_503_when_kafka_does_not_say_that_it_is_unknown(stage: Stage) -> None:
+    connection = stage.connect()
+    connection.feed(post(path=PATH[:-1] + "!"))
+
+    stage.lookups.pass_barrier(met=False)
+
+    assert connection.statuses == [503]
+
+
+async def test_sender_that_leaves_before_the_barrier_leaves_nothing(stage: Stage) -> None:
+    connection = stage.connect()
+    connection.feed(post(path=PATH[:-1] + "!"))
+
+    connection.transport.close()
+    stage.lane.directory.take("receiver:1/flights", receiver(stage.cipher, PATH[-48:-1] + "!"))
+    stage.lookups.pass_barrier()
+
+    assert stage.publisher.sent == []
+    assert stage.lane.inflight_bytes == 0
 
 
 @pytest.mark.parametrize(
