@@ -20,6 +20,7 @@ from app.kafka.names import Names
 from app.kafka.plan import ensure_topics, system_topics
 from app.kafka.transaction import Fenced
 from app.kafka.view import ControlView
+from app.logs import configure_logging
 from app.model.cipher import Cipher
 from app.model.errors import KafkaUnavailable
 from app.observe import serve_metrics
@@ -36,6 +37,7 @@ _REOPEN_SECONDS = 1.0
 
 def run(settings: Settings) -> None:
     """Run the sink until SIGTERM or SIGINT. Raises StreamsError when it cannot start."""
+    configure_logging(settings, "sink")
     run_loop(_main(settings))
 
 
