@@ -2,10 +2,10 @@
 
     python benchmarks/mapping.py
 
-CPU time, because a busy machine disturbs it less than the clock; a child alone on a core does 1,000,000 / (its µs) events
-a second, which stands beside it, and `by the clock` is what was seen. The floor is orjson for the body and pyarrow for
-the CSV of `id, datetime, ip, body`, without anything of ours. A template "by plan" is recognised and run without the
-engine; "by engine" is the same work written so that it is not.
+CPU time, because a busy machine disturbs it less than the clock; a child alone on a core does 1,000,000 / (its µs)
+events a second, which stands beside it, and `by the clock` is what was seen. The floor is orjson for the body and
+pyarrow for the CSV of `id, datetime, ip, body`, without anything of ours. A template "by plan" is recognised and run
+without the engine; "by engine" is the same work written so that it is not.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from app.mapping.child_process import ChildGone
+from app.mapping.child_process import ChildGone, ChildProcess
 from app.mapping.children import MappingPool, PoolClosed
 from app.mapping.rows import map_batch
 from app.model.event import EventBatch, Reason, Segment
@@ -240,11 +241,57 @@ async def test_child_that_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_interrupt_from_the_keyboard_is_the_parents_affair(
-    pool: MappingPool, make_batch: MakeBatch, make_mapping: MakeMapping
+    make_batch: MakeBatch, make_mapping: MakeMapping
 ) -> None:
-    (pid,) = pool.pids
-    os.kill(pid, signal.SIGINT)
+    # A background job ignores the interrupt, and so would its children anyway.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        async with pool_of() as pool:
+            (pid,) = pool.pids
+            os.kill(pid, signal.SIGINT)
 
-    await pool.map([("b/1", make_mapping("id"))], make_batch(b"{}"))
+            await pool.map([("b/1", make_mapping("id"))], make_batch(b"{}"))
 
-    assert pool.pids == [pid]
+            assert pool.pids == [pid]
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+async def test_killed_child_is_never_given_work_again() -> None:
+    child = ChildProcess(memory_mib=256)
+    await child.start()
+    pid = child.pid
+
+    child.kill()
+    await child.start()
+
+    assert child.pid not in (pid, None)
+    await child.stop()
+
+
+async def test_children_end_with_their_parent_even_at_work() -> None:
+    program = f"""
+import asyncio
+from app.mapping.children import MappingPool
+from app.model.event import EventBatch
+from app.model.receiver import Column, ColumnType, Mapping
+
+async def main():
+    pool = MappingPool(1, event_seconds=60, budget_seconds=60)
+    await pool.start()
+    print(*pool.pids, flush=True)
+    mapping = Mapping("in.c-b.t", (Column("x", ColumnType.TEMPLATE, template={FOREVER!r}),))
+    await pool.map([("a/1", mapping)], EventBatch([0], [0], [""], [""], [b""], [[]]))
+
+asyncio.run(main())
+"""
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
+    assert parent.stdout is not None
+    child = int(await asyncio.wait_for(parent.stdout.readline(), DEADLINE_SECONDS))
+    ticks = cpu_ticks(child)
+    await asyncio.to_thread(until, lambda: cpu_ticks(child) > ticks + 5)
+
+    parent.kill()
+    await parent.wait()
+
+    await asyncio.to_thread(until, lambda: is_gone(child))

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+import rjsonnet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,6 +74,25 @@ def test_failures_in_a_long_batch_are_their_events_alone(
 
     assert sorted(failures) == [number for number in range(count) if number % 33 == 7]
     assert rows == {number: b'"%d"\n' % number for number in range(count) if number % 33 != 7}
+
+
+def test_look_up_that_fails_does_not_end_the_evaluation(
+    make_batch: Callable[..., EventBatch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snippets: list[str] = []
+    evaluate = rjsonnet.evaluate_snippet
+
+    def counted(name: str, snippet: str, **options: Any) -> str:
+        snippets.append(snippet)
+        return evaluate(name, snippet, **options)
+
+    monkeypatch.setattr(rjsonnet, "evaluate_snippet", counted)
+    events = Events.of(make_batch(*[b"{}"] * 100))
+
+    cells = JsonnetTemplate("[Body('nope'), Header('nope')]").evaluate(events, range(100), 1000, Unwatched())
+
+    assert len(cells.refused) == 100
+    assert len(snippets) == 1
 
 
 def test_every_event_may_fail(make_batch: Callable[..., EventBatch], make_mapping: Callable[..., Mapping]) -> None:
