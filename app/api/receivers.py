@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter, Response
 
 from app.api.answers import ReceiverAnswer, ReceiversAnswer, TaskAnswer, show_receiver
@@ -19,7 +21,7 @@ router = APIRouter(prefix="/v1/receivers")
 @router.post("", status_code=202, response_model_exclude_none=True)
 async def create_receiver(body: ReceiverPayload, context: InContext, token: TokenHeader) -> TaskAnswer:
     """Create a receiver with its first exports, by a task."""
-    draft = receiver_draft(body, context.settings)
+    draft = await asyncio.to_thread(receiver_draft, body, context.settings)  # templates take milliseconds each
     caller = await context.enter(token)
     running = context.running.of_project(caller.project_id)
     check_receiver_create(context.catalog, running, context.limits, caller.project_id, draft)

@@ -20,6 +20,9 @@ class OpenOffsets:
     def close(self, offset: int) -> None:
         self._open.discard(offset)
 
+    def __len__(self) -> int:
+        return len(self._open)
+
     @property
     def done(self) -> int:
         return min(self._open, default=self._read_to)

@@ -37,6 +37,8 @@ from app.model.task import Command, Task, TaskStatus, TaskType
 
 CLOSE_SECONDS = 5.0
 """How long a revoked partition waits for the calls under way before it lets them go."""
+MAX_OPEN = 200
+"""Commands of a partition that wait or run; above that no more are read until half of them are done."""
 _log = logging.getLogger(__name__)
 
 
@@ -51,7 +53,8 @@ class Taken:
 class PartitionWorker:
     """From the assignment of a commands partition to its revocation. `done(next_offset, generation)` commits.
 
-    `failed` is called with what nobody expected, and must end the process: another one then goes on.
+    `hold(True)` stops the reading of the partition, `hold(False)` lets it go on; `failed` is called with what nobody
+    expected, and must end the process: another one then goes on.
     """
 
     def __init__(
@@ -61,10 +64,12 @@ class PartitionWorker:
         running: RunningTasks,
         slots: asyncio.Semaphore,
         done: Callable[[int, int], None],
+        hold: Callable[[bool], None],
         failed: Callable[[BaseException], None],
     ) -> None:
         self._around, self._log, self._running, self._slots = surroundings, log, running, slots
-        self._done, self._failed = done, failed
+        self._done, self._hold, self._failed = done, hold, failed
+        self._held = False
         self._offsets = OpenOffsets()
         self._generation = 0
         self._queues: dict[str, asyncio.Queue[Taken]] = {}
@@ -178,6 +183,10 @@ class PartitionWorker:
 
     def _report(self) -> None:
         self._done(self._offsets.done, self._generation)
+        hold = len(self._offsets) > (MAX_OPEN // 2 if self._held else MAX_OPEN)
+        if hold != self._held:
+            self._held = hold
+            self._hold(hold)
 
     def _own(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)

@@ -85,6 +85,7 @@ class Control:
             self._running,
             self._slots,
             lambda offset, generation: self._app.done(*source, offset, generation),
+            lambda hold: self._app.hold_back([source]) if hold else self._app.let_go([source]),
             self._fail,
         )
 

@@ -9,6 +9,7 @@ from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # re-exported without saying so
 
 from app.control.records import TopicFacts
+from app.kafka.client import learn_leaders
 from app.kafka.plan import describe_topics, ensure_topics, receiver_topic
 from app.model.errors import KafkaUnavailable
 from app.settings import Settings
@@ -57,4 +58,5 @@ def _ends(admin: AdminClient, name: str, partitions: int) -> tuple[int, ...]:
         except KafkaException as error:
             if time.monotonic() > deadline:  # a topic just made has no leader yet, which librdkafka calls final
                 raise KafkaUnavailable(f"Kafka does not say where {name} ends: {error.args[0].str()}") from error
+            learn_leaders(admin, name)
             time.sleep(_PAUSE_SECONDS)

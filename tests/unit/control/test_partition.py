@@ -1,0 +1,121 @@
+"""Commands of one partition whose tasks the log has finished already: skipped, committed in order, read in measure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from app.control.log import ControlLog
+from app.control.partition import MAX_OPEN, PartitionWorker
+from app.control.tasks import Surroundings
+from app.kafka.codec import command_codec
+from app.kafka.faust import Chunk
+from app.kafka.names import Names
+from app.kafka.transaction import Record
+from app.model.catalog import Catalog
+from app.model.task import Command, Task, TaskStatus, TaskType
+from app.settings import Settings
+
+
+@dataclass
+class Log:
+    """Stands in for the control log where nothing is to be written."""
+
+    catalog: Catalog = field(default_factory=Catalog)
+    names: Names = field(default_factory=lambda: Names("test"))
+
+    async def open(self) -> None: ...
+
+    async def transact(self, decide: Callable[[], Sequence[Record]]) -> None:
+        assert decide() == []
+
+    def stop(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass
+class Fetched:
+    offset: int
+    value: bytes
+
+
+class Bench:
+    """A worker that may not begin a task before `slots.release()`; what it said to the app."""
+
+    def __init__(self) -> None:
+        settings = Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own argument
+        self.log, self.slots = Log(), asyncio.Semaphore(0)
+        self.done: list[int] = []
+        self.holds: list[bool] = []
+        self._more = asyncio.Event()
+        self.worker = PartitionWorker(
+            Surroundings(settings, cast(Any, None), cast(Any, None), rows_partitions=1),
+            cast(ControlLog, self.log),
+            cast(Any, None),
+            self.slots,
+            self._done,
+            self.holds.append,
+            lambda error: pytest.fail(repr(error)),
+        )
+
+    def _done(self, offset: int, generation: int) -> None:
+        self.done.append(offset)
+        self._more.set()
+
+    async def finish(self, next_offset: int) -> None:
+        """Let the tasks begin, and wait until this offset is committed."""
+        self.slots.release()
+        async with asyncio.timeout(10):
+            while self.done[-1] < next_offset:
+                self._more.clear()
+                await self._more.wait()
+
+    def chunk(self, values: Sequence[bytes]) -> Chunk:
+        records = cast(Any, [Fetched(offset, value) for offset, value in enumerate(values)])
+        return Chunk("commands", 0, 0, len(values), records, 1, 1)
+
+    def finished_command(self, number: int) -> bytes:
+        """A command whose task is terminal in the log."""
+        task = Task("1", f"r{number}", TaskType.RECEIVER_CREATE, TaskStatus.SUCCESS, 1, f"r{number}", finished_ms=2)
+        self.log.catalog.put_task(task)
+        return command_codec.encode(Command(task, "{}", b""))
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench()
+    yield bench
+    await bench.worker.close()
+
+
+async def test_finished_tasks_are_skipped_and_their_commands_committed(bench: Bench) -> None:
+    await bench.worker.take(bench.chunk([bench.finished_command(number) for number in range(3)]))
+    before = bench.done[-1]
+
+    await bench.finish(3)
+
+    assert (before, bench.done[-1], bench.holds) == (0, 3, [])
+
+
+async def test_record_that_is_no_command_is_passed_over(bench: Bench) -> None:
+    await bench.worker.take(bench.chunk([b"nonsense", bench.finished_command(1), b""]))
+    before = bench.done[-1]
+
+    await bench.finish(3)
+
+    assert before == 1
+
+
+async def test_too_many_open_commands_stop_the_reading_until_half_are_done(bench: Bench) -> None:
+    count = MAX_OPEN + 1
+    await bench.worker.take(bench.chunk([bench.finished_command(number) for number in range(count)]))
+    before = list(bench.holds)
+
+    await bench.finish(count)
+
+    assert (before, bench.holds) == ([True], [True, False])
