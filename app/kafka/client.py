@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import KafkaException
@@ -66,3 +67,13 @@ def connect_admin(settings: Settings, timeout_seconds: float = 10) -> AdminClien
             "Is it running, and is STREAMS_KAFKA_BOOTSTRAP_SERVERS right?"
         ) from error
     return admin
+
+
+def learn_leaders(admin: AdminClient, topic: str, timeout_seconds: float = 5) -> None:
+    """Ask Kafka anew who leads the topic's partitions; call it when `list_offsets` was refused, then try again.
+
+    librdkafka 2.16 asks for offsets with the leader epochs that it knows, and learns no newer ones when the broker
+    refuses them (FENCED_LEADER_EPOCH, after a broker's restart): without this it would be refused for ever.
+    """
+    with suppress(KafkaException):
+        admin.list_topics(topic, timeout=timeout_seconds)

@@ -17,7 +17,7 @@ from types import TracebackType
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # re-exported without saying so
 
-from app.kafka.client import connect_admin, consumer_config
+from app.kafka.client import connect_admin, consumer_config, learn_leaders
 from app.kafka.codec import CodecError, ControlValue, control_codec
 from app.kafka.names import Names
 from app.model.catalog import Catalog
@@ -108,6 +108,7 @@ class ControlView:
             except (KafkaException, TimeoutError) as error:
                 _log.warning("control log: no end offset: %s", error)
                 self._waiters += [waiter for waiter in waiters if not waiter.done()]
+                await asyncio.to_thread(learn_leaders, self._admin, self._partition.topic)
                 await asyncio.sleep(0.2)
                 self._wanted.set()
                 continue
