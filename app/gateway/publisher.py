@@ -21,6 +21,11 @@ POLL_SECONDS = 0.001
 QUEUED_EVENTS = 1_000_000
 """Events that librdkafka queues at most; their bytes are bounded by the lane."""
 _QUEUE_BYTES_FACTOR = 2
+_LINGER_MS = 1
+_STICKY_MS = 2
+"""How long events without a key go to the same partition: two batches. With librdkafka's 10 ms a partition soon has five
+batches under way, the most that an idempotent producer may have, and then librdkafka's thread spins until Kafka answers.
+"""
 _FLUSH_STEP_SECONDS = 0.05
 _log = logging.getLogger(__name__)
 RecordHeaders = list[tuple[str, str | bytes | None]]
@@ -31,7 +36,8 @@ def publisher_config(settings: Settings) -> dict[str, Any]:
     """librdkafka gives up on an event when its sender is answered 503."""
     return producer_config(
         settings,
-        linger_ms=1,
+        linger_ms=_LINGER_MS,
+        sticky_partitioning_linger_ms=_STICKY_MS,
         message_timeout_ms=max(1, int(settings.acknowledge_seconds * 1000)),
         queue_buffering_max_messages=QUEUED_EVENTS,
         queue_buffering_max_kbytes=_QUEUE_BYTES_FACTOR * settings.max_inflight_bytes // 1024,
