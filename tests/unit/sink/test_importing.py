@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.model.ledger import Attempt, BatchRecord, Phase, Slice, StagedFile
@@ -112,9 +112,9 @@ class Import:
     def poll(self) -> None:
         job_id = self.record.attempts[-1].job_id
         assert job_id is not None
-        file_id, _ = self.jobs[job_id]
+        file_id, state = self.jobs[job_id]
         luck = self.choose(4)
-        if file_id not in self.deleted and luck < 2:
+        if state == "waiting" and file_id not in self.deleted and luck < 2:
             self.jobs[job_id] = (file_id, "loaded")
             self.record = importing.imported(self.record, self.acts)
         else:
@@ -123,6 +123,7 @@ class Import:
             self.record = importing.job_failed(self.record, code, "no", has_key=self.has_key, retry_ms=self.acts + 2)
 
 
+@settings(max_examples=400)
 @given(choices=st.lists(st.integers(0, 119), max_size=60), has_key=st.booleans())
 def test_every_import_ends_and_none_is_posted_while_another_is_unsettled(choices: list[int], has_key: bool) -> None:
     history = Import(choices, has_key=has_key)
