@@ -68,7 +68,8 @@ async def test_topic_that_cannot_be_described_keeps_nobody_else_waiting() -> Non
     forbidden: list[Any] = [KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))]
     async with running(lambda topic: forbidden[0] if topic == "bad" else "good id") as (ids, _):
         waiting = asyncio.create_task(ids.of("bad"))
-        others = [await ids.of("good") for _ in range(2)]
+        async with asyncio.timeout(10):
+            others = [await ids.of("good") for _ in range(2)]
         early = waiting.done()
         forbidden[0] = "bad id"
 
