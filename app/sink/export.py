@@ -82,6 +82,11 @@ class ExportOwner:
         self._failures_since: float | None = None
         self._unstaged_since: float | None = None
 
+    @property
+    def revision(self) -> int:
+        """The newest revision that is known of the export; an envelope of a later one needs a read barrier first."""
+        return len(self._export().revisions)
+
     def take(self, position: int, rows: Rows, appended_ms: int) -> None:
         """Take one envelope of the rows partition."""
         if self.gap is not None:

@@ -104,8 +104,11 @@ class PartitionOwner:
                 _log.critical("rows %d offset %d is not ours and is skipped: %s", self.partition, record.offset, error)
                 continue
             owner = self.exports.get(rows.export_uid) or await self._find(rows.export_uid, around)
-            if owner is not None:
-                owner.take(record.offset, rows, record.timestamp)
+            if owner is None:
+                continue
+            if rows.revision > owner.revision:
+                await self._view.caught_up(30)
+            owner.take(record.offset, rows, record.timestamp)
 
     async def _find(self, uid: str, around: Surroundings) -> ExportOwner | None:
         """The owner of an export not met before; None when the control log, read to its end, does not have it: it
