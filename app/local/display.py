@@ -63,19 +63,19 @@ class StackDisplay:
 
 def print_addresses(console: Console, settings: Settings, seconds: float) -> None:
     """Where the parts of the running stack are, and how to stop it."""
-    table = Table.grid(padding=(0, 2))
-    table.add_row("Gateway", f"http://127.0.0.1:{settings.gateway_port}", "events at /v1/import, Buffer API at /v1")
-    table.add_row("Storage", f"http://127.0.0.1:{settings.storage_port}", f"project 1234, token {MASTER_TOKEN}")
-    table.add_row("Kafka", f"127.0.0.1:{settings.kafka_port}", f"topics {settings.topic_prefix}.*")
-    for name, port in (
-        ("Control", settings.control_port),
-        ("Mapper", settings.mapper_port),
-        ("Sink", settings.sink_port),
-    ):
-        table.add_row(name, f"http://127.0.0.1:{port}", "/metrics and /health-check")
-    table.add_row("Logs", str(settings.local_dir / "logs"), "")
+    host = "http://127.0.0.1:"
+    lines = [
+        ("Gateway", f"{host}{settings.gateway_port}", "events at /v1/import, Buffer API at /v1"),
+        ("Storage", f"{host}{settings.storage_port}", f"project 1234, token {MASTER_TOKEN}"),
+        ("Kafka", f"127.0.0.1:{settings.kafka_port}", f"topics {settings.topic_prefix}.*"),
+        ("Control", f"{host}{settings.control_port}", "/metrics and /health-check"),
+        ("Mapper", f"{host}{settings.mapper_port}", "/metrics and /health-check"),
+        ("Sink", f"{host}{settings.sink_port}", "/metrics and /health-check"),
+        ("Logs", str(settings.local_dir / "logs"), ""),
+    ]
     console.print(f"[bold green]Ready[/bold green] after {seconds:.1f} s. Ctrl-C stops it.", highlight=False)
-    console.print(table, highlight=False)
+    for name, address, what in lines:
+        console.print(f"  {name:<8}{escape(address):<23} {what}".rstrip(), highlight=False, soft_wrap=True)
 
 
 def status_table(state: StackState) -> tuple[Table, bool]:
