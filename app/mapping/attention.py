@@ -70,7 +70,7 @@ class Attention:
         """
         position = self._child.position()
         if position.job != job:
-            return Loss(Reason.TEMPLATE_MEMORY, OUT_OF_MEMORY), 0.0
+            return Loss(Reason.TEMPLATE_MEMORY, OUT_OF_MEMORY, begun=False), 0.0
         column = mapping.columns[position.column].name if position.column is not None else None
         seconds = max(self._computed - position.job_started, 0.0)
         if not self._stuck and not self._frozen:

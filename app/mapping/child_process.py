@@ -38,7 +38,7 @@ class ChildProcess:
         self._writer: asyncio.StreamWriter | None = None
         self._shared = _shared_memory(SIZE_BYTES)
         self._progress = Progress(self._shared)
-        self._killed = False
+        self._spent = False
         self.known: set[str] = set()
 
     @property
@@ -47,10 +47,10 @@ class ChildProcess:
 
     async def start(self) -> None:
         """See that it runs and waits for work. Raises ChildGone when it cannot be started."""
-        if not self._killed and self.pid is not None and self._reader is not None and not self._reader.at_eof():
+        if not self._spent and self.pid is not None and self._reader is not None and not self._reader.at_eof():
             return
         await self._end()
-        self._killed = False
+        self._spent = False
         self.known.clear()
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
@@ -87,6 +87,7 @@ class ChildProcess:
             self._writer.write(framed(message))
             await self._writer.drain()
         except OSError as error:
+            self._spent = True
             raise ChildGone("A mapping process ended.") from error
 
     async def receive(self) -> Any:
@@ -96,6 +97,7 @@ class ChildProcess:
             length = int.from_bytes(await self._reader.readexactly(LENGTH_BYTES), "big")
             return parsed(await self._reader.readexactly(length))
         except (asyncio.IncompleteReadError, OSError) as error:
+            self._spent = True
             raise ChildGone("A mapping process ended.") from error
 
     def stop_job(self, job: int) -> None:
@@ -116,7 +118,7 @@ class ChildProcess:
 
     def kill(self) -> None:
         """End it at once. What it had answered can still be received; `start` starts another."""
-        self._killed = True
+        self._spent = True
         if self.pid is not None and self._process is not None:
             self._process.kill()
 

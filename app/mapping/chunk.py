@@ -33,13 +33,17 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """How a child was lost. `event` is the index it was at, `sure` that this event is to blame."""
+    """How a child was lost. `event` is the index it was at, `sure` that this event is to blame.
+
+    Not `begun`: it ended before it came to the job, which is therefore just given again.
+    """
 
     reason: Reason
     message: str
     column: str | None = None
     event: int | None = None
     sure: bool = False
+    begun: bool = True
 
 
 class Chunk:
@@ -72,7 +76,12 @@ class Chunk:
         """A child was lost on this job, after this CPU time."""
         if job not in self.pending:
             return
-        self.pending.remove(job)
+        if loss.begun:
+            self.pending.remove(job)
+            self._split(job, loss)
+        self._spend(job.export, seconds + CHILD_LOST_SECONDS)
+
+    def _split(self, job: Job, loss: Loss) -> None:
         alone = job.stop - job.start == 1
         if loss.sure and loss.event is not None:
             self._fail(Job(job.export, loss.event, loss.event + 1), loss)
@@ -87,7 +96,6 @@ class Chunk:
         else:
             middle = (job.start + job.stop) // 2
             self._append(job, (job.start, middle, 0), (middle, job.stop, 0))
-        self._spend(job.export, seconds + CHILD_LOST_SECONDS)
 
     def _append(self, job: Job, *parts: tuple[int, int, int]) -> None:
         self.pending.extend(Job(job.export, *part) for part in parts if part[0] < part[1])

@@ -100,10 +100,11 @@ async def test_nothing_to_map(pool: MappingPool, make_batch: MakeBatch, make_map
     [
         (FOREVER, Reason.TEMPLATE_TIMEOUT),
         ("std.foldl(function(a, x) a + a, std.range(1, 60), 'xxxxxxxx')", Reason.TEMPLATE_MEMORY),
+        ("std.length(std.makeArray(1e8, function(i) i))", Reason.TEMPLATE_MEMORY),
         ("local f(x) = f(x + 1); f(0)", Reason.TEMPLATE_ERROR),
         ("std.repeat('x', 5 * 1000 * 1000)", Reason.ROW_TOO_LARGE),
     ],
-    ids=["exponential time", "exponential text", "infinite recursion", "a large cell"],
+    ids=["exponential time", "exponential text", "a large array", "infinite recursion", "a large cell"],
 )
 async def test_guilty_event_is_found_and_all_others_are_mapped(
     poison: str, reason: Reason, make_batch: MakeBatch, make_mapping: MakeMapping, outcome: Outcome

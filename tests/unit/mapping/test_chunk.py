@@ -96,6 +96,19 @@ def test_a_child_lost_once_by_chance_blames_nobody(make_batch: Callable[..., Eve
     assert chunk.segments[0][0].offsets == [0]
 
 
+def test_a_child_lost_before_it_began_leaves_the_job_as_it_is(make_batch: Callable[..., EventBatch]) -> None:
+    chunk = Chunk(make_batch(b"{}", b"{}"), 1, budget_seconds=1)
+    (job,) = chunk.pending
+    unbegun = Loss(Reason.TEMPLATE_MEMORY, "died", begun=False)
+
+    chunk.lost(job, unbegun, 0)
+    assert list(chunk.pending) == [job]
+
+    for _ in range(3):
+        chunk.lost(job, unbegun, 0)
+    assert blamed(chunk.segments[0]) == dict.fromkeys([0, 1], Reason.TEMPLATE_TIMEOUT)
+
+
 def test_siblings_go_before_what_is_suspected(make_batch: Callable[..., EventBatch]) -> None:
     chunk = Chunk(make_batch(*[b"{}"] * 4), 2, budget_seconds=5)
 

@@ -89,7 +89,7 @@ def test_look_up_that_fails_does_not_end_the_evaluation(
     monkeypatch.setattr(rjsonnet, "evaluate_snippet", counted)
     events = Events.of(make_batch(*[b"{}"] * 100))
 
-    cells = JsonnetTemplate("[Body('nope'), Header('nope')]").evaluate(events, range(100), 1000, Unwatched())
+    cells = JsonnetTemplate("[Body('nope'), Header('nope')]").evaluate(events, range(100), 1 << 20, Unwatched())
 
     assert len(cells.refused) == 100
     assert len(snippets) == 1
