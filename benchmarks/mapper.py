@@ -184,9 +184,8 @@ def main() -> None:
                 rate, cost = mapper_rate(settings, admin, rows_partition, arguments.events)
                 rates.setdefault(f"mapper: {name}", []).append(rate)
                 costs[f"mapper: {name}"] = cost
-    print(
-        f"{os.cpu_count()} cores, {arguments.events:,} events of 120 bytes, median of {arguments.runs} runs; CPU is parent + child, an event"
-    )
+    print(f"{os.cpu_count()} cores, {arguments.events:,} events of 120 bytes, median of {arguments.runs} runs.")
+    print("CPU is that of the mapper and of its child, for one event.")
     for name, values in rates.items():
         spread = ", ".join(f"{value:,.0f}" for value in values)
         print(f"{name:<60} {statistics.median(values):>10,.0f} events/s  ({spread})  {costs.get(name, '')}")
