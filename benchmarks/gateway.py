@@ -101,7 +101,7 @@ def measure(directory: Path, servers: str, seconds: int, runs: int) -> None:
         for name, command in commands.items():
             with worker(command, environment) as (pid, port):
                 url = f"http://127.0.0.1:{port}{path}"
-                drive(url, script, 32, 1, pid)  # warm: connections to Kafka, caches
+                warm(url, script)
                 for connections in CONNECTIONS:
                     figure = drive(url, script, connections, seconds, pid)
                     figures.setdefault((name, connections), []).append(figure)
@@ -157,6 +157,20 @@ def is_ready(port: int) -> bool:
         return False
 
 
+def warm(url: str, script: Path) -> None:
+    """Until Kafka has acknowledged an event, and for a second of load."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            urllib.request.urlopen(urllib.request.Request(url, b"{}", method="POST"), timeout=15).close()
+            break
+        except (OSError, urllib.error.URLError):
+            if time.monotonic() > deadline:
+                sys.exit(f"{url} acknowledges nothing.")
+            time.sleep(0.2)
+    subprocess.run(["wrk", "-t1", "-c32", "-d1s", "-s", str(script), url], check=True, capture_output=True)
+
+
 def drive(url: str, script: Path, connections: int, seconds: int, pid: int) -> Figure:
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script), url]
     before = cpu_seconds(pid)
@@ -167,14 +181,14 @@ def drive(url: str, script: Path, connections: int, seconds: int, pid: int) -> F
     requests = float(found(r"(\d+) requests in", text))
     return Figure(
         float(found(r"Requests/sec:\s+([\d.]+)", text)),
-        milliseconds(found(r"50%\s+(\S+)", text)),
-        milliseconds(found(r"99%\s+(\S+)", text)),
+        milliseconds(found(r"^ +50%\s+(\S+)", text)),
+        milliseconds(found(r"^ +99%\s+(\S+)", text)),
         spent / requests * 1e6,
     )
 
 
 def found(pattern: str, text: str) -> str:
-    match = re.search(pattern, text)
+    match = re.search(pattern, text, re.MULTILINE)
     if match is None:
         sys.exit(f"wrk printed something unexpected:\n{text}")
     return match.group(1)

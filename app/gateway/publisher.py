@@ -23,8 +23,8 @@ QUEUED_EVENTS = 1_000_000
 _QUEUE_BYTES_FACTOR = 2
 _LINGER_MS = 1
 _STICKY_MS = 2
-"""How long events without a key go to the same partition: two batches. With librdkafka's 10 ms a partition soon has five
-batches under way, the most that an idempotent producer may have, and then librdkafka's thread spins until Kafka answers.
+"""How long events without a key go to the same partition: two batches. With librdkafka's 10 ms a partition soon has
+five batches under way, the most that an idempotent producer may have, and then its thread spins until Kafka answers.
 """
 _FLUSH_STEP_SECONDS = 0.05
 _log = logging.getLogger(__name__)

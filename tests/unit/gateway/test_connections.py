@@ -61,6 +61,7 @@ async def test_request_whose_rest_comes_after_its_turn(stage: Stage) -> None:
     connection = stage.connect()
     second = post(b"second")
     connection.feed(post(b"first") + second[:-3])
+    assert not connection.transport.reading
 
     stage.publisher.report()
     assert connection.transport.reading
