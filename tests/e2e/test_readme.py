@@ -1,0 +1,80 @@
+"""The README's own commands, run as they stand there (with this test's addresses)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def blocks(heading: str) -> list[str]:
+    """The shell blocks of a section of the README."""
+    section = (ROOT / "README.md").read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"```sh\n(.*?)```", section, flags=re.DOTALL)
+
+
+def run(system: Any, script: str) -> str:
+    """What the block prints, with bash stopping at its first error."""
+    script = script.replace("http://127.0.0.1:8000", system.url).replace(".venv/bin/python", sys.executable)
+    script = script.replace(".venv/bin/streams", f"{sys.executable} -m app")
+    port = system.storage.url.rpartition(":")[2]
+    environment = {**os.environ, **system.environment, "STREAMS_STORAGE_PORT": port, "COLUMNS": "200"}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done.stdout
+
+
+async def test_an_event_of_ones_own_gets_into_its_table(system: Any) -> None:
+    create, send, query = blocks("Send your own events")
+    await system.ready()
+
+    task = await asyncio.to_thread(run, system, create)
+    assert '"receiver.create"' in task.replace(" ", "")
+    async with httpx.AsyncClient(base_url=system.url, headers={"X-StorageApi-Token": system.token}) as client:
+
+        async def there() -> bool:
+            return (await client.get("/v1/receivers/clicks")).status_code == 200
+
+        await system.until(there, "the receiver is there")
+    answers = await asyncio.to_thread(run, system, send)
+
+    async def arrived() -> bool:
+        found = await asyncio.to_thread(run, system, query)
+        return all(page in found for page in ("/pricing", "/a", "/b"))
+
+    assert answers.count("HTTP/1.1 200 OK") == 2
+    await system.until(arrived, "the three events are in the table")
+
+
+def test_the_picture_and_every_linked_file_are_there() -> None:
+    readme = (ROOT / "README.md").read_text()
+
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", readme) if "://" not in link]
+
+    assert "gateway ─► events.<p>.<r> ─► mapper ─► rows ─► sink" in readme
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_make_target_it_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+
+    named = set(re.findall(r"make ([a-z-]+)", (ROOT / "README.md").read_text()))
+
+    assert {"run", "test", "bench", "help"} <= named
+    assert named <= targets
