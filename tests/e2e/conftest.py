@@ -49,6 +49,7 @@ class System:
             "retry_first_seconds": 1,
             "retry_unavailable_seconds": 1,
             "mapping_children": 1,
+            "dead_letter_partitions": 1,
             **{f"{name}_port": free_port() for name in PROCESSES},
         }
         values["public_address"] = f"http://127.0.0.1:{values['gateway_port']}"

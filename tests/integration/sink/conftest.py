@@ -54,6 +54,7 @@ async def bench(kafka: str, topic_prefix: str, storage: Emulator, tmp_path: Path
         "storage_s3_endpoint": storage.s3_url,
         "encryption_key": Cipher.new_key(),
         "rows_partitions": 2,
+        "dead_letter_partitions": 1,
         "session_timeout_seconds": 6,
         "import_grace_seconds": 1,
         "retry_first_seconds": 1,
