@@ -2,7 +2,7 @@
 
 A report that arrives says the record is on all in-sync replicas (acks=all, idempotent). What to do about a failed one
 is left to the caller; an unanswered one fails after `timeout_seconds`, and may still have been stored (delivery
-protocol, rule 25).
+protocol, rule 25). After a fatal error nothing is taken any more: the caller has to end, or make another producer.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -21,6 +22,10 @@ from app.settings import Settings
 
 _log = logging.getLogger(__name__)
 Headers = Sequence[tuple[str, str | bytes | None]]
+
+
+class ProducerBroken(KafkaUnavailable):
+    """The producer met a fatal error (it may not write, or lost its sequence): sending again does not help."""
 
 
 class AsyncProducer:
@@ -34,6 +39,7 @@ class AsyncProducer:
         self._lock = threading.Lock()
         self._reports: list[tuple[asyncio.Future[int], KafkaError | None, int]] = []
         self._closing = False
+        self._fatal: str | None = None
         self._thread = threading.Thread(target=self._poll, name="producer-poll", daemon=True)
         self._thread.start()
 
@@ -54,8 +60,8 @@ class AsyncProducer:
         partition: int = -1,
         headers: Headers = (),
     ) -> asyncio.Future[int]:
-        """Hand one record over; the future gives its offset, or KafkaUnavailable when Kafka does not take it in
-        time.
+        """Hand one record over; the future gives its offset, KafkaUnavailable when Kafka does not take it in time, or
+        ProducerBroken when this producer never will.
         """
         future: asyncio.Future[int] = self._loop.create_future()
 
@@ -68,18 +74,23 @@ class AsyncProducer:
         except BufferError:
             future.set_exception(KafkaUnavailable("The queue of records that wait for Kafka is full; try again later."))
         except KafkaException as error:
-            future.set_exception(KafkaUnavailable(f"Kafka does not take a record for {topic}: {error.args[0].str()}"))
+            future.set_exception(self._refusal(f"Kafka does not take a record for {topic}", error.args[0]))
         return future
 
     async def close(self, timeout_seconds: float = 10) -> None:
         """Wait for what is under way, at most this long, then stop."""
-        await asyncio.to_thread(self._producer.flush, timeout_seconds)
+        with suppress(KafkaException):  # a fatal error, which every caller was told
+            await asyncio.to_thread(self._producer.flush, timeout_seconds)
         self._closing = True
         await asyncio.to_thread(self._thread.join, 5)
 
     def _poll(self) -> None:
         while not self._closing:
-            self._producer.poll(0.1)
+            try:
+                self._producer.poll(0.1)
+            except KafkaException as exception:  # confluent-kafka raises a fatal error here, once; reports go on
+                self._fatal = exception.args[0].str()
+                _log.critical("the producer met a fatal error: %s", self._fatal)
 
     def _report(self, future: asyncio.Future[int], error: KafkaError | None, offset: int) -> None:
         with self._lock:
@@ -97,4 +108,10 @@ class AsyncProducer:
             if error is None:
                 future.set_result(offset)
             else:
-                future.set_exception(KafkaUnavailable(f"Kafka did not acknowledge a record: {error.str()}"))
+                future.set_exception(self._refusal("Kafka did not acknowledge a record", error))
+
+    def _refusal(self, what: str, error: KafkaError) -> KafkaUnavailable:
+        """After the fatal error itself, librdkafka reports records as purged, and refuses new ones without the flag."""
+        if self._fatal is not None or error.fatal() or error.code() == KafkaError._FATAL:
+            return ProducerBroken(f"{what}, and this producer never will: {self._fatal or error.str()}")
+        return KafkaUnavailable(f"{what}: {error.str()}")

@@ -2,7 +2,8 @@
 
 Keeps the prefix property (delivery protocol, rule 1): of each export, one envelope is in flight, and the next is sent
 only after the delivery of the one before; one that Kafka does not take is sent again, unchanged, for ever. A chunk is
-done when all its envelopes are delivered (rule 3).
+done when all its envelopes are delivered (rule 3). A producer that is broken for good ends the lane, and with it the
+process, which is started again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.kafka.faust import Chunk
-from app.kafka.producer import AsyncProducer
+from app.kafka.producer import AsyncProducer, ProducerBroken
 from app.mapper import metrics
 from app.model.errors import KafkaUnavailable
 from app.model.event import Reason
@@ -72,20 +73,27 @@ class Lane:
         self._queue.put_nowait(_Work(chunk, mapping, time.monotonic()))
 
     async def run(self) -> None:
-        while True:
-            self._current = work = await self._queue.get()
-            self._idle.clear()
-            try:
-                mapped = await work.mapping
-                if mapped is None:
-                    self._following.stale(work.chunk)
-                    return
-                await asyncio.gather(*(self._deliver(outgoing) for outgoing in mapped.outgoing))
-                self._following.delivered(work.chunk, mapped)
-                metrics.CHUNK_SECONDS.observe(time.monotonic() - work.taken_at)
-            finally:
-                self._idle.set()
-                self._following.released(work.chunk)
+        """Deliver until cancelled, or until a chunk is stale. Raises ProducerBroken."""
+        while await self._finish(await self._queue.get()):
+            pass
+
+    async def _finish(self, work: _Work) -> bool:
+        """Deliver one chunk, and keep nothing of it; whether the lane goes on."""
+        self._current = work
+        self._idle.clear()
+        try:
+            mapped = await work.mapping
+            if mapped is None:
+                self._following.stale(work.chunk)
+                return False
+            await asyncio.gather(*(self._deliver(outgoing) for outgoing in mapped.outgoing))
+            self._following.delivered(work.chunk, mapped)
+            metrics.CHUNK_SECONDS.observe(time.monotonic() - work.taken_at)
+            return True
+        finally:
+            self._current = None
+            self._idle.set()
+            self._following.released(work.chunk)
 
     async def close(self, timeout_seconds: float) -> None:
         """Drop what waits, and give envelopes that are in flight this long to be delivered. Then cancel `run`."""
@@ -109,6 +117,8 @@ class Lane:
                         self._topic, envelope, outgoing.export_uid, partition=outgoing.rows_partition
                     )
                     break
+                except ProducerBroken:
+                    raise
                 except KafkaUnavailable as error:
                     _log.warning("an envelope of export %s is sent again: %s", outgoing.export_uid, error)
                     metrics.RETRIES.inc()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from app.kafka.faust import Chunk
+from app.kafka.producer import ProducerBroken
 from app.mapper.lane import Lane, Mapped, Outgoing
 from app.model.errors import KafkaUnavailable
 
@@ -17,6 +21,7 @@ class ScriptedProducer:
     """Fails a given number of times for each envelope, and holds answers back while `held` is set."""
 
     failures: dict[bytes, int] = field(default_factory=dict)
+    broken: bool = False
     sent: list[tuple[str, bytes, int]] = field(default_factory=list)
     in_flight: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     most_in_flight: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -39,6 +44,8 @@ class ScriptedProducer:
     async def _answer(self, key: str, value: bytes) -> int:
         await self.release.wait()
         self.in_flight[key] -= 1
+        if self.broken:
+            raise ProducerBroken("never again")
         if self.failures.get(value, 0):
             self.failures[value] -= 1
             raise KafkaUnavailable("not now")
@@ -188,3 +195,32 @@ async def test_stale_chunk_ends_the_lane_after_those_before_it() -> None:
     assert following.delivered_bases == [0]
     assert following.stale_bases == [10]
     assert [value for _, value, _ in producer.sent] == [b"e1"]
+
+
+async def test_broken_producer_ends_the_lane_instead_of_being_asked_again() -> None:
+    producer, following = ScriptedProducer(broken=True), Following()
+    producer.release.set()
+    lane = make_lane(producer, following)
+    lane.take(chunk(0), mapped(b"1"))
+
+    async with asyncio.timeout(10):
+        with pytest.raises(ProducerBroken):
+            await lane.run()
+
+    assert [value for _, value, _ in producer.sent] == [b"e1"]
+    assert (following.delivered_bases, following.released_bases) == ([], [0])
+
+
+async def test_chunk_that_is_delivered_is_no_longer_held() -> None:
+    producer, following = ScriptedProducer(), Following()
+    producer.release.set()
+    lane = make_lane(producer, following)
+    one = chunk(0)
+    lane.take(one, mapped(b"1"))
+
+    running = asyncio.create_task(lane.run())
+    await following.until(lambda: following.released_bases)
+    held = [holder for holder in gc.get_referrers(one) if type(holder).__name__ == "_Work"]
+    running.cancel()
+
+    assert held == []
