@@ -44,6 +44,7 @@ class TransactionalWriter:
     def __init__(self, settings: Settings, transactional_id: str, *, timeout_seconds: float = 10) -> None:
         self.transactional_id = transactional_id
         self._timeout = timeout_seconds
+        self._aborting = False
         self._producer = Producer(
             producer_config(
                 settings,
@@ -71,6 +72,8 @@ class TransactionalWriter:
             if error is None:
                 stamps[0] = message.timestamp()[1]
 
+        if self._aborting:
+            self._abort()
         self._run("begin", self._producer.begin_transaction)
         try:
             for record in records:
@@ -105,7 +108,10 @@ class TransactionalWriter:
                 _log.warning("%s: commit unclear, asking again: %s", self.transactional_id, exception.args[0].str())
 
     def _abort(self) -> None:
+        """One that was not answered in time must be asked for again, before librdkafka begins another transaction."""
+        self._aborting = True
         self._run("abort", lambda: self._producer.abort_transaction(self._timeout))
+        self._aborting = False
 
     def _run(self, what: str, call: Callable[[], None]) -> None:
         try:

@@ -1,0 +1,67 @@
+"""What a writer does about a transaction that Kafka did not let end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from app.kafka import transaction as module
+from app.kafka.transaction import Record, TransactionalWriter
+from app.model.errors import KafkaUnavailable
+from app.settings import Settings
+
+
+class Stamped:
+    """A message in its delivery report."""
+
+    def timestamp(self) -> tuple[int, int]:
+        return 2, 1000
+
+
+class OutageInTheMiddle:
+    """librdkafka while Kafka is away from the first commit on: the abort is not answered in time, and until it is asked
+    for again every begin is refused (librdkafka 2.16).
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.away = True
+        self.aborting = False
+        self.log: list[str] = []
+        self._reports: list[Any] = []
+
+    def begin_transaction(self) -> None:
+        if self.aborting:
+            raise KafkaException(KafkaError(KafkaError._CONFLICT, retriable=True))
+
+    def produce(self, topic: str, value: bytes, key: str, partition: int, on_delivery: Any) -> None:
+        self._reports.append(on_delivery)
+
+    def commit_transaction(self, timeout: float) -> None:
+        if self.away:
+            raise KafkaException(KafkaError(KafkaError._INCONSISTENT, txn_requires_abort=True))
+        for report in self._reports:
+            report(None, Stamped())
+        self.log.append(f"committed {len(self._reports)}")
+
+    def abort_transaction(self, timeout: float) -> None:
+        self.aborting, self._reports = self.away, []
+        if self.away:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, retriable=True))
+        self.log.append("aborted")
+
+
+def test_abort_that_was_not_answered_is_ended_before_the_next_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka = OutageInTheMiddle({})
+    monkeypatch.setattr(module, "Producer", lambda config: kafka)
+    writer = TransactionalWriter(Settings(), "sink-0")
+    records = [Record("ledger", "key", b"value", 0)]
+    for _ in range(2):
+        with pytest.raises(KafkaUnavailable):
+            writer.write(records)
+
+    kafka.away = False
+    stamp = writer.write(records)
+
+    assert (stamp, kafka.log) == (1000, ["aborted", "committed 1"])
