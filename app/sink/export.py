@@ -161,8 +161,10 @@ class ExportOwner:
         tasks = [task for task in running if task is not None and not task.done()]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._around.budget.give_back(self.held_bytes)
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            self._around.budget.give_back(self.held_bytes)
         ledger = self._around.ledger
         batch_ids = [*self._batches, *(batch_id for _, batch_id in self._finished)]
         await ledger.write(ledger.forget(self.fold.staged.export_uid, batch_ids, state=True))

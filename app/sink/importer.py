@@ -53,7 +53,7 @@ class Importer:
     async def import_batch(self, record: BatchRecord, recorded: Callable[[BatchRecord], None]) -> BatchRecord:
         """Go on from where the record is until it is in a terminal phase; `recorded` is told of each ledger write.
 
-        Storage being away only makes it take longer. Raises Fenced.
+        Storage being away only makes it take longer.
         """
         slot = self._exchange.import_slot(self._export())
         try:

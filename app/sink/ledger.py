@@ -1,8 +1,9 @@
 """The ledger of one rows partition: loaded once it is fenced, then written in transactions.
 
 Writes that wait at the same moment share a transaction; each is all or nothing, and they become visible in the order in
-which they were asked for. A write that Kafka does not take is tried again until it does; one that is fenced ends this
-owner (rules 8 and 11 of the delivery protocol). Keys: "<uid>" for an export's state, "<uid>/<batch>" for a batch.
+which they were asked for. A write that Kafka does not take is tried again until it does; one that is fenced ends
+`serve`, and the task group that it is in ends whoever waits (rules 8 and 11 of the delivery protocol). Keys: "<uid>"
+for an export's state, "<uid>/<batch>" for a batch.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class LedgerContent:
 
 
 class Ledger:
-    """`open`, then run `serve` as a task and `write`. One per assigned rows partition."""
+    """`open`, then run `serve` in one task group with all who `write`. One per assigned rows partition."""
 
     def __init__(self, settings: Settings, partition: int, clock: BrokerClock) -> None:
         self.partition = partition
@@ -55,14 +56,14 @@ class Ledger:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._open)
 
     async def write(self, records: Sequence[Record]) -> None:
-        """Return when the records are durable and visible. Raises Fenced."""
+        """Return when the records are durable and visible; never, when `serve` has ended."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pending.append((records, future))
         self._wanted.set()
         await future
 
     async def serve(self) -> None:
-        """Carry out writes until cancelled. Raises Fenced, and then so does every waiting write."""
+        """Carry out writes until cancelled. Raises Fenced; writes that wait are then left unanswered."""
         loop = asyncio.get_running_loop()
         while True:
             await self._wanted.wait()

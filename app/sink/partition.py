@@ -55,12 +55,15 @@ class PartitionOwner:
         self._ended: set[str] = set()
 
     def take(self, chunk: Chunk) -> None:
-        """Queue one chunk; its bytes count against the budget until its rows are staged."""
+        """Queue one chunk; its bytes count against the budget until it is folded, then its rows' do."""
         self._budget.take(chunk.size_bytes)
         self._inbox.put_nowait(chunk)
 
     async def run(self) -> None:
-        """Own the partition until cancelled. Raises Fenced (in a group) when another process has taken it."""
+        """Own the partition until cancelled.
+
+        Raises Fenced when another process has taken it, KafkaUnavailable when Kafka is away; alone or in a group.
+        """
         try:
             self._content = await self._ledger.open()
             async with asyncio.TaskGroup() as tasks:
@@ -84,12 +87,15 @@ class PartitionOwner:
     async def _work(self, around: Surroundings) -> None:
         while True:
             try:
-                chunk = await asyncio.wait_for(self._inbox.get(), self._settings.tick_seconds)
+                async with asyncio.timeout(self._settings.tick_seconds):
+                    chunk = await self._inbox.get()
             except TimeoutError:
                 chunk = None
             if chunk is not None:
-                await self._fold(chunk, around)
-                self._budget.give_back(chunk.size_bytes)
+                try:
+                    await self._fold(chunk, around)
+                finally:
+                    self._budget.give_back(chunk.size_bytes)
             await self._tick()
 
     async def _fold(self, chunk: Chunk, around: Surroundings) -> None:

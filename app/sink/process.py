@@ -101,27 +101,33 @@ class Sink:
     async def _own(self, partition: int) -> None:
         """Keep the partition open as long as it is ours. An error that is not about Kafka ends the process."""
         try:
-            while await self._open(partition):
+            while True:
+                await self._open(partition)
                 self.owners[partition] = self._owner(partition)
                 await self._app.rewind([Partition(self._topic, partition)])
         except Exception as error:
             _log.critical("rows %d: %s", partition, error, exc_info=True)
             await self._app.crash(error)
 
-    async def _open(self, partition: int) -> bool:
-        """Own the partition until its ledger is lost; whether it must be opened again."""
-        again = True
+    async def _open(self, partition: int) -> None:
+        """Own the partition until its ledger is lost; return when it is to be opened again.
+
+        After a fence that is when the group takes a commit of ours. If it never does the partition is another's, and
+        the rebalance that says so cancels this; a commit that failed for another reason must not leave it unowned.
+        """
         try:
-            await self.owners[partition].run()
+            try:
+                await self.owners[partition].run()
+            finally:
+                self.owners.pop(partition, None)  # it takes no chunk any more
         except* Fenced as fenced:
             self.counters.fenced += 1
             _log.warning("rows %d: %s", partition, fenced.exceptions[0])
-            again = await self._app.commit_now()
+            while not await self._app.commit_now():  # noqa: ASYNC110  # there is nothing but to ask
+                await asyncio.sleep(_REOPEN_SECONDS)
         except* KafkaUnavailable as away:
             _log.warning("rows %d: %s", partition, away.exceptions[0])
             await asyncio.sleep(_REOPEN_SECONDS)
-        self.owners.pop(partition, None)
-        return again
 
     def _owner(self, partition: int) -> PartitionOwner:
         def committable(next_offset: int, generation: int) -> None:

@@ -1,0 +1,102 @@
+"""A partition whose ledger was lost: when it is opened again, and what becomes of chunks meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from app.kafka.faust import Chunk, Item, Partition
+from app.kafka.transaction import Fenced
+from app.model.errors import KafkaUnavailable
+from app.settings import Settings
+from app.sink import process
+from app.sink.process import Sink
+
+
+class ScriptedApp:
+    """A group that takes a commit when it is asked for the third time."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.rewound: list[Partition] = []
+        self.crashed: list[BaseException] = []
+        self.went_on = asyncio.Event()
+
+    async def commit_now(self) -> bool:
+        self.asked += 1
+        return self.asked >= 3
+
+    async def rewind(self, partitions: list[Partition]) -> None:
+        self.rewound += partitions
+        self.went_on.set()
+
+    async def crash(self, error: BaseException) -> None:
+        self.crashed.append(error)
+        self.went_on.set()
+
+
+class ScriptedOwner:
+    """Loses its ledger at the first opening, and keeps it at the next."""
+
+    lost: list[Exception]
+
+    def __init__(self, *arguments: object) -> None:
+        self.taken: list[Chunk] = []
+
+    async def run(self) -> None:
+        if self.lost:
+            raise self.lost.pop()
+        await asyncio.Event().wait()
+
+    def take(self, chunk: Chunk) -> None:
+        self.taken.append(chunk)
+
+
+@pytest.mark.parametrize("lost", [Fenced("taken"), KafkaUnavailable("away"), ExceptionGroup("both", [Fenced("taken")])])
+async def test_partition_is_opened_again_as_soon_as_the_group_takes_a_commit(
+    monkeypatch: pytest.MonkeyPatch, lost: Exception
+) -> None:
+    monkeypatch.setattr(process, "PartitionOwner", ScriptedOwner)
+    monkeypatch.setattr(process, "_REOPEN_SECONDS", 0)
+    monkeypatch.setattr(ScriptedOwner, "lost", [lost], raising=False)
+    app, nothing = ScriptedApp(), None
+    parts: tuple[Any, ...] = (Settings(), app, nothing, nothing)
+    sink = Sink(*parts)
+
+    await sink.assigned([Partition("streams.rows", 4)])
+    async with asyncio.timeout(10):
+        await app.went_on.wait()
+    owners = list(sink.owners)
+    await sink.revoked([])
+
+    assert (app.rewound, app.crashed, owners) == ([Partition("streams.rows", 4)], [], [4])
+
+
+async def test_chunk_of_a_partition_without_ledger_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "PartitionOwner", ScriptedOwner)
+    monkeypatch.setattr(ScriptedOwner, "lost", [Fenced("taken")], raising=False)
+    app, asked = ScriptedApp(), asyncio.Event()
+
+    async def never() -> bool:
+        asked.set()
+        await asyncio.Event().wait()
+        return False
+
+    monkeypatch.setattr(app, "commit_now", never)
+    parts: tuple[Any, ...] = (Settings(), app, None, None)
+    sink = Sink(*parts)
+    await sink.assigned([Partition("streams.rows", 4)])
+    owner: Any = sink.owners[4]
+    async with asyncio.timeout(10):
+        await asked.wait()
+
+    async def items() -> AsyncIterator[Item]:
+        yield Chunk("streams.rows", 4, 0, 1, [], 1, 100)
+
+    await sink.consume(items())
+    await sink.revoked([])
+
+    assert owner.taken == []
