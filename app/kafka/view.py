@@ -37,6 +37,11 @@ class ControlView:
 
     def __init__(self, settings: Settings) -> None:
         self.catalog = Catalog()
+        self._drops = {
+            "receiver": self.catalog.drop_receiver,
+            "export": self.catalog.drop_export,
+            "task": self.catalog.drop_task,
+        }
         self.met_end_at = float("-inf")
         """Monotonic time at which the view last asked for the log's end and then met it; how fresh it is."""
         self._settings = settings
@@ -89,7 +94,8 @@ class ControlView:
         self._waiters.append(waiter)
         self._wanted.set()
         try:
-            await asyncio.wait_for(waiter, timeout_seconds)
+            async with asyncio.timeout(timeout_seconds):
+                await waiter
         except TimeoutError as error:
             raise KafkaUnavailable(f"The control log was not read to its end within {timeout_seconds:g} s.") from error
 
@@ -155,7 +161,8 @@ class ControlView:
         self._moved.set()
 
     def _take(self, message: Message) -> None:
-        key, data = (message.key() or b"").decode(), message.value()
+        """Apply one record; one that is not ours is said and skipped, so that those behind it still count."""
+        key, data = (message.key() or b"").decode(errors="replace"), message.value()
         kind, _, entity = key.partition(":")
         try:
             value = None if data is None else control_codec.decode(data)
@@ -163,12 +170,10 @@ class ControlView:
             _log.error("control log offset %s is skipped: %s", message.offset(), error)
             return
         if value is None:
-            drop = {
-                "receiver": self.catalog.drop_receiver,
-                "export": self.catalog.drop_export,
-                "task": self.catalog.drop_task,
-            }[kind]
-            drop(entity)
+            if kind not in self._drops:
+                _log.error("control log offset %s is skipped: nothing of ours has the key %r", message.offset(), key)
+                return
+            self._drops[kind](entity)
         elif isinstance(value, Receiver):
             self.catalog.put_receiver(value)
         elif isinstance(value, Export):
