@@ -131,7 +131,7 @@ async def test_an_import_without_an_answer_is_not_made_twice(bench: Any, effect:
 
 async def test_a_table_changed_by_hand_fails_its_batch_until_it_is_mended(bench: Any) -> None:
     export = await bench.export("changed", BY_COUNT)
-    bench.storage.fault("job_error", code="csvImport.columnsNotMatch", times=2)
+    bench.storage.fault("job_error", method="POST", path="import-async$", code="csvImport.columnsNotMatch", times=2)
     await bench.send(bench.envelope(export, 0, 100))
 
     bench.start_sink()
