@@ -26,9 +26,10 @@ class Freshness:
         self._view = view
         self._staleness_seconds = settings.view_staleness_seconds
 
-    def stale(self, now: float) -> bool:
-        """Whether the view met the log's end too long ago (or never); `now` is monotonic time."""
-        return now - self._view.met_end_at > self._staleness_seconds
+    @property
+    def until(self) -> float:
+        """Monotonic time until which the view may be trusted; long past when it never met the log's end."""
+        return self._view.met_end_at + self._staleness_seconds
 
     @property
     def age_seconds(self) -> float:

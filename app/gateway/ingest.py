@@ -46,25 +46,36 @@ class _NoEvent:
 
 
 class Ingest:
-    """`turn`: no earlier request of the connection waits for its answer. `complete`: all of it has been read."""
+    """`turn`: no earlier request of the connection waits for its answer; `complete`: all of it has been read.
 
-    # What uvicorn's protocol reads and writes of a cycle
+    `size` are the bytes of the body that were read, `reserved` those of the lane's bound that it holds; `events` were
+    given to Kafka, which has not reported on `pending` of them.
+    """
+
+    # Slots, all set at once: what is read from a class or a dictionary costs several times more, and this is the hot
+    # path. `message_event` is uvicorn's; it is the only one that all requests share.
+    __slots__ = (
+        "body",
+        "complete",
+        "disconnected",
+        "endpoint",
+        "events",
+        "failed",
+        "fields",
+        "found",
+        "keep_alive",
+        "lane",
+        "pending",
+        "protocol",
+        "refusal",
+        "reserved",
+        "response_complete",
+        "size",
+        "started",
+        "turn",
+        "url",
+    )
     message_event = _NoEvent()
-    response_complete = False
-    disconnected = False
-
-    complete = False
-    started = 0.0
-    refusal: Refusal | None = None
-    endpoint: Endpoint | None = None
-    body: bytes | bytearray = b""
-    size = 0
-    """Bytes of the body that were read."""
-    reserved = 0
-    events = 0
-    pending = 0
-    """Events that Kafka has not reported on."""
-    failed = False
 
     def __init__(
         self,
@@ -75,7 +86,7 @@ class Ingest:
         keep_alive: bool,
         turn: bool,
     ) -> None:
-        """`fields` are the event headers in order, `found` the same by name."""
+        """`fields` are the event headers in order, `found` the last of each by name."""
         self.protocol = protocol
         self.lane = protocol.lane
         self.url = url
@@ -83,6 +94,12 @@ class Ingest:
         self.found = found
         self.keep_alive = keep_alive
         self.turn = turn
+        self.complete = self.response_complete = self.disconnected = self.failed = False
+        self.refusal: Refusal | None = None
+        self.endpoint: Endpoint | None = None
+        self.body: bytes | bytearray = b""
+        self.size = self.reserved = self.events = self.pending = 0
+        self.started = 0.0
 
     def admit(self, now: float) -> None:
         """The headers have been read: decide what can be decided without the body."""
@@ -93,7 +110,7 @@ class Ingest:
         if length > lane.max_body_bytes:
             self.refuse_at_once(lane.too_large)
             return
-        if lane.freshness.stale(now):
+        if now > lane.fresh_until:
             self.refusal = STALE
         elif total > lane.max_inflight_bytes:
             self.refusal = BUSY
@@ -132,7 +149,11 @@ class Ingest:
         """The whole request has been read; it is dealt with when it is its turn."""
         self.complete = True
         self.started = now
-        if self.turn:
+        if not self.turn:
+            return
+        if self.refusal is None and self.endpoint is not None:
+            self._publish(self.endpoint)
+        else:
             self._act()
 
     def begin_turn(self, now: float) -> None:

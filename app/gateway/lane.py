@@ -48,6 +48,8 @@ class Lane:
         self.connections: set[IngestProtocol] = set()
         self.settled: list[Ingest] = []
         """Requests all of whose events have been reported in this round."""
+        self.fresh_until = float("-inf")
+        """Monotonic time from which the view is too old to accept by."""
         self.inflight_bytes = 0
         self.max_inflight_bytes = settings.max_inflight_bytes
         self.max_body_bytes = settings.max_body_bytes
@@ -61,9 +63,14 @@ class Lane:
     def levels(self) -> Levels:
         return Levels(self.inflight_bytes, len(self.connections), self.freshness.age_seconds)
 
+    def look_at_view(self) -> None:
+        """Note how long the view may be trusted; more often than that is short."""
+        self.fresh_until = self.freshness.until
+
     @property
     def stale(self) -> bool:
-        return self.freshness.stale(time.monotonic())
+        self.look_at_view()
+        return time.monotonic() > self.fresh_until
 
     def reserve(self, size_bytes: int) -> bool:
         """Take so many bytes of the bound; False (and nothing taken) when there is no room."""
@@ -95,6 +102,7 @@ class Lane:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             self.publisher.poll()
+            self.look_at_view()
             now = time.monotonic()
             for connection in tuple(self.connections):
                 connection.sweep(now)

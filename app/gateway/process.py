@@ -20,7 +20,7 @@ import uvloop
 from app.api.commands import CommandSender
 from app.api.service import create_api
 from app.gateway.lane import Lane
-from app.gateway.protocol import IngestProtocol
+from app.gateway.protocol import protocol_for
 from app.gateway.routes import Gateway
 from app.kafka.view import ControlView
 from app.logs import configure_logging
@@ -91,10 +91,9 @@ async def _enter_sender(stack: contextlib.AsyncExitStack, settings: Settings) ->
 
 
 def _uvicorn_config(settings: Settings, lane: Lane, gateway: Gateway) -> uvicorn.Config:
-    protocol = type("GatewayProtocol", (IngestProtocol,), {"lane": lane})
     return uvicorn.Config(
         gateway,
-        http=protocol,
+        http=protocol_for(lane),
         ws="none",
         loop="uvloop",
         lifespan="off",

@@ -30,13 +30,38 @@ _HOP_HEADERS = frozenset({b"upgrade", b"connection", b"http2-settings"})
 Cycle = Ingest | RequestResponseCycle
 
 
+def protocol_for(lane: Lane) -> type[IngestProtocol]:
+    """The protocol class of a server whose requests go to this lane."""
+    return type("LaneProtocol", (IngestProtocol,), {"shared_lane": lane, "__slots__": ()})
+
+
 class IngestProtocol(HttpToolsProtocol):
     """One connection. At most one request is answered at a time; those that came with it wait in `pipeline`."""
 
-    lane: ClassVar[Lane]
+    # Beside uvicorn's attributes, which fill an instance's dictionary to where Python still makes it quick.
+    __slots__ = (
+        "_advancing",
+        "_answering",
+        "_deaf_since",
+        "_fed_bytes",
+        "_held_since",
+        "_idle_since",
+        "_in_head",
+        "_ingest",
+        "_ip",
+        "_now",
+        "_reading_since",
+        "_upgrading",
+        "_wire_bytes",
+        "lane",
+        "peer",
+        "trusted",
+    )
+    shared_lane: ClassVar[Lane]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        self.lane = self.shared_lane
         self._ip = plain_address(self.client[0]) if self.client else ""
         self.peer = self._ip.encode()
         """The address of the other side."""
@@ -106,6 +131,9 @@ class IngestProtocol(HttpToolsProtocol):
         self._wire_bytes = 0
         self._reading_since = self._now
 
+    def on_url(self, url: bytes) -> None:
+        self.url = self.url + url if self.url else url
+
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers.append((name, value))
 
@@ -113,22 +141,22 @@ class IngestProtocol(HttpToolsProtocol):
         if self._deaf_since:
             return
         self._in_head = False
-        parser, lane = self.parser, self.lane
+        parser, lane, headers = self.parser, self.lane, self.headers
         if parser.should_upgrade():
             self._upgrading = True
             return
-        large = self._wire_bytes + self._fed_bytes > lane.max_header_bytes or len(self.headers) > lane.max_header_count
+        large = self._wire_bytes + self._fed_bytes > lane.max_header_bytes or len(headers) > lane.max_header_count
         if large and self._head_too_large():
             self._end_with(lane.headers_too_large)
             return
-        if self.url[:4].lower() == b"http":
+        if not self.url.startswith(b"/"):
             self._strip_authority()
         if not self.url.startswith(IMPORT) or parser.get_method() != b"POST":
             self._begin_asgi()
             return
         names = lane.names
-        fields = [(name, value) for raw, value in self.headers if (name := names[raw])]
-        found = dict(reversed(fields))
+        fields = [(name, value) for raw, value in headers if (name := names[raw])]
+        found = dict(fields)
         keep_alive = parser.should_keep_alive()
         if keep_alive and "Connection" in found:
             keep_alive = parser.get_http_version() != "1.0"
@@ -262,6 +290,8 @@ class IngestProtocol(HttpToolsProtocol):
 
     def _strip_authority(self) -> None:
         """A proxy may send the whole URL: "POST http://host/path"."""
+        if self.url[:4].lower() != b"http":
+            return
         parsed = httptools.parse_url(self.url)
         if parsed.path:
             self.url = parsed.path + (b"?" + parsed.query if parsed.query else b"")

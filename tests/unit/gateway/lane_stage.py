@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError
 from uvicorn.server import ServerState
 
 from app.gateway.lane import Lane
-from app.gateway.protocol import IngestProtocol
+from app.gateway.protocol import IngestProtocol, protocol_for
 from app.gateway.publisher import RecordHeaders, Report
 from app.kafka.view import ControlView
 from app.model.cipher import Cipher
@@ -168,13 +168,15 @@ class Stage:
         self.view = ControlView(settings)
         self.view.met_end_at = time.monotonic()
         self.lane = Lane(settings, self.view, self.cipher)
+        self.lane.look_at_view()
         self.publisher = ScriptedPublisher(self.lane.settle)
         self.lane.publisher = self.publisher  # type: ignore[assignment]
         self.lookups = ScriptedLookups()
         self.lane.lookups = self.lookups  # type: ignore[assignment]
         self.lane.directory.take("receiver:1/flights", receiver(self.cipher))
-        protocol = type("StageProtocol", (IngestProtocol,), {"lane": self.lane})
-        self._config = uvicorn.Config(_not_found, http=protocol, ws="none", lifespan="off", log_config=None)
+        self._config = uvicorn.Config(
+            _not_found, http=protocol_for(self.lane), ws="none", lifespan="off", log_config=None
+        )
         self._config.load()
         self._state = ServerState()
 

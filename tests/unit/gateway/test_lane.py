@@ -269,6 +269,7 @@ async def test_sender_who_asks_first_is_invited_or_refused(stage: Stage) -> None
 
 async def test_stale_view_accepts_nothing(stage: Stage) -> None:
     stage.view.met_end_at = time.monotonic() - 16
+    stage.lane.look_at_view()
     connection = stage.connect()
 
     connection.feed(post())
