@@ -86,8 +86,11 @@ class PartitionWorker:
             if command is not None:
                 self._offsets.open(record.offset)
                 taken.append(Taken(record.offset, command))
+        await asyncio.wait([self._opening])
+        if self._opening.cancelled():
+            return  # closed before the log was open
         try:
-            await asyncio.shield(self._opening)
+            self._opening.result()
             await self._accept(taken)
         except Closed:
             return

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from app.control import partition
 from app.control.log import ControlLog
 from app.control.partition import MAX_OPEN, PartitionWorker
 from app.control.tasks import Surroundings
@@ -28,7 +29,12 @@ class Log:
     catalog: Catalog = field(default_factory=Catalog)
     names: Names = field(default_factory=lambda: Names("test"))
 
-    async def open(self) -> None: ...
+    may_open: asyncio.Event = field(default_factory=asyncio.Event)
+    opening: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def open(self) -> None:
+        self.opening.set()
+        await self.may_open.wait()
 
     async def transact(self, decide: Callable[[], Sequence[Record]]) -> None:
         assert decide() == []
@@ -89,6 +95,7 @@ class Bench:
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
     bench = Bench()
+    bench.log.may_open.set()
     yield bench
     await bench.worker.close()
 
@@ -119,3 +126,17 @@ async def test_too_many_open_commands_stop_the_reading_until_half_are_done(bench
     await bench.finish(count)
 
     assert (before, bench.holds) == ([True], [True, False])
+
+
+async def test_closing_while_the_log_cannot_be_opened_lets_the_reading_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partition, "CLOSE_SECONDS", 0.01)
+    bench = Bench()
+    taking = asyncio.create_task(bench.worker.take(bench.chunk([bench.finished_command(1)])))
+    async with asyncio.timeout(10):
+        await bench.log.opening.wait()
+
+    await bench.worker.close()
+    async with asyncio.timeout(10):
+        await asyncio.wait([taking])
+
+    assert (taking.cancelled(), bench.done) == (False, [])
