@@ -63,7 +63,7 @@ class JobQueue:
         with self._change:
             job = self._metadata.add_job(make)
             self._waiting.append(job)
-            self._change.notify()
+            self._change.notify_all()  # who waits for an end would swallow a single call
         return job
 
     def wait(self, job_id: int, timeout_seconds: float) -> Job:
