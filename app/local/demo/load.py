@@ -41,7 +41,13 @@ async def send_http(url: str, flights: Sequence[Flight], progress: Progress) -> 
 
 async def _post(client: httpx.AsyncClient, url: str, body: bytes) -> None:
     for _ in range(30):
-        response = await client.post(url, content=body)
+        try:
+            response = await client.post(url, content=body)
+        except httpx.TransportError as error:  # not repeated: the events may be in Kafka, and would be there twice
+            raise NotAccepted(
+                f"The gateway did not answer ({type(error).__name__}). See `streams local status`; "
+                "`streams local demo` goes on where it was."
+            ) from error
         if response.status_code == 200:
             return
         if response.status_code != 503:
@@ -70,9 +76,10 @@ def send_kafka(settings: Settings, topic: str, flights: Iterable[Flight], progre
             except BufferError:
                 producer.poll(0.1)
         producer.poll(0)
-    producer.flush(60)
-    if failed:
-        raise KafkaUnavailable(f"Kafka did not take {len(failed)} events: {failed[0]}")
+    waiting = producer.flush(60)
+    if failed or waiting:
+        reason = failed[0] if failed else "no answer within 60 s"
+        raise KafkaUnavailable(f"Kafka did not take {len(failed) + waiting} events: {reason}")
 
 
 def records_in(settings: Settings, topic: str, partitions: int) -> set[int]:
