@@ -106,7 +106,7 @@ class StorageClient:
 
     def create_ticket(self) -> str:
         """Get a run id that nobody else has."""
-        return str(self._tokens.ticket()["id"])
+        return _read(lambda answer: str(answer["id"]), self._tokens.ticket(), changes=True)
 
     # buckets and tables
 

@@ -134,7 +134,7 @@ class Mapper:
     def released(self, chunk: Chunk) -> None:
         source = chunk.source
         self._chunks[source] -= 1
-        if self._chunks[source] == _CHUNKS_IN_FLIGHT - 1:
+        if self._chunks[source] == _CHUNKS_IN_FLIGHT - 1 and source not in self._waiting:
             self._app.let_go([source])
         self._weigh(-_weight(chunk))
 
