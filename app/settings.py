@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     staging_bytes: Annotated[int, Field(ge=KIB)] = 5 * MIB
     """CSV bytes that an export buffers in memory before they are staged as slices."""
     sink_memory_bytes: Annotated[int, Field(ge=MIB)] = 128 * MIB
-    """CSV bytes that one sink process buffers over all exports before it stages the largest."""
+    """Bytes of rows that one sink process holds before it takes no more; from half of it on it stages early."""
     staging_span_envelopes: Count = 20_000
     """Envelopes of the rows partition that a restart may have to read again before an export is staged."""
     staging_span_seconds: Seconds = 600
