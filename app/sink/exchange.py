@@ -91,7 +91,7 @@ class Exchange:
         async with self._uploads:
             return await self._run(work)
 
-    async def write_manifest(self, export: Export, record: BatchRecord) -> None:
+    async def write_manifest(self, record: BatchRecord) -> None:
         """List the slices that the ledger has recorded, now that the list is final (rule 10)."""
         await self._run(lambda: self._manifest(record.file, record))
 

@@ -18,19 +18,19 @@ TERMINAL = frozenset({Phase.IMPORTED, Phase.UNCLEAR, Phase.EXPIRED})
 
 
 class Act(StrEnum):
-    """What the shell has to do. Only `BEGIN`, and then at most one `POST`, lead to an import."""
+    """What the shell has to do. Only `BEGIN` and `DELETE_FIRST` lead to a POST, to one at most."""
 
     NONE = "none"
     BEGIN = "begin"
     """Write the manifest, then record the attempt (`begun`), then POST."""
     LOOK_UP = "look_up"
-    """List jobs of this run id and file; then `adopted`, or look again until the grace period is over."""
+    """List jobs of this file; then `adopted`, or look again until the grace period is over."""
     COPY = "copy"
     """Copy the slices to a second file with its manifest, then record it (`copied`)."""
     DELETE_FIRST = "delete_first"
     """Delete the first file, then look up once more; then `adopted`, or `moved` and POST the second file."""
     POLL = "poll"
-    """Ask for the job's state; then `finished`."""
+    """Ask for the job's state until it has ended; then `imported` or `job_failed`."""
     WAIT = "wait"
     """Not before `retry_ms`."""
 

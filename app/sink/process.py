@@ -54,7 +54,7 @@ async def _main(settings: Settings) -> None:
         app.on_assigned(sink.assigned)
         app.on_revoked(sink.revoked)
         try:
-            with serve_metrics(settings.sink_port, settings.listen_address, app.watchdog.alive):
+            with serve_metrics(settings.sink_port, settings.listen_address, app.alive):
                 await serve(app)
         finally:
             exchange.close()
