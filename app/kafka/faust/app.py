@@ -182,10 +182,6 @@ class ChunkApp(faust.App):
         """
         self._chunks.done(Partition(topic, partition), next_offset, generation, metadata)
 
-    def holds(self, chunk: Chunk) -> bool:
-        """Whether the chunk's partition is still ours under the chunk's generation."""
-        return self._chunks.holds(chunk)
-
     async def commit_now(self) -> bool:
         """Commit at once, even if nothing is new; whether the group took it, that is, still counts us in."""
         return await self._chunks.commit_done(prove=True)
