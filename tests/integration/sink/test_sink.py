@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from typing import Any
 
@@ -148,7 +147,6 @@ async def test_only_what_the_ledger_covers_is_committed(bench: Any) -> None:
     first.kill()
     first.wait(10)
     bench.start_sink()
-    await asyncio.sleep(0)
     await bench.send(bench.envelope(export, 0, 10, failures=1, repeat=True), bench.envelope(export, 11, 990))
 
     await bench.until_arrived(export)
