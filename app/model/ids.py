@@ -10,7 +10,6 @@ import re
 import secrets
 import string
 import unicodedata
-import uuid
 
 import uuid_utils
 
@@ -19,7 +18,7 @@ from app.model.errors import BadRequest
 MAX_ID_LENGTH = 48
 SECRET_LENGTH = 48
 _ALPHABET = string.ascii_letters + string.digits
-_EVENT_NAMESPACE = uuid.UUID("6ad2c6a5-9b5b-4b37-8d9e-3b2f0a7f5c11")
+_EVENT_NAMESPACE = uuid_utils.UUID("6ad2c6a5-9b5b-4b37-8d9e-3b2f0a7f5c11")
 
 
 def normalise_id(text: str) -> str:
@@ -47,12 +46,9 @@ def new_event_id() -> str:
 
 def derived_event_id(topic_id: str, partition: int, offset: int) -> str:
     """The `id` of an event that a plain Kafka producer wrote: always the same for the same record (UUIDv5)."""
-    return str(uuid_utils.uuid5(_EVENT_NAMESPACE_UTILS, f"{topic_id}/{partition}/{offset}"))
+    return str(uuid_utils.uuid5(_EVENT_NAMESPACE, f"{topic_id}/{partition}/{offset}"))
 
 
 def new_secret() -> str:
     """The secret part of an import URL: 48 letters and digits."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(SECRET_LENGTH))
-
-
-_EVENT_NAMESPACE_UTILS = uuid_utils.UUID(_EVENT_NAMESPACE.hex)

@@ -87,7 +87,7 @@ class StagedFile:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One POST of an import. Settled when `job_id` or `refusal` is known. `started_ms` is our clock, for people."""
+    """One POST of an import. Settled when `job_id` or `refusal` is known. `started_ms` is the broker's time."""
 
     file_id: str
     started_ms: int
