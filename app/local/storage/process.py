@@ -69,7 +69,7 @@ class Emulator:
             self.url + path, data, {"Content-Type": "application/json"}, method=method
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
                 text = answer.read()
         except urllib.error.HTTPError as error:
             with error:
