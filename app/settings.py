@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
+from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -21,7 +22,7 @@ Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 _PREFIX = "STREAMS_"
-_NAMED_KAFKA = {"STREAMS_KAFKA_BOOTSTRAP_SERVERS", "STREAMS_KAFKA_PORT"}
+_NAMED_KAFKA = {"STREAMS_KAFKA_BOOTSTRAP_SERVERS", "STREAMS_KAFKA_PORT", "STREAMS_KAFKA_PROPERTIES"}
 
 
 class Settings(BaseSettings):
@@ -31,6 +32,8 @@ class Settings(BaseSettings):
 
     # Surroundings
     kafka_bootstrap_servers: str = "127.0.0.1:9092"
+    kafka_properties: dict[str, str] = Field(default_factory=lambda: kafka_properties(), repr=False)
+    """What else goes to librdkafka: STREAMS_KAFKA_SASL_USERNAME is {"sasl.username": ...}. May hold passwords."""
     storage_api_host: str = "https://connection.keboola.com"
     """Address of the Storage API; a bare host means https."""
     storage_s3_endpoint: str | None = None
@@ -170,21 +173,25 @@ class Settings(BaseSettings):
             self.max_time_seconds,
         )
 
-    @property
-    def kafka_properties(self) -> dict[str, str]:
-        """librdkafka properties that were passed through, such as {"sasl.username": "x"}."""
-        prefix = "STREAMS_KAFKA_"
-        return {
-            name.removeprefix(prefix).lower().replace("_", "."): value
-            for name, value in os.environ.items()
-            if name.startswith(prefix) and name not in _NAMED_KAFKA
-        }
+
+def kafka_properties(env_file: Path | None = None) -> dict[str, str]:
+    """librdkafka properties in the environment (and this file), such as {"sasl.username": "x"}."""
+    prefix = "STREAMS_KAFKA_"
+    given = {**(dotenv_values(env_file) if env_file else {}), **os.environ}
+    return {
+        name.removeprefix(prefix).lower().replace("_", "."): value
+        for name, value in given.items()
+        if name.startswith(prefix) and name not in _NAMED_KAFKA and value is not None
+    }
 
 
 def load_settings(env_file: Path | None = Path(".env")) -> Settings:
     """The settings of this process. Raises ConfigurationError that names each bad setting and what is allowed."""
     try:
-        return Settings(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings' own argument
+        return Settings(
+            _env_file=env_file,  # type: ignore[call-arg]  # pydantic-settings' own argument
+            kafka_properties=kafka_properties(env_file),
+        )
     except ValidationError as error:
         problems = "; ".join(
             f"{_PREFIX}{'_'.join(str(part) for part in e['loc']).upper()}: {e['msg']}" for e in error.errors()

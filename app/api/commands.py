@@ -15,7 +15,7 @@ from app.kafka.client import connect_admin
 from app.kafka.codec import command_codec
 from app.kafka.names import Names
 from app.kafka.plan import describe_topics
-from app.kafka.producer import AsyncProducer
+from app.kafka.producer import AsyncProducer, ProducerBroken
 from app.model.cipher import Cipher
 from app.model.task import Command, Task
 from app.settings import Settings
@@ -45,7 +45,7 @@ class CommandSender:
             _log.warning("waiting for topic %s: `streams control` or `streams topics apply` creates it", self._topic)
             await asyncio.sleep(1)
         self._partitions = found[self._topic][1]
-        self._producer = AsyncProducer(self._settings, timeout_seconds=self._settings.acknowledge_seconds)
+        self._producer = self._make_producer()
         return self
 
     async def __aexit__(
@@ -54,11 +54,24 @@ class CommandSender:
         await self._producer.close()
 
     async def send(self, task: Task, payload: str, token: str) -> None:
-        """Durable when it returns. Raises KafkaUnavailable when Kafka does not take it in time; it may still land."""
+        """Durable when it returns. Raises KafkaUnavailable when Kafka does not take it in time; it may still land.
+
+        A producer that broke for good is replaced, so that the next command is taken again.
+        """
         command = Command(task, payload, self._cipher.encrypt(token))
-        await self._producer.send(
-            self._topic,
-            command_codec.encode(command),
-            task.project_id,
-            partition=command_partition(task.project_id, self._partitions),
-        )
+        producer = self._producer
+        try:
+            await producer.send(
+                self._topic,
+                command_codec.encode(command),
+                task.project_id,
+                partition=command_partition(task.project_id, self._partitions),
+            )
+        except ProducerBroken:
+            if self._producer is producer:
+                self._producer = self._make_producer()
+                await producer.close()
+            raise
+
+    def _make_producer(self) -> AsyncProducer:
+        return AsyncProducer(self._settings, timeout_seconds=self._settings.acknowledge_seconds)

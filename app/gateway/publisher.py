@@ -1,8 +1,7 @@
 """The producer of events: durable records (acks=all, idempotent), delivery reports taken on the event loop.
 
-The loop polls librdkafka itself, every millisecond while records wait, instead of a thread that does: each report that
-a thread takes is a fight for the interpreter's lock with the loop, which halves what the lane does under load.
-librdkafka's own threads do the sending either way.
+The loop polls librdkafka itself, every millisecond while records wait, instead of a thread that does and that would
+compete with the loop for the interpreter's lock. librdkafka's own threads do the sending either way.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -23,8 +23,8 @@ QUEUED_EVENTS = 1_000_000
 _QUEUE_BYTES_FACTOR = 2
 _LINGER_MS = 1
 _STICKY_MS = 2
-"""How long events without a key go to the same partition: two batches. With librdkafka's 10 ms a partition soon has
-five batches under way, the most that an idempotent producer may have, and then its thread spins until Kafka answers.
+"""How long events without a key go to the same partition: two batches, so that a partition seldom has the five batches
+under way that an idempotent producer may have.
 """
 _FLUSH_STEP_SECONDS = 0.05
 _log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Publisher:
     """Made and used on one running event loop. `settle` is called after each round of delivery reports."""
 
     def __init__(self, config: dict[str, Any], settle: Callable[[], None]) -> None:
-        self._config = {**config, "error_cb": self._on_error}
+        self._config = config
         self._settle = settle
         self._loop = asyncio.get_running_loop()
         self._polling = False
@@ -67,13 +67,16 @@ class Publisher:
         try:
             self._producer.produce(topic, value, headers=headers, on_delivery=report)
         except KafkaException as error:
-            self._dead = self._dead or error.args[0].fatal()
+            self._dead = self._dead or error.args[0].code() == KafkaError._FATAL
             raise
 
     def poll(self) -> None:
         """Take the reports and errors that are there. An error in one report loses no other."""
         try:
             self._producer.poll(0)
+        except KafkaException as error:  # confluent-kafka 2.16 raises a fatal error here, once
+            _log.error("kafka: %s", error.args[0].str())
+            self._dead = self._dead or error.args[0].fatal()
         except Exception:
             _log.exception("a delivery report failed")
         self._settle()
@@ -94,17 +97,12 @@ class Publisher:
         else:
             self._polling = False
 
-    def _on_error(self, error: KafkaError) -> None:
-        """Called by librdkafka within `poll`."""
-        _log.warning("kafka: %s", error.str())
-        self._dead = self._dead or error.fatal()
-
     def _replace(self) -> None:
         """A producer that met a fatal error takes nothing any more: fail what it holds, go on with a new one."""
         _log.error("the producer of events met a fatal error; a new one takes over")
         old, self._producer = self._producer, Producer(self._config)
         self._dead = False
         old.purge()
-        old.flush(1)
-        self._dead = False  # the old one may have said it again
+        with suppress(KafkaException):  # the fatal error once more; the reports have come all the same
+            old.flush(1)
         self._settle()

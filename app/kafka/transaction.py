@@ -7,6 +7,7 @@ Blocking; callers run it in a thread of their own. After another process has tak
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -45,6 +46,7 @@ class TransactionalWriter:
         self.transactional_id = transactional_id
         self._timeout = timeout_seconds
         self._aborting = False
+        self._given_up = threading.Event()
         self._producer = Producer(
             producer_config(
                 settings,
@@ -92,6 +94,10 @@ class TransactionalWriter:
             ) from exception
         return stamps[0]
 
+    def give_up(self) -> None:
+        """From any thread: ask no more for an unclear commit. Whoever starts next sees it committed or not."""
+        self._given_up.set()
+
     def close(self) -> None:
         """Let go of the connection; an open transaction is aborted by the broker after its timeout or the next
         `start`.
@@ -103,7 +109,7 @@ class TransactionalWriter:
             try:
                 return self._producer.commit_transaction(self._timeout)
             except KafkaException as exception:
-                if not exception.args[0].retriable():
+                if self._given_up.is_set() or not exception.args[0].retriable():
                     raise
                 _log.warning("%s: commit unclear, asking again: %s", self.transactional_id, exception.args[0].str())
 

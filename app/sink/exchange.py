@@ -19,9 +19,10 @@ from isal import igzip
 from app.keboola.answers import Job, PreparedFile
 from app.keboola.calls import Timeouts
 from app.keboola.client import StorageClient
-from app.keboola.errors import StorageNotFound
+from app.keboola.errors import StorageNotFound, StorageRefused
 from app.keboola.upload import Uploader
 from app.model.cipher import Cipher
+from app.model.errors import ConfigurationError
 from app.model.ledger import BatchRecord, Slice, StagedFile
 from app.model.receiver import Export
 from app.settings import Settings
@@ -187,11 +188,18 @@ class Exchange:
         self._uploader.upload_manifest(self._target(file), names)
 
     def _target(self, file: StagedFile) -> PreparedFile:
-        return PreparedFile.from_dict(json.loads(self._cipher.decrypt(file.upload)))
+        return PreparedFile.from_dict(json.loads(self._secret(file.upload)))
 
     def _client(self, export: Export, revision: int, run_id: str | None = None) -> StorageClient:
-        token = self._cipher.decrypt(export.revisions[revision - 1].token)
+        token = self._secret(export.revisions[revision - 1].token)
         return StorageClient(self._settings.storage_api_host, token, run_id=run_id, timeouts=self._timeouts)
+
+    def _secret(self, encrypted: bytes) -> str:
+        """One that no key fits is that export's trouble, and must not end the sink."""
+        try:
+            return self._cipher.decrypt(encrypted)
+        except ConfigurationError as error:
+            raise StorageRefused(error.message) from error
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -60,7 +60,7 @@ class ExportOwner:
     ) -> None:
         self.fold = ExportFold(state)
         self.gap: str | None = None
-        """Why the export is stopped, when envelopes are missing; its rows stay in Kafka, uncommitted."""
+        """Why the export is stopped, when something is missing; its rows stay in Kafka, uncommitted."""
         self._around = around
         self._export = export
         self._batches: dict[str, BatchRecord] = {}
@@ -92,14 +92,15 @@ class ExportOwner:
         if self.gap is not None:
             return
         around, export = self._around, self._export()
+        if rows.revision > len(export.revisions):
+            self._stop(position, f"its revision {rows.revision} is not in the control log")
+            return
         table_id = export.revisions[rows.revision - 1].mapping.table_id
         before = self.fold.buffered_bytes
         try:
             changed = self.fold.take(position, rows, appended_ms, table_id, export.conditions)
         except Gap as gap:
-            self.gap = str(gap)
-            around.counters.gaps += 1
-            _log.critical("%s is stopped at rows offset %d: %s", self._name(), position, gap)
+            self._stop(position, str(gap))
             return
         around.budget.take(self.fold.buffered_bytes - before)
         around.counters.envelopes += 1
@@ -111,6 +112,11 @@ class ExportOwner:
             self._unstaged_since = now
         if self.fold.has_failures and self._failures_since is None:
             self._failures_since = now
+
+    def _stop(self, position: int, why: str) -> None:
+        self.gap = why
+        self._around.counters.gaps += 1
+        _log.critical("%s is stopped at rows offset %d: %s", self._name(), position, why)
 
     def tick(self, next_position: int) -> None:
         """Look at the clock and the sizes; begin what is due. `next_position`: the partition's next rows offset.

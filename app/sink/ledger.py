@@ -85,6 +85,7 @@ class Ledger:
     def close(self) -> None:
         """Let go of the writer, without waiting for its thread."""
         if self._writer is not None:
+            self._writer.give_up()
             self._executor.submit(self._writer.close)
         self._executor.shutdown(wait=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,9 +30,15 @@ def frozen(broker: LocalBroker) -> Iterator[None]:
     assert broker.pid is not None
     os.kill(broker.pid, signal.SIGSTOP)
     try:
+        while any(task.read_text().rpartition(")")[2].split()[0] != "T" for task in _threads(broker.pid)):
+            time.sleep(0.005)  # each thread stops at its next step, and may answer a request until then
         yield
     finally:
         os.kill(broker.pid, signal.SIGCONT)
+
+
+def _threads(pid: int) -> list[Path]:
+    return list(Path(f"/proc/{pid}/task").glob("*/stat"))
 
 
 def post(client: httpx.Client, target: Target, body: bytes) -> int:

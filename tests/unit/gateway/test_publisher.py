@@ -12,7 +12,10 @@ from app.gateway import publisher as module
 from app.gateway.publisher import Publisher, publisher_config
 from app.settings import Settings
 
-FATAL = KafkaError(KafkaError._FATAL, fatal=True)
+FATAL = KafkaError(KafkaError.INVALID_PRODUCER_EPOCH, "too old", fatal=True)
+"""As `poll` raises it, once."""
+DEAD = KafkaError(KafkaError._FATAL)
+"""As `produce` raises it ever after: without the flag."""
 PURGED = KafkaError(KafkaError._PURGE_QUEUE)
 
 
@@ -74,7 +77,10 @@ async def test_fatal_error_fails_what_is_held_and_a_new_producer_goes_on(produce
     reports: list[KafkaError | None] = []
     publisher.send("topic", b"held", [], lambda error, _: reports.append(error))
 
-    producers[0].on_poll = lambda: producers[0].config["error_cb"](FATAL)
+    def die() -> None:
+        raise KafkaException(FATAL)
+
+    producers[0].on_poll = die
     publisher.poll()
     publisher.send("topic", b"next", [], lambda error, _: reports.append(error))
     publisher.poll()
@@ -85,7 +91,7 @@ async def test_fatal_error_fails_what_is_held_and_a_new_producer_goes_on(produce
 
 async def test_producer_that_refuses_for_good_is_replaced(producers: list[ScriptedProducer]) -> None:
     publisher = Publisher({}, lambda: None)
-    producers[0].refuses = FATAL
+    producers[0].refuses = DEAD
 
     with pytest.raises(KafkaException):
         publisher.send("topic", b"", [], lambda error, _: None)
