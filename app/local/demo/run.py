@@ -137,8 +137,9 @@ def _report(
     seconds: float,
 ) -> None:
     table = Table(title="What became of the flights")
-    for name in ("export", "accepted", "mapped", "dead letters", "imported", "rows in the table (SQL)", "imports"):
-        table.add_column(name, justify="left" if name == "export" else "right")
+    table.add_column("export", no_wrap=True)
+    for name in ("accepted", "mapped", "dead letters", "imported", "rows by SQL", "imports"):
+        table.add_column(name, justify="right")
     for name, count in counts.items():
         numbers = (len(flights), count.mapped, count.dead_letters, count.imported, tables[name], count.imports)
         table.add_row(name, *(f"{number:,}" for number in numbers))
