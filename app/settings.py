@@ -114,7 +114,7 @@ class Settings(BaseSettings):
     """Time that one export may take for one chunk; what is not mapped by then becomes dead letters."""
     mapping_event_seconds: Seconds = 1
     """Time that one event alone may take."""
-    chunk_events: Annotated[int, Field(ge=1, le=100_000)] = 2000
+    chunk_events: Annotated[int, Field(ge=1, le=100_000)] = 5000
     reconcile_seconds: Seconds = 0.25
     fetch_wait_ms: Annotated[int, Field(ge=1, le=10_000)] = 100
     fetch_min_bytes: Count = 64 * KIB

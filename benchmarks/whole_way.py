@@ -28,6 +28,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from confluent_kafka import Producer
 from mapper import PLAIN, PREFIX, TOPIC, preload
 
+from app.kafka.client import connect_admin
 from app.kafka.codec import ControlValue, control_codec
 from app.kafka.names import Names
 from app.kafka.view import control_key
@@ -109,6 +110,9 @@ def whole_way(settings: Settings, storage: Emulator, topic_id: str, run: int, ev
             process.terminate()
         for process in processes:
             process.wait(30)
+        admin = connect_admin(settings)  # the next run reads the same events again
+        for answer in admin.delete_consumer_groups([Names(PREFIX).group("mapper")]).values():
+            answer.result(20)
 
 
 async def floor(settings: Settings, events: int, file: Path) -> float:
