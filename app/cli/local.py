@@ -82,6 +82,24 @@ def sql(
     Console().print(table)
 
 
+@local.command("dead-letters")
+def dead_letters(
+    receiver: Annotated[str | None, typer.Option(help="Only those of this receiver.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest.")] = 20,
+) -> None:
+    """Show the events that an export could not map, with the reason."""
+    from app.kafka.client import connect_admin
+    from app.local.dead_letters import dead_letter_table, last_dead_letters
+    from app.local.surroundings import local_settings
+
+    settings = local_settings(load_settings())
+    connect_admin(settings)
+    count, letters = last_dead_letters(settings, receiver, limit)
+    if letters:
+        Console().print(dead_letter_table(letters))
+    typer.echo(f"{count:,} dead letters, the newest {len(letters):,} shown.")
+
+
 @local.command()
 def demo(
     flights: Annotated[
@@ -108,7 +126,7 @@ def demo(
 def _ask(query: str) -> tuple[list[str], list[list[Any]]]:
     import httpx
 
-    url = f"http://127.0.0.1:{load_settings().storage_port}/local/sql"
+    url = f"{_storage_address()}/local/sql"
     try:
         answer = httpx.post(url, json={"query": query}, timeout=300, trust_env=False)
     except httpx.ConnectError:
@@ -119,6 +137,16 @@ def _ask(query: str) -> tuple[list[str], list[list[Any]]]:
         raise BadRequest(f"The query failed: {_complaint(answer)}")
     body = answer.json()
     return body["columns"], body["rows"]
+
+
+def _storage_address() -> str:
+    """Where the running stack has its Storage; by the settings when none runs."""
+    from app.local.state import StackLock, read_state
+
+    settings = load_settings()
+    state = read_state(settings.local_dir) if StackLock(settings.local_dir).is_held() else None
+    started = [part.address for part in state.parts if part.name == "storage"] if state else []
+    return next(iter(started), f"http://127.0.0.1:{settings.storage_port}")
 
 
 def _complaint(answer: Any) -> str:

@@ -13,19 +13,9 @@ from functools import lru_cache
 from typing import NoReturn
 
 from app.model.errors import BadRequest
+from app.model.event import NDJSON_TYPES
 
 _JSON = re.compile(r"application/([a-z0-9.\-]+\+)?json\Z")
-_NDJSON = frozenset(
-    {
-        "application/x-ndjson",
-        "application/ndjson",
-        "application/jsonl",
-        "application/x-jsonl",
-        "application/jsonlines",
-        "application/x-jsonlines",
-        "application/json-lines",
-    }
-)
 _SPACE = b" \t\r\n"
 _skip_space = re.compile(r"[ \t\r\n]*").match
 
@@ -54,7 +44,7 @@ def body_kind(content_type: bytes | None) -> BodyKind:
     if content_type is None:
         return BodyKind.UNSAID
     media_type = content_type.partition(b";")[0].strip().decode("latin-1").lower()
-    if media_type in _NDJSON:
+    if media_type in NDJSON_TYPES:
         return BodyKind.NDJSON
     return BodyKind.JSON if _JSON.match(media_type) else BodyKind.OTHER
 

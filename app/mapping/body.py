@@ -14,6 +14,8 @@ from urllib.parse import unquote_to_bytes
 
 import orjson
 
+from app.model.event import NDJSON_TYPES
+
 _JSON_TYPE = re.compile(r"application/([a-z0-9.\-]+\+)?json")
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _HIGH, _LOW, _ANY = rb"u[dD][89abAB][0-9a-fA-F]{2}", rb"u[dD][c-fC-F][0-9a-fA-F]{2}", rb"u[dD][89a-fA-F][0-9a-fA-F]{2}"
@@ -41,9 +43,13 @@ def media_type(content_type: str) -> str:
 
 
 def body_kind(content_type: str) -> BodyKind:
-    """How to read a body with this Content-Type ("" where it is absent)."""
+    """How to read a body with this Content-Type ("" where it is absent). A line of NDJSON is JSON.
+
+    >>> body_kind("application/x-ndjson")
+    <BodyKind.JSON: 'json'>
+    """
     kind = media_type(content_type)
-    if not kind or _JSON_TYPE.fullmatch(kind):
+    if not kind or _JSON_TYPE.fullmatch(kind) or kind in NDJSON_TYPES:
         return BodyKind.JSON
     return BodyKind.FORM if kind == _FORM_TYPE else BodyKind.OTHER
 

@@ -12,6 +12,18 @@ Headers = Sequence[tuple[str, bytes]]
 ID_HEADER = "streams.id"
 IP_HEADER = "streams.ip"
 RESERVED_PREFIX = "streams."
+NDJSON_TYPES = frozenset(
+    {
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/jsonl",
+        "application/x-jsonl",
+        "application/jsonlines",
+        "application/x-jsonlines",
+        "application/json-lines",
+    }
+)
+"""Media types of JSON lines: over HTTP each line is an event of its own, and a line is JSON."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,14 @@ def run(system: Any, script: str) -> str:
     script = script.replace("http://127.0.0.1:8000", system.url).replace(".venv/bin/python", sys.executable)
     script = script.replace(".venv/bin/streams", f"{sys.executable} -m app")
     port = system.storage.url.rpartition(":")[2]
-    environment = {**os.environ, **system.environment, "STREAMS_STORAGE_PORT": port, "COLUMNS": "200"}
+    environment = {
+        **os.environ,
+        **system.environment,
+        "STREAMS_STORAGE_PORT": port,
+        "STREAMS_KAFKA_PORT": system.kafka.rpartition(":")[2],
+        "STREAMS_LOCAL_DIR": str(system.folder),
+        "COLUMNS": "200",
+    }
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=ROOT,
@@ -40,25 +47,30 @@ def run(system: Any, script: str) -> str:
 
 
 async def test_an_event_of_ones_own_gets_into_its_table(system: Any) -> None:
-    create, send, query = blocks("Send your own events")
+    create, send, query, complain = blocks("Send your own events")
     await system.ready()
 
     task = await asyncio.to_thread(run, system, create)
     assert '"receiver.create"' in task.replace(" ", "")
-    async with httpx.AsyncClient(base_url=system.url, headers={"X-StorageApi-Token": system.token}) as client:
-
-        async def there() -> bool:
-            return (await client.get("/v1/receivers/clicks")).status_code == 200
-
-        await system.until(there, "the receiver is there")
     answers = await asyncio.to_thread(run, system, send)
+    async with httpx.AsyncClient(base_url=system.url, headers={"X-StorageApi-Token": system.token}) as client:
+        url = (await client.get("/v1/receivers/clicks")).json()["url"]
+        lines = {"Content-Type": "application/x-ndjson"}
+        assert (
+            await client.post(url, content=b'{"page": "/line"}\n{"no": "page"}\n', headers=lines)
+        ).status_code == 200
 
     async def arrived() -> bool:
         found = await asyncio.to_thread(run, system, query)
-        return all(page in found for page in ("/pricing", "/a", "/b"))
+        return all(page in found for page in ("/pricing", "/a", "/b", "/line"))
+
+    async def complained() -> bool:
+        found = await asyncio.to_thread(run, system, complain)
+        return "clicks/all" in found and "template.error" in found and "1 dead letters" in found
 
     assert answers.count("HTTP/1.1 200 OK") == 2
-    await system.until(arrived, "the three events are in the table")
+    await system.until(arrived, "the events are in the table")
+    await system.until(complained, "the event without a page is a dead letter")
 
 
 def test_the_picture_and_every_linked_file_are_there() -> None:

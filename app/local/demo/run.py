@@ -71,7 +71,10 @@ async def run_demo(settings: Settings, token: str, project_id: str, console: Con
 
 async def _receiver(api: httpx.AsyncClient) -> str:
     """The receiver's import URL; the receiver is created unless it is there."""
-    found = await api.get("/v1/receivers/flights")
+    try:
+        found = await api.get("/v1/receivers/flights")
+    except httpx.TransportError as error:
+        raise DemoFailed(f"No gateway answers at {api.base_url}: start the stack by `streams local up`.") from error
     if found.status_code == 200:
         return str(found.json()["url"])
     task = await api.post("/v1/receivers", json=RECEIVER)
@@ -156,7 +159,7 @@ def _report(
     for command in (
         """streams local sql 'select flight, route, minutes_late from "in.c-flights".departures limit 5'""",
         """streams local sql 'select carrier, avg(minutes::int) from "in.c-flights".delays group by 1 order by 2'""",
-        "streams local status",
+        "streams local dead-letters --limit 5",
     ):
         console.print(f"  .venv/bin/{command}", highlight=False, soft_wrap=True)
 
