@@ -170,6 +170,7 @@ def test_held_back_partition_waits_and_the_others_go_on(cluster: Cluster, start:
     worker = start([topic])
     worker.wait_for(lambda: worker.told("assigned"), "the assignment")
     worker.order("hold", [topic, 0])
+    worker.wait_for(lambda: worker.told("held"), "the partition held back")
     cluster.produce(topic, 20)
     worker.wait_for(lambda: len(worker.offsets(topic, 1)) >= 10, "the other partition")
     cluster.produce(topic, 20)

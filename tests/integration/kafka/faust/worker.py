@@ -65,6 +65,7 @@ class Worker:
                     self.does_done = value
                 case "hold":
                     self.app.hold_back([Partition(*value)])
+                    tell("held")
                 case "let_go":
                     self.app.let_go([Partition(*value)])
                 case "rewind":
