@@ -191,7 +191,7 @@ class ChunkApp(faust.App):
         return await self._chunks.committed(partitions)
 
     def hold_back(self, partitions: Iterable[Partition]) -> None:
-        """Fetch no more of these until `let_go` or the next assignment. What is queued still comes."""
+        """Take no more of these until `let_go` or the next assignment. What is queued, or just cut, still comes."""
         self._chunks.hold_back(partitions)
 
     def let_go(self, partitions: Iterable[Partition]) -> None:

@@ -56,7 +56,6 @@ class ChunkConsumer(driver.Consumer):
         self.starts: StartsCallback = start_at_commits
         self._leases: dict[Partition, Lease] = {}
         self._announced: frozenset[Partition] = frozenset()
-        self._held_back: set[Partition] = set()
         self._done: dict[Partition, Committed] = {}
         self._committed: dict[Partition, Committed] = {}
         self._revocations = 0
@@ -67,7 +66,7 @@ class ChunkConsumer(driver.Consumer):
         thread = ChunkThread(self, loop=self.loop, beacon=self.beacon)
         thread.arguments = self.app.consumer_arguments
         thread.chunk_records, thread.chunk_bytes = self.app.chunk_records, self.app.chunk_bytes
-        thread.leases = {}
+        thread.leases, thread.held_back = {}, frozenset()
         return thread
 
     # Reading
@@ -81,7 +80,7 @@ class ChunkConsumer(driver.Consumer):
         """One message a chunk. Stock Faust makes two tasks a record, and sleeps a second when nothing is active."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow)  # type: ignore[arg-type]  # Faust's own call has the same gap
-        active = self._leases.keys() & {Partition(*tp) for tp in self._get_active_partitions()} - self._held_back
+        active = self._leases.keys() & {Partition(*tp) for tp in self._get_active_partitions()} - self._thread.held_back
         if not active:
             await self.sleep(_IDLE_SECONDS)
             return
@@ -132,11 +131,11 @@ class ChunkConsumer(driver.Consumer):
         self.app.generation = max((lease.generation for lease in leases.values()), default=self.app.generation)
 
     def hold_back(self, partitions: Iterable[Partition]) -> None:
-        """Hand out no more chunks of these; what is in the queue still comes."""
-        self._held_back.update(partitions)
+        """Hand out no more chunks of these, by a fetch under way neither; what is cut already still comes."""
+        self._thread.held_back |= frozenset(partitions)
 
     def let_go(self, partitions: Iterable[Partition]) -> None:
-        self._held_back.difference_update(partitions)
+        self._thread.held_back -= frozenset(partitions)
         self._thread.wake()
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
@@ -201,7 +200,7 @@ class ChunkConsumer(driver.Consumer):
             self._install({})
             self._done.clear()
             self._committed.clear()
-            self._held_back.clear()
+            self._thread.held_back = frozenset()
 
 
 def _message(chunk: Chunk, generation: int) -> ConsumerMessage:

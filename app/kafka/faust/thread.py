@@ -49,13 +49,15 @@ class Lease:
 
 
 class ChunkThread(driver.AIOKafkaConsumerThread):
-    """`leases` is replaced as a whole by the consumer on the main loop, and only read here."""
+    """`leases` and `held_back` are replaced as a whole by the consumer on the main loop, and only read here."""
 
     logger = logging.getLogger("faust")  # what mode says about its services goes under Faust's name
     arguments: dict[str, Any]
     chunk_records: int
     chunk_bytes: int
     leases: Mapping[Partition, Lease]
+    held_back: frozenset[Partition]
+    """Not to be cut now. A fetch that waits for records must see it too, so it is read when they are taken."""
 
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         """Faust has no setting for the fetch sizes, isolation and SASL that we need.
@@ -95,10 +97,11 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
 
     async def _take(self, consumer: Any, active: Collection[Partition]) -> list[Chunk]:
         fetcher, leases, chunks = consumer._fetcher, self.leases, []
+        held_back = self.held_back
         for tp, result in list(fetcher._records.items()):
             source = Partition(tp.topic, tp.partition)
             lease = leases.get(source)
-            if lease is None or source not in active:
+            if lease is None or source not in active or source in held_back:
                 if not consumer._subscription.is_assigned(tp):
                     del fetcher._records[tp]
                 continue
