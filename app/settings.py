@@ -105,6 +105,8 @@ class Settings(BaseSettings):
     max_time_seconds: Seconds = 86_400
     max_exports: Count = 20
     max_receivers: Count = 100
+    max_revisions: Count = 100
+    """Mappings that one export may have had."""
     max_columns: Count = 100
 
     # Mapper

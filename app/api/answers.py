@@ -6,14 +6,12 @@ Source: Buffer API, request and response schemas, tasks.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from app.model.conditions import format_size, format_time
 from app.model.receiver import Column, Export, Receiver
-from app.model.task import Task, TaskStatus
+from app.model.task import Task, TaskStatus, iso_time
 
 
 class Answer(BaseModel):
@@ -146,12 +144,6 @@ def show_task(task: Task, public_address: str, warnings: list[str] | None = None
 
 def task_url(task: Task, public_address: str) -> str:
     return f"{public_address}/v1/tasks/{task.task_id}"
-
-
-def iso_time(milliseconds: int) -> str:
-    """1700000000123 is "2023-11-14T22:13:20.123Z"."""
-    moment = datetime.fromtimestamp(milliseconds // 1000, UTC).replace(tzinfo=None)
-    return f"{moment.isoformat(timespec='seconds')}.{milliseconds % 1000:03d}Z"
 
 
 def _show_column(column: Column) -> ColumnAnswer:

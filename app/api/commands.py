@@ -53,8 +53,10 @@ class CommandSender:
     ) -> None:
         await self._producer.close()
 
-    async def send(self, task: Task, payload: str, token: str) -> None:
-        """Durable when it returns. Raises KafkaUnavailable when Kafka does not take it in time; it may still land.
+    async def send(self, task: Task, payload: str, token: str = "") -> None:
+        """Durable when it returns. `token` is the caller's; none when a process of ours asks.
+
+        Raises KafkaUnavailable when Kafka does not take it in time; it may still land.
 
         A producer that broke for good is replaced, so that the next command is taken again.
         """

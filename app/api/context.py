@@ -32,7 +32,7 @@ class Context:
 
     @property
     def limits(self) -> Limits:
-        return Limits(self.settings.max_receivers, self.settings.max_exports)
+        return Limits.of(self.settings)
 
     async def enter(self, token_header: str) -> Caller:
         """Begin a request: verify the token, then wait until the view has all that was written before.

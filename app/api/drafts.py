@@ -1,4 +1,4 @@
-"""What a caller asks for, checked and normalised, before it exists: the payload of a command.
+"""What a caller asks for, checked and normalised, before it is done: the payload of a command.
 
 A draft has ids but no uid, no secret, no token and no offsets: control adds those.
 """
@@ -6,7 +6,7 @@ A draft has ids but no uid, no secret, no token and no offsets: control adds tho
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,7 +14,7 @@ from app.model.conditions import Conditions
 from app.model.errors import BadRequest
 from app.model.receiver import Mapping
 
-D = TypeVar("D")
+D = TypeVar("D", bound="Draft")
 
 
 @dataclass(frozen=True)
@@ -37,30 +37,56 @@ class ReceiverDraft:
     exports: tuple[ExportDraft, ...] = ()
 
 
-Draft = ReceiverDraft | ExportDraft
-_receiver = TypeAdapter(ReceiverDraft)
-_export = TypeAdapter(ExportDraft)
+@dataclass(frozen=True)
+class ReceiverChange:
+    """What of a receiver is to be changed; None leaves it as it is."""
+
+    name: str | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True)
+class ExportChange:
+    """What of an export is to be changed, each as a whole; None leaves it as it is."""
+
+    name: str | None = None
+    mapping: Mapping | None = None
+    conditions: Conditions | None = None
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """How a receiver or an export is to be deleted: drained or, with `discard`, without what is on its way.
+
+    `delete_topic`: the receiver's topic goes too, once nothing is drained from it.
+    """
+
+    discard: bool = False
+    delete_topic: bool = False
+
+
+@dataclass(frozen=True)
+class Retirement:
+    """Revisions, by number, of the export with this uid that have nothing on their way any more."""
+
+    uid: str
+    revisions: tuple[int, ...]
+
+
+Draft = ReceiverDraft | ExportDraft | ReceiverChange | ExportChange | Deletion | Retirement
+_adapters: dict[type[Any], TypeAdapter[Any]] = {
+    kind: TypeAdapter(kind) for kind in (ReceiverDraft, ExportDraft, ReceiverChange, ExportChange, Deletion, Retirement)
+}
 
 
 def dump_draft(draft: Draft) -> str:
     """The draft as JSON, for a command."""
-    adapter: TypeAdapter[ReceiverDraft] | TypeAdapter[ExportDraft]
-    adapter = _receiver if isinstance(draft, ReceiverDraft) else _export
-    return adapter.dump_json(draft).decode()  # type: ignore[arg-type]  # the adapter was chosen by the draft's type
+    return _adapters[type(draft)].dump_json(draft).decode()
 
 
-def load_receiver_draft(payload: str) -> ReceiverDraft:
-    """Raises BadRequest for what is no draft, such as a newer version's."""
-    return _load(_receiver, payload)
-
-
-def load_export_draft(payload: str) -> ExportDraft:
-    """Raises BadRequest for what is no draft, such as a newer version's."""
-    return _load(_export, payload)
-
-
-def _load(adapter: TypeAdapter[D], payload: str) -> D:
+def load_draft(kind: type[D], payload: str) -> D:
+    """Raises BadRequest for what is no draft of this kind, such as a newer version's."""
     try:
-        return adapter.validate_json(payload)
+        return cast(D, _adapters[kind].validate_json(payload))
     except ValidationError as error:
         raise BadRequest(f"This version of control cannot read the command: {error.error_count()} errors.") from error

@@ -1,18 +1,19 @@
-"""Exports of a receiver: create, list, show, delete."""
+"""Exports of a receiver: create, list, show, change, delete."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from app.api.answers import ExportAnswer, ExportsAnswer, TaskAnswer, show_export
 from app.api.context import InContext, TokenHeader
-from app.api.drafts import dump_draft
-from app.api.payloads import ExportPayload, export_draft, unknown_fields
-from app.api.rules import check_export_create, check_export_delete, find_export, find_receiver
-from app.api.tasks import new_task, run_task, start_task
-from app.model.task import TaskType
+from app.api.drafts import Deletion, dump_draft
+from app.api.payloads import ExportPatch, ExportPayload, export_change, export_draft, unknown_fields
+from app.api.rules import check_export_change, check_export_create, check_export_update, find_export, find_receiver
+from app.api.tasks import run_task, start_task
+from app.model.task import TaskType, new_task
 
 router = APIRouter(prefix="/v1/receivers/{receiver_id}/exports")
 
@@ -24,7 +25,7 @@ async def create_export(receiver_id: str, body: ExportPayload, context: InContex
     caller = await context.enter(token)
     running = context.running.of_project(caller.project_id)
     check_export_create(context.catalog, running, context.limits, caller.project_id, receiver_id, draft)
-    task = new_task(caller, TaskType.EXPORT_CREATE, receiver_id, draft.export_id)
+    task = new_task(caller.project_id, TaskType.EXPORT_CREATE, receiver_id, draft.export_id)
     return await start_task(context, caller, task, dump_draft(draft), unknown_fields(body))
 
 
@@ -43,11 +44,35 @@ async def get_export(receiver_id: str, export_id: str, context: InContext, token
     return show_export(find_export(context.catalog, caller.project_id, receiver_id, export_id))
 
 
-@router.delete("/{export_id}", status_code=200)
-async def delete_export(receiver_id: str, export_id: str, context: InContext, token: TokenHeader) -> Response:
-    """Delete an export. What was accepted but not imported yet is discarded; the table and what is in it stay."""
+@router.patch("/{export_id}", response_model_exclude_none=True)
+async def update_export(
+    receiver_id: str, export_id: str, body: ExportPatch, context: InContext, token: TokenHeader
+) -> TaskAnswer:
+    """Change an export, by a task. A mapping begins a new revision: events that come after the task has succeeded are
+    mapped by it, those before go to their table as they were mapped.
+    """
+    change = await asyncio.to_thread(export_change, body, context.settings)  # templates take milliseconds each
     caller = await context.enter(token)
     running = context.running.of_project(caller.project_id)
-    check_export_delete(context.catalog, running, caller.project_id, receiver_id, export_id)
-    await run_task(context, caller, new_task(caller, TaskType.EXPORT_DELETE, receiver_id, export_id), "{}")
+    check_export_update(context.catalog, running, context.limits, caller.project_id, receiver_id, export_id, change)
+    task = new_task(caller.project_id, TaskType.EXPORT_UPDATE, receiver_id, export_id)
+    return await start_task(context, caller, task, dump_draft(change), unknown_fields(body))
+
+
+@router.delete("/{export_id}", status_code=200)
+async def delete_export(
+    receiver_id: str,
+    export_id: str,
+    context: InContext,
+    token: TokenHeader,
+    discard: Annotated[bool, Query(description="Drop what was accepted and is not imported yet.")] = False,
+) -> Response:
+    """Delete an export: it takes no event from now on. What was accepted is still brought into the table, unless it is
+    to be discarded. The table stays.
+    """
+    caller = await context.enter(token)
+    running = context.running.of_project(caller.project_id)
+    check_export_change(context.catalog, running, caller.project_id, receiver_id, export_id)
+    task = new_task(caller.project_id, TaskType.EXPORT_DELETE, receiver_id, export_id)
+    await run_task(context, caller, task, dump_draft(Deletion(discard)))
     return Response()

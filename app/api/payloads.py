@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 from pydantic.alias_generators import to_camel
 
-from app.api.drafts import ExportDraft, ReceiverDraft
+from app.api.drafts import ExportChange, ExportDraft, ReceiverChange, ReceiverDraft
 from app.mapping.templates import check_template
 from app.model.conditions import Conditions, parse_size, parse_time
 from app.model.errors import BadRequest
@@ -73,6 +73,21 @@ class ReceiverPayload(Payload):
     exports: list[ExportPayload] = Field(default_factory=list)
 
 
+class ReceiverPatch(Payload):
+    """What is missing, or null, stays as it is."""
+
+    name: Name | None = None
+    description: Description | None = None
+
+
+class ExportPatch(Payload):
+    """What is missing, or null, stays as it is; mapping and conditions are replaced as a whole."""
+
+    name: Name | None = None
+    mapping: MappingPayload | None = None
+    conditions: ConditionsPayload | None = None
+
+
 def receiver_draft(payload: ReceiverPayload, settings: Settings) -> ReceiverDraft:
     """Raises BadRequest with every problem of the body."""
     problems = _Problems()
@@ -91,6 +106,21 @@ def export_draft(payload: ExportPayload, settings: Settings) -> ExportDraft:
     draft = _export(problems, payload, settings)
     problems.settle()
     return draft
+
+
+def receiver_change(payload: ReceiverPatch) -> ReceiverChange:
+    return ReceiverChange(payload.name, payload.description)
+
+
+def export_change(payload: ExportPatch, settings: Settings) -> ExportChange:
+    """Raises BadRequest with every problem of the body."""
+    problems = _Problems()
+    mapping = None if payload.mapping is None else _mapping(problems, payload.mapping, settings)
+    conditions = None
+    if payload.conditions is not None:
+        conditions = problems.of(lambda: _conditions(payload.conditions, settings), Conditions())
+    problems.settle()
+    return ExportChange(payload.name, mapping, conditions)
 
 
 def unknown_fields(payload: BaseModel, path: str = "body") -> list[str]:

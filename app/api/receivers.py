@@ -1,19 +1,21 @@
-"""Receivers: create, list, show, delete."""
+"""Receivers: create, list, show, change, delete; the tokens of their exports."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from app.api.answers import ReceiverAnswer, ReceiversAnswer, TaskAnswer, show_receiver
+from app.api.auth import Caller
 from app.api.context import Context, InContext, TokenHeader
-from app.api.drafts import dump_draft
-from app.api.payloads import ReceiverPayload, receiver_draft, unknown_fields
-from app.api.rules import check_receiver_create, check_receiver_delete, find_receiver
-from app.api.tasks import new_task, run_task, start_task
+from app.api.drafts import Deletion, dump_draft
+from app.api.payloads import ReceiverPatch, ReceiverPayload, receiver_change, receiver_draft, unknown_fields
+from app.api.rules import check_receiver_change, check_receiver_create, find_receiver
+from app.api.tasks import run_task, start_task
 from app.model.receiver import Receiver
-from app.model.task import TaskType
+from app.model.task import TaskType, new_task
 
 router = APIRouter(prefix="/v1/receivers")
 
@@ -25,7 +27,7 @@ async def create_receiver(body: ReceiverPayload, context: InContext, token: Toke
     caller = await context.enter(token)
     running = context.running.of_project(caller.project_id)
     check_receiver_create(context.catalog, running, context.limits, caller.project_id, draft)
-    task = new_task(caller, TaskType.RECEIVER_CREATE, draft.receiver_id)
+    task = new_task(caller.project_id, TaskType.RECEIVER_CREATE, draft.receiver_id)
     return await start_task(context, caller, task, dump_draft(draft), unknown_fields(body))
 
 
@@ -43,16 +45,49 @@ async def get_receiver(receiver_id: str, context: InContext, token: TokenHeader)
     return _show(context, find_receiver(context.catalog, caller.project_id, receiver_id))
 
 
+@router.patch("/{receiver_id}", response_model_exclude_none=True)
+async def update_receiver(
+    receiver_id: str, body: ReceiverPatch, context: InContext, token: TokenHeader
+) -> ReceiverAnswer:
+    """Change a receiver's name or description."""
+    caller = await _enter_to_change(context, token, receiver_id)
+    task = new_task(caller.project_id, TaskType.RECEIVER_UPDATE, receiver_id)
+    await run_task(context, caller, task, dump_draft(receiver_change(body)))
+    return _show(context, find_receiver(context.catalog, caller.project_id, receiver_id))
+
+
 @router.delete("/{receiver_id}", status_code=200)
-async def delete_receiver(receiver_id: str, context: InContext, token: TokenHeader) -> Response:
-    """Delete a receiver and its exports. What was accepted but not imported yet is discarded; the topic, the tables
-    and what is in them stay.
+async def delete_receiver(
+    receiver_id: str,
+    context: InContext,
+    token: TokenHeader,
+    discard: Annotated[bool, Query(description="Drop what was accepted and is not imported yet.")] = False,
+    delete_topic: Annotated[
+        bool, Query(alias="deleteTopic", description="Delete the topic too, once nothing is drained from it.")
+    ] = False,
+) -> Response:
+    """Delete a receiver and its exports: it takes no event from now on. What was accepted is still brought into the
+    tables, unless it is to be discarded. The tables stay; so does the topic, unless it is to be deleted.
     """
+    caller = await _enter_to_change(context, token, receiver_id)
+    task = new_task(caller.project_id, TaskType.RECEIVER_DELETE, receiver_id)
+    await run_task(context, caller, task, dump_draft(Deletion(discard, delete_topic)))
+    return Response()
+
+
+@router.post("/{receiver_id}/tokens/refresh", response_model_exclude_none=True)
+async def refresh_tokens(receiver_id: str, context: InContext, token: TokenHeader) -> ReceiverAnswer:
+    """Give every export of the receiver a new token; one that Storage does not know any more is made again."""
+    caller = await _enter_to_change(context, token, receiver_id)
+    await run_task(context, caller, new_task(caller.project_id, TaskType.TOKENS_REFRESH, receiver_id), "{}")
+    return _show(context, find_receiver(context.catalog, caller.project_id, receiver_id))
+
+
+async def _enter_to_change(context: Context, token: str, receiver_id: str) -> Caller:
     caller = await context.enter(token)
     running = context.running.of_project(caller.project_id)
-    check_receiver_delete(context.catalog, running, caller.project_id, receiver_id)
-    await run_task(context, caller, new_task(caller, TaskType.RECEIVER_DELETE, receiver_id), "{}")
-    return Response()
+    check_receiver_change(context.catalog, running, caller.project_id, receiver_id)
+    return caller
 
 
 def _show(context: Context, receiver: Receiver) -> ReceiverAnswer:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from app.api.drafts import ExportDraft, ReceiverDraft
+from app.api.drafts import ExportChange, ExportDraft, ReceiverDraft
 from app.model.catalog import Catalog
 from app.model.errors import Conflict, NotFound
 from app.model.receiver import Export, Mapping, Receiver, entity_key
 from app.model.task import Task, TaskType
+from app.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,11 @@ class Limits:
 
     max_receivers: int = 100
     max_exports: int = 20
+    max_revisions: int = 100
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        return cls(settings.max_receivers, settings.max_exports, settings.max_revisions)
 
 
 def find_receiver(catalog: Catalog, project_id: str, receiver_id: str) -> Receiver:
@@ -42,9 +48,9 @@ def find_export(catalog: Catalog, project_id: str, receiver_id: str, export_id: 
 
 
 def check_idle(running: Iterable[Task], project_id: str, receiver_id: str, export_id: str | None = None) -> None:
-    """Raise Conflict when a task is under way on the entity, on what holds it or on what it holds."""
+    """Raise Conflict when a caller's task is under way on the entity, on what holds it or on what it holds."""
     for task in running:
-        if (task.project_id, task.receiver_id) != (project_id, receiver_id):
+        if (task.project_id, task.receiver_id) != (project_id, receiver_id) or task.type is TaskType.EXPORT_RETIRE:
             continue
         if export_id is None or task.export_id is None or task.export_id == export_id:
             what = f'export "{task.export_id}"' if task.export_id else f'receiver "{task.receiver_id}"'
@@ -69,7 +75,7 @@ def check_receiver_create(
         )
     if len(draft.exports) > limits.max_exports:
         raise _too_many_exports(limits)
-    _check_tables(catalog, project_id, draft.exports)
+    _check_tables(catalog, project_id, [(export.export_id, export.mapping) for export in draft.exports])
 
 
 def check_export_create(
@@ -86,16 +92,38 @@ def check_export_create(
     )
     if len(exports) + on_the_way >= limits.max_exports:
         raise _too_many_exports(limits)
-    _check_tables(catalog, project_id, (draft,))
+    _check_tables(catalog, project_id, [(draft.export_id, draft.mapping)])
 
 
-def check_receiver_delete(catalog: Catalog, running: Iterable[Task], project_id: str, receiver_id: str) -> None:
+def check_export_update(
+    catalog: Catalog,
+    running: Sequence[Task],
+    limits: Limits,
+    project_id: str,
+    receiver_id: str,
+    export_id: str,
+    change: ExportChange,
+) -> None:
+    """Raises NotFound or Conflict."""
+    check_idle(running, project_id, receiver_id, export_id)
+    export = find_export(catalog, project_id, receiver_id, export_id)
+    if change.mapping is None:
+        return
+    if export.revision.number >= limits.max_revisions:
+        raise Conflict(
+            f"Mapping revision count limit reached in the export, the maximum is {limits.max_revisions}.",
+            "buffer.mappingRevisionCountLimitReached",
+        )
+    _check_tables(catalog, project_id, [(export_id, change.mapping)], apart_from=export.uid)
+
+
+def check_receiver_change(catalog: Catalog, running: Iterable[Task], project_id: str, receiver_id: str) -> None:
     """Raises NotFound or Conflict."""
     check_idle(running, project_id, receiver_id)
     find_receiver(catalog, project_id, receiver_id)
 
 
-def check_export_delete(
+def check_export_change(
     catalog: Catalog, running: Iterable[Task], project_id: str, receiver_id: str, export_id: str
 ) -> None:
     """Raises NotFound or Conflict."""
@@ -110,20 +138,27 @@ def _too_many_exports(limits: Limits) -> Conflict:
     )
 
 
-def _check_tables(catalog: Catalog, project_id: str, drafts: Sequence[ExportDraft]) -> None:
-    """A full load replaces the whole table, so what another export put there would vanish."""
+def _check_tables(
+    catalog: Catalog, project_id: str, wanted: Sequence[tuple[str, Mapping]], apart_from: str | None = None
+) -> None:
+    """A full load replaces the whole table, so what another export put there, or is still to put, would vanish."""
     taken: dict[str, list[tuple[str, Mapping]]] = {}
-    for export in catalog.exports.values():
-        if export.project_id == project_id:
-            name = f"{export.receiver_id}/{export.export_id}"
-            taken.setdefault(export.revision.mapping.table_id, []).append((name, export.revision.mapping))
-    for draft in drafts:
-        table_id = draft.mapping.table_id
-        for name, mapping in taken.get(table_id, []):
-            if not (mapping.incremental and draft.mapping.incremental):
+    for export in catalog.exports_by_uid.values():
+        if export.project_id != project_id or export.uid == apart_from:
+            continue
+        name = f"{export.receiver_id}/{export.export_id}"
+        words = (
+            f'the deleted export "{name}", whose rows are still on their way' if export.uid in catalog.draining else ""
+        )
+        for revision in export.revisions:
+            mapping = revision.mapping
+            taken.setdefault(mapping.table_id, []).append((words or f'the export "{name}"', mapping))
+    for export_id, mapping in wanted:
+        for words, other in taken.get(mapping.table_id, []):
+            if not (mapping.incremental and other.incremental):
                 raise Conflict(
-                    f'Table "{table_id}" is the target of the export "{name}"; exports share a table only when all of '
+                    f'Table "{mapping.table_id}" is the target of {words}; exports share a table only when all of '
                     'them are incremental ("incremental": true).',
                     "buffer.tableInUse",
                 )
-        taken.setdefault(table_id, []).append((draft.export_id, draft.mapping))
+        taken.setdefault(mapping.table_id, []).append((f'the export "{export_id}"', mapping))

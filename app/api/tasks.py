@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import secrets
-import string
-import time
 from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from app.api.answers import TaskAnswer, iso_time, show_task, task_url
+from app.api.answers import TaskAnswer, show_task, task_url
 from app.api.auth import Caller
 from app.api.context import Context, InContext, TokenHeader
 from app.model.errors import NotFound, StreamsError
-from app.model.task import Task, TaskStatus, TaskType
+from app.model.task import Task, TaskStatus
 
 ACCEPT_SECONDS = 2.0
 """How long a request waits for control to take its command before it is answered 202 without that."""
-_RANDOM = string.ascii_letters + string.digits
 
 router = APIRouter()
 
@@ -36,15 +32,6 @@ class TaskTooSlow(StreamsError):
 
     status = 504
     name = "buffer.taskTimeout"
-
-
-def new_task(caller: Caller, kind: TaskType, receiver_id: str, export_id: str | None = None) -> Task:
-    """A task that begins now, with an id of its own."""
-    created_ms = time.time_ns() // 1_000_000
-    entity = receiver_id if export_id is None else f"{receiver_id}/{export_id}"
-    random = "".join(secrets.choice(_RANDOM) for _ in range(5))
-    task_id = f"{entity}/{kind}/{iso_time(created_ms)}_{random}"
-    return Task(caller.project_id, task_id, kind, TaskStatus.PROCESSING, created_ms, receiver_id, export_id)
 
 
 async def start_task(

@@ -13,21 +13,24 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.api.drafts import load_export_draft, load_receiver_draft
+from app.api.drafts import ExportChange, ExportDraft, ReceiverDraft, load_draft
 from app.api.rules import (
     Limits,
+    check_export_change,
     check_export_create,
-    check_export_delete,
+    check_export_update,
+    check_receiver_change,
     check_receiver_create,
-    check_receiver_delete,
 )
 from app.api.running import RunningTasks
 from app.control import observe
 from app.control.log import Closed, ControlLog, Interrupted
 from app.control.offsets import OpenOffsets
 from app.control.records import control_records, failed
+from app.control.run import Run, Surroundings
+from app.control.settling import Settling
 from app.control.steps import Failure
-from app.control.tasks import Surroundings, TaskRun
+from app.control.tasks import carry_out
 from app.kafka.codec import CodecError, command_codec
 from app.kafka.faust import Chunk
 from app.kafka.transaction import Record
@@ -53,8 +56,9 @@ class Taken:
 class PartitionWorker:
     """From the assignment of a commands partition to its revocation. `done(next_offset, generation)` commits.
 
-    `hold(True)` stops the reading of the partition, `hold(False)` lets it go on; `failed` is called with what nobody
-    expected, and must end the process: another one then goes on.
+    `ours` says of a project whether its commands come here. `hold(True)` stops the reading of the partition,
+    `hold(False)` lets it go on; `failed` is called with what nobody expected, and must end the process: another one
+    then goes on.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class PartitionWorker:
         surroundings: Surroundings,
         log: ControlLog,
         running: RunningTasks,
+        ours: Callable[[str], bool],
         slots: asyncio.Semaphore,
         done: Callable[[int, int], None],
         hold: Callable[[bool], None],
@@ -75,6 +80,7 @@ class PartitionWorker:
         self._queues: dict[str, asyncio.Queue[Taken]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._opening = self._own(log.open(), "control-open")
+        self._settling = self._own(self._settle(Settling(surroundings, log, ours)), "control-settle")
 
     async def take(self, chunk: Chunk) -> None:
         """Write down what the commands of a chunk have begun or why they are refused, and set them to work."""
@@ -101,12 +107,18 @@ class PartitionWorker:
     async def close(self) -> None:
         """Stop where the log and Storage are in step, or after CLOSE_SECONDS anywhere."""
         self._log.stop()
+        self._settling.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._log.close()
+
+    async def _settle(self, settling: Settling) -> None:
+        await asyncio.wait([self._opening])
+        if not self._opening.cancelled() and self._opening.exception() is None:
+            await settling.run()
 
     async def _accept(self, taken: Sequence[Taken]) -> None:
         while True:
@@ -135,21 +147,23 @@ class PartitionWorker:
 
     def _check(self, command: Command, running: Sequence[Task]) -> None:
         task, catalog = command.task, self._log.catalog
-        settings = self._around.settings
-        limits = Limits(settings.max_receivers, settings.max_exports)
+        limits = Limits.of(self._around.settings)
+        project_id, receiver_id, export_id = task.project_id, task.receiver_id, task.export_id or ""
         match task.type:
             case TaskType.RECEIVER_CREATE:
-                draft = load_receiver_draft(command.payload)
-                check_receiver_create(catalog, running, limits, task.project_id, draft)
+                receiver = load_draft(ReceiverDraft, command.payload)
+                check_receiver_create(catalog, running, limits, project_id, receiver)
             case TaskType.EXPORT_CREATE:
-                export = load_export_draft(command.payload)
-                check_export_create(catalog, running, limits, task.project_id, task.receiver_id, export)
-            case TaskType.RECEIVER_DELETE:
-                check_receiver_delete(catalog, running, task.project_id, task.receiver_id)
+                export = load_draft(ExportDraft, command.payload)
+                check_export_create(catalog, running, limits, project_id, receiver_id, export)
+            case TaskType.EXPORT_UPDATE:
+                change = load_draft(ExportChange, command.payload)
+                check_export_update(catalog, running, limits, project_id, receiver_id, export_id, change)
             case TaskType.EXPORT_DELETE:
-                assert task.export_id is not None
-                check_export_delete(catalog, running, task.project_id, task.receiver_id, task.export_id)
-            case _:
+                check_export_change(catalog, running, project_id, receiver_id, export_id)
+            case TaskType.RECEIVER_UPDATE | TaskType.RECEIVER_DELETE | TaskType.TOKENS_REFRESH:
+                check_receiver_change(catalog, running, project_id, receiver_id)
+            case TaskType.EXPORT_RETIRE:
                 return
 
     def _enqueue(self, taken: Taken) -> None:
@@ -173,11 +187,11 @@ class PartitionWorker:
             del self._queues[project_id]
 
     async def _carry_out(self, command: Command) -> None:
-        run = TaskRun(self._around, self._log, command)
+        run = Run(self._around, self._log, command)
         key = task_key(command.task)
         while (task := self._log.catalog.tasks[key]).status is TaskStatus.PROCESSING:
             try:
-                await run.run()
+                await carry_out(run)
             except Interrupted:
                 _log.warning("task %s is carried on after an interruption", task.task_id)
         observe.count(task)

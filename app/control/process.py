@@ -6,10 +6,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 
+from app.api.commands import command_partition
 from app.api.running import RunningTasks
 from app.control.log import ControlLog, Echo
 from app.control.partition import PartitionWorker
-from app.control.tasks import Surroundings
+from app.control.run import Surroundings
 from app.control.topics import count_partitions
 from app.kafka.client import connect_admin
 from app.kafka.faust import Chunk, ChunkApp, Item, Partition, create_app, serve
@@ -38,11 +39,15 @@ async def _main(settings: Settings) -> None:
     cipher = Cipher(settings.encryption_key)
     admin = await asyncio.to_thread(connect_admin, settings)
     await asyncio.to_thread(ensure_topics, admin, settings, system_topics(settings))
-    rows_partitions = await count_partitions(admin, Names(settings.topic_prefix).rows)
+    names = Names(settings.topic_prefix)
+    rows_partitions = await count_partitions(admin, names.rows)
+    command_partitions = await count_partitions(admin, names.commands)
     async with ControlView(settings) as view:
         app = create_app(settings, "control", chunk_records=CHUNK_RECORDS)
-        control = Control(settings, view, app, Surroundings(settings, cipher, admin, rows_partitions))
-        app.consume(control.consume, [Names(settings.topic_prefix).commands])
+        control = Control(
+            settings, view, app, Surroundings(settings, cipher, admin, rows_partitions), command_partitions
+        )
+        app.consume(control.consume, [names.commands])
         app.on_assigned(control.assigned)
         app.on_revoked(control.revoked)
         with serve_metrics(settings.control_port, settings.listen_address, app.alive):
@@ -52,7 +57,15 @@ async def _main(settings: Settings) -> None:
 class Control:
     """The workers of the partitions that are ours at the moment."""
 
-    def __init__(self, settings: Settings, view: ControlView, app: ChunkApp, surroundings: Surroundings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        view: ControlView,
+        app: ChunkApp,
+        surroundings: Surroundings,
+        command_partitions: int,
+    ) -> None:
+        self._command_partitions = command_partitions
         self._settings, self._view, self._app, self._around = settings, view, app, surroundings
         self._running = RunningTasks(view)
         self._echo = Echo(view)
@@ -83,6 +96,7 @@ class Control:
             self._around,
             log,
             self._running,
+            lambda project_id: command_partition(project_id, self._command_partitions) == source.partition,
             self._slots,
             lambda offset, generation: self._app.done(*source, offset, generation),
             lambda hold: self._app.hold_back([source]) if hold else self._app.let_go([source]),

@@ -1,21 +1,19 @@
 """Carrying the steps out in Storage: one call at a time, in threads, tried again while Storage has trouble.
 
-What to do is `steps`' to decide; here are the calls, what their answers teach, the pauses, and the words for what
-failed. A deletion is made only after a write to the control log has shown that this process is not fenced. A process
-that is frozen between two calls and loses its partition may leave a token behind: it is unused, and known by its
-description.
+What to do is `steps`' to decide; here are the calls, what their answers teach, and the words for what failed; pauses
+and their end are `patience`'s. A deletion is made only after a write to the control log has shown that this process is
+not fenced. A process that is frozen between two calls and loses its partition may leave a token behind: it is unused,
+and known by its description.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import random
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from app.control.patience import Patience, StepFailed, refused
 from app.control.steps import (
     CreateBucket,
     CreateTable,
@@ -42,31 +40,14 @@ from app.keboola.errors import (
     StorageError,
     StorageNotFound,
     StorageRefused,
-    StorageTokenInvalid,
     StorageUnavailable,
     StorageUnclear,
 )
-from app.model.errors import StreamsError
 from app.model.receiver import TableId
 
-FIRST_PAUSE_SECONDS = 0.5
-LAST_PAUSE_SECONDS = 10.0
 MAX_DISPUTES = 3
 """How often Storage may say that something exists which it does not show."""
-_log = logging.getLogger(__name__)
 Save = Callable[[Progress], Awaitable[None]]
-
-
-class StepFailed(StreamsError):
-    """A step that will not succeed, or not in time; the message is for the task's user."""
-
-    status = 400
-    name = "buffer.taskFailed"
-
-    def __init__(self, message: str, status: int = 400, name: str = "buffer.taskFailed") -> None:
-        super().__init__(message)
-        self.status = status
-        self.name = name
 
 
 class Provisioner:
@@ -95,26 +76,20 @@ class Provisioner:
         await self._walk(lambda: next_undo(self._wanted, self.progress or Progress(), self._known), deadline)
 
     async def _walk(self, decide: Callable[[], Step | None], deadline: float) -> None:
-        pause, disputes = FIRST_PAUSE_SECONDS, 0
+        patience, disputes = Patience(deadline), 0
         while (step := decide()) is not None:
-            if time.monotonic() > deadline:
-                raise StepFailed(f"The time for the task was over before it could {_words(step)}.", 504)
+            words = _words(step)
+            patience.check(words)
             try:
                 await self._do(step)
-                pause = FIRST_PAUSE_SECONDS
+                patience.succeeded()
             except (StorageUnavailable, StorageUnclear) as trouble:
                 self._forget(step)
-                asked = trouble.retry_after_seconds if isinstance(trouble, StorageUnavailable) else None
-                wait = max(asked or 0, pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
-                if time.monotonic() + wait > deadline:
-                    raise StepFailed(f"Storage did not {_words(step)} in time. {trouble.message}", 504) from trouble
-                _log.warning("could not %s, again in %.1f s: %s", _words(step), wait, trouble.message)
-                await asyncio.sleep(wait)
-                pause = min(2 * pause, LAST_PAUSE_SECONDS)
+                await patience.wait(words, trouble)
             except StorageRefused as refusal:
                 disputes += 1
                 if not refusal.code.lower().endswith("alreadyexists") or disputes > MAX_DISPUTES:
-                    raise _refused(step, refusal) from refusal
+                    raise refused(words, refusal) from refusal
                 self._forget(step)
 
     async def _do(self, step: Step) -> None:
@@ -206,14 +181,6 @@ def _there(call: Callable[[], object]) -> bool:
     except StorageNotFound:
         return False
     return True
-
-
-def _refused(step: Step, refusal: StorageRefused) -> StepFailed:
-    if isinstance(refusal, StorageTokenInvalid):
-        return StepFailed(
-            f"Storage no longer accepts the token that the task was started with: {refusal.reason}", 401, refusal.name
-        )
-    return StepFailed(f"Storage refused to {_words(step)}: {refusal.reason}", 400, refusal.name)
 
 
 def _words(step: Step) -> str:

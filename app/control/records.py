@@ -13,8 +13,10 @@ from app.kafka.names import Names
 from app.kafka.transaction import Record
 from app.kafka.view import control_key
 from app.model.catalog import task_key
-from app.model.receiver import Export, Receiver, Revision, SourceOffset, entity_key
+from app.model.receiver import Draining, Export, Receiver, Revision, SourceOffset, entity_key
 from app.model.task import Task, TaskStatus
+
+Ended = Receiver | Export | Draining
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,10 @@ class TopicFacts:
     def starts(self) -> tuple[SourceOffset, ...]:
         """Where something created now begins to take events; a partition that is empty needs no word."""
         return tuple(SourceOffset(self.topic_id, number, end) for number, end in enumerate(self.ends) if end > 0)
+
+    def ends_of(self, topic_id: str) -> tuple[SourceOffset, ...]:
+        """Where the topic with this id ends now: nowhere if another one has its name, since it is gone."""
+        return self.starts if topic_id == self.topic_id else ()
 
 
 def make_receiver(
@@ -111,12 +117,19 @@ def failed(task: Task, failure: Failure, now_ms: int) -> Task:
     )
 
 
-def control_records(
-    names: Names, values: Sequence[ControlValue] = (), ended: Sequence[Receiver | Export] = ()
-) -> list[Record]:
-    """Records for one transaction: what ends, then what is."""
+def control_records(names: Names, values: Sequence[ControlValue] = (), ended: Sequence[Ended] = ()) -> list[Record]:
+    """Records for one transaction: what is drained, what ends, then what is.
+
+    In this order a reader in the middle of them knows an export that is drained all the time.
+    """
+    drained = [value for value in values if isinstance(value, Draining)]
+    others = [value for value in values if not isinstance(value, Draining)]
     gone = [Record(names.control, _key(value), None, 0) for value in ended]
-    return gone + [Record(names.control, _key(value), control_codec.encode(value), 0) for value in values]
+    return [*(_record(names, value) for value in drained), *gone, *(_record(names, value) for value in others)]
+
+
+def _record(names: Names, value: ControlValue) -> Record:
+    return Record(names.control, _key(value), control_codec.encode(value), 0)
 
 
 def tokens_of(exports: Iterable[Export]) -> tuple[str, ...]:
@@ -127,6 +140,8 @@ def tokens_of(exports: Iterable[Export]) -> tuple[str, ...]:
 def _key(value: ControlValue) -> str:
     if isinstance(value, Task):
         return control_key("task", task_key(value))
+    if isinstance(value, Draining):
+        return control_key("draining", value.export.uid)
     if isinstance(value, Export):
         return control_key("export", entity_key(value.project_id, value.receiver_id, value.export_id))
     return control_key("receiver", entity_key(value.project_id, value.receiver_id))

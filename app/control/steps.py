@@ -47,7 +47,8 @@ class Progress:
     """What a task may have made, as the control log keeps it with the task.
 
     `buckets` and `tables` were absent, `other_tokens` had one of our descriptions, when the task looked first.
-    With a `failure` the task is being undone. `spent_tokens` are to be deleted, by id, whatever their description.
+    With a `failure` the task is being undone. `spent_tokens` are to be deleted, by id, whatever their description, and
+    the topic `spent_topic` with them.
     """
 
     buckets: tuple[str, ...] = ()
@@ -55,6 +56,7 @@ class Progress:
     other_tokens: tuple[str, ...] = ()
     failure: Failure | None = None
     spent_tokens: tuple[str, ...] = ()
+    spent_topic: str = ""
 
 
 _progress = TypeAdapter(Progress)

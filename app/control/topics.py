@@ -1,11 +1,11 @@
-"""What control asks of Kafka about topics: make a receiver's, and see where it ends."""
+"""What control asks of Kafka about topics: make a receiver's, see where it ends, delete it."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # re-exported without saying so
 
 from app.control.records import TopicFacts
@@ -27,6 +27,25 @@ async def ensure_receiver_topic(admin: AdminClient, settings: Settings, name: st
     topic_id, partitions = await _describe(admin, name)
     ends = await asyncio.to_thread(_ends, admin, name, partitions)
     return TopicFacts(name, topic_id, ends)
+
+
+async def find_topic(admin: AdminClient, name: str) -> TopicFacts | None:
+    """The topic as it is now; None when there is none with this name. Raises KafkaUnavailable."""
+    found = await asyncio.to_thread(describe_topics, admin, [name])
+    if name not in found:
+        return None
+    topic_id, partitions = found[name]
+    return TopicFacts(name, topic_id, await asyncio.to_thread(_ends, admin, name, partitions))
+
+
+async def delete_topic(admin: AdminClient, name: str) -> None:
+    """Delete the topic with all that is in it; one that is gone counts as deleted. Raises KafkaUnavailable."""
+    (future,) = admin.delete_topics([name], request_timeout=_SECONDS).values()
+    try:
+        await asyncio.to_thread(future.result, _SECONDS)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise KafkaUnavailable(f"Kafka does not delete topic {name}: {error.args[0].str()}") from error
 
 
 async def count_partitions(admin: AdminClient, name: str) -> int:

@@ -24,7 +24,7 @@ from fastavro.schema import fingerprint, to_parsing_canonical_form
 from app.model.dead_letter import DeadLetter
 from app.model.errors import StreamsError
 from app.model.ledger import BatchRecord, ExportState
-from app.model.receiver import Export, Receiver
+from app.model.receiver import Draining, Export, Receiver
 from app.model.rows import Rows
 from app.model.task import Command, Task
 
@@ -32,8 +32,8 @@ SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 _MARKER = b"\xc3\x01"
 _HEADER_BYTES = 10
 T = TypeVar("T")
-ControlValue = Receiver | Export | Task
-_KINDS: dict[str, Any] = {"receiver": Receiver, "export": Export, "task": Task}
+ControlValue = Receiver | Export | Draining | Task
+_KINDS: dict[str, Any] = {"receiver": Receiver, "export": Export, "draining": Draining, "task": Task}
 
 
 class CodecError(StreamsError):

@@ -22,7 +22,7 @@ from app.kafka.codec import CodecError, ControlValue, control_codec
 from app.kafka.names import Names
 from app.model.catalog import Catalog
 from app.model.errors import KafkaUnavailable
-from app.model.receiver import Export, Receiver
+from app.model.receiver import Draining, Export, Receiver
 from app.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ Listener = Callable[[str, ControlValue | None], None]
 
 class ControlView:
     """`start` it on a running loop; then `catalog` is live. Keys of the log are "receiver:<entity>", "export:<entity>",
-    "task:<id>".
+    "draining:<export uid>", "task:<id>".
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -40,6 +40,7 @@ class ControlView:
         self._drops = {
             "receiver": self.catalog.drop_receiver,
             "export": self.catalog.drop_export,
+            "draining": self.catalog.drop_draining,
             "task": self.catalog.drop_task,
         }
         self.met_end_at = float("-inf")
@@ -178,6 +179,8 @@ class ControlView:
             self.catalog.put_receiver(value)
         elif isinstance(value, Export):
             self.catalog.put_export(value)
+        elif isinstance(value, Draining):
+            self.catalog.put_draining(value)
         else:
             self.catalog.put_task(value)
         for listener in self._listeners:
@@ -185,5 +188,5 @@ class ControlView:
 
 
 def control_key(kind: str, entity: str) -> str:
-    """The key in the control log: kind "receiver", "export" or "task"."""
+    """The key in the control log: kind "receiver", "export", "draining" or "task"."""
     return f"{kind}:{entity}"

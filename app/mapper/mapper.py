@@ -21,7 +21,7 @@ from app.mapper import metrics
 from app.mapper.envelopes import to_envelopes
 from app.mapper.events import to_batch
 from app.mapper.lane import Lane, Mapped, Outgoing
-from app.mapper.targets import Target, need_ids, receiver_start, targets
+from app.mapper.targets import Target, exports_from, first_offset, need_ids, targets, wanted_topics
 from app.mapper.topic_ids import TopicIds
 from app.model.errors import KafkaUnavailable
 from app.model.event import EventBatch, Segment
@@ -70,7 +70,7 @@ class Mapper:
         self._room.set()
 
     def wanted_topics(self) -> Collection[str]:
-        return self._view.catalog.receivers_by_topic.keys()
+        return wanted_topics(self._view.catalog)
 
     async def starts(self, committed: Mapping[Partition, Committed | None]) -> Mapping[Partition, int]:
         """Where reading begins: at the commit, if it is of the topic that has the name now."""
@@ -79,11 +79,10 @@ class Mapper:
         found = {}
         for source, commit in committed.items():
             self._read_ids[source] = topic_id = ids[source.topic]
-            receiver = self._view.catalog.receivers_by_topic.get(source.topic)
             if commit is not None and commit.metadata == topic_id:
                 found[source] = commit.offset
-            elif receiver is not None and receiver.topic_id == topic_id:
-                found[source] = receiver_start(receiver, source.partition)
+            elif topic_id is not None and self._view.catalog.topic_id(source.topic) == topic_id:
+                found[source] = first_offset(self._view.catalog, source.topic, source.partition)
             else:
                 found[source] = 0
         return found
@@ -150,13 +149,13 @@ class Mapper:
         told = False
         while True:
             topic_id = await self._topic_ids.of(source.topic)
-            receiver = self._view.catalog.receivers_by_topic.get(source.topic)
-            if receiver is not None and receiver.topic_id == topic_id:
+            expected = self._view.catalog.topic_id(source.topic)
+            if expected is not None and expected == topic_id:
                 break
             if not told:
                 _log.error(
                     "%s/%d is not mapped: Kafka's topic has the id %s, its receiver in the control log says %s",
-                    *(source.topic, source.partition, topic_id, receiver.topic_id if receiver else "that it is gone"),
+                    *(source.topic, source.partition, topic_id, expected or "that it is gone"),
                 )
                 told = True
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
@@ -172,11 +171,10 @@ class Mapper:
         `read_id` is the topic's id from before the fetch; being the same now, it was the same all the time.
         """
         topic_id = await self._barrier(chunk.topic)
-        receiver = self._view.catalog.receivers_by_topic.get(chunk.topic)
-        if receiver is None or not topic_id == receiver.topic_id == read_id:
+        catalog = self._view.catalog
+        if topic_id is None or not topic_id == catalog.topic_id(chunk.topic) == read_id:
             return None
-        exports = self._view.catalog.exports_of(receiver)
-        found = targets(receiver, exports, chunk.partition, chunk.base, chunk.end)
+        found = targets(topic_id, exports_from(catalog, chunk.topic), chunk.partition, chunk.base, chunk.end)
         batch = to_batch(chunk.records, topic_id, chunk.partition, ids=need_ids(found))
         metrics.EVENTS.inc(len(batch))
         metrics.TOMBSTONES.inc(len(chunk.records) - len(batch))

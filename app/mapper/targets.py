@@ -6,7 +6,8 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.model.receiver import ColumnType, Export, Receiver, SourceOffset
+from app.model.catalog import Catalog
+from app.model.receiver import ColumnType, Export, offset_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,33 +24,48 @@ class Target:
         return first, max(first, bisect_left(offsets, self.stop))
 
 
-def receiver_start(receiver: Receiver, partition: int) -> int:
-    """The offset at which the receiver begins: above 0 on a topic that was kept from an earlier receiver."""
-    return _offset(receiver.starts, receiver.topic_id, partition) or 0
+def wanted_topics(catalog: Catalog) -> set[str]:
+    """Topics of receivers, and of receivers that were deleted with events still to be mapped."""
+    return {*catalog.receivers_by_topic, *(draining.topic for draining in catalog.draining.values())}
 
 
-def targets(receiver: Receiver, exports: Iterable[Export], partition: int, base: int, end: int) -> list[Target]:
+def exports_from(catalog: Catalog, topic: str) -> list[Export]:
+    """Who takes events of the topic with this name: the receiver's exports, and those that drain from it."""
+    topic_id = catalog.topic_id(topic)
+    found = {d.export.uid: d.export for d in catalog.draining_from(topic) if d.topic_id == topic_id}
+    receiver = catalog.receivers_by_topic.get(topic)
+    if receiver is not None:
+        found |= {export.uid: export for export in catalog.exports_of(receiver) if export.uid not in found}
+    return list(found.values())
+
+
+def first_offset(catalog: Catalog, topic: str, partition: int) -> int:
+    """Where reading of a partition begins that was not read before: above 0 on a topic that was kept from an earlier
+    receiver.
+    """
+    receiver = catalog.receivers_by_topic.get(topic)
+    starts = [] if receiver is None else [offset_at(receiver.starts, receiver.topic_id, partition) or 0]
+    starts += [d.export.start(d.topic_id, partition) for d in catalog.draining_from(topic)]
+    return min(starts, default=0)
+
+
+def targets(topic_id: str, exports: Iterable[Export], partition: int, base: int, end: int) -> list[Target]:
     """One for each export that the offsets from `base` to before `end` concern, also when it takes none of them.
 
     An export that is being drained is no longer concerned by what lies behind its last offset (delivery protocol,
     rules 2 and 20).
     """
-    first = max(base, receiver_start(receiver, partition))
     found = []
     for export in exports:
         stop = end
         if export.drain_to is not None:
-            stop = min(end, _offset(export.drain_to, receiver.topic_id, partition) or 0)
+            stop = min(end, offset_at(export.drain_to, topic_id, partition) or 0)
             if stop <= base:
                 continue
-        found.append(Target(export, max(first, export.start(receiver.topic_id, partition)), stop))
+        found.append(Target(export, max(base, export.start(topic_id, partition)), stop))
     return found
 
 
 def need_ids(found: Iterable[Target]) -> bool:
     """Whether a column can show the event's id."""
     return any(column.type is ColumnType.ID for target in found for column in target.export.revision.mapping.columns)
-
-
-def _offset(places: Iterable[SourceOffset], topic_id: str, partition: int) -> int | None:
-    return next((p.offset for p in places if (p.topic_id, p.partition) == (topic_id, partition)), None)

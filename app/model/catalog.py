@@ -1,10 +1,10 @@
-"""What the control log says now: receivers, exports and tasks, as a fold over its records."""
+"""What the control log says now: receivers, exports, those that drain, and tasks, as a fold over its records."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from app.model.receiver import Export, Receiver, entity_key
+from app.model.receiver import Draining, Export, Receiver, entity_key
 from app.model.task import Task
 
 
@@ -15,6 +15,9 @@ class Catalog:
     receivers: dict[str, Receiver] = field(default_factory=dict)
     exports: dict[str, Export] = field(default_factory=dict)
     exports_by_uid: dict[str, Export] = field(default_factory=dict)
+    """Also those that drain."""
+    draining: dict[str, Draining] = field(default_factory=dict)
+    """By the export's uid."""
     exports_by_receiver: dict[str, dict[str, Export]] = field(default_factory=dict)
     receivers_by_topic: dict[str, Receiver] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
@@ -30,6 +33,11 @@ class Catalog:
         self.exports_by_uid[export.uid] = export
         self.exports_by_receiver.setdefault(export.receiver_uid, {})[export.uid] = export
 
+    def put_draining(self, draining: Draining) -> None:
+        """Its record comes before the one that ends the export, so that the uid is known all the time."""
+        self.draining[draining.export.uid] = draining
+        self.exports_by_uid[draining.export.uid] = draining.export
+
     def put_task(self, task: Task) -> None:
         self.tasks[task_key(task)] = task
 
@@ -42,8 +50,14 @@ class Catalog:
     def drop_export(self, key: str) -> None:
         export = self.exports.pop(key, None)
         if export is not None:
-            self.exports_by_uid.pop(export.uid, None)
+            if self.exports_by_uid.get(export.uid) is export:
+                del self.exports_by_uid[export.uid]
             self.exports_by_receiver.get(export.receiver_uid, {}).pop(export.uid, None)
+
+    def drop_draining(self, uid: str) -> None:
+        """All that was accepted is in the table, or in the dead letters."""
+        if self.draining.pop(uid, None) is not None:
+            self.exports_by_uid.pop(uid, None)
 
     def drop_task(self, key: str) -> None:
         self.tasks.pop(key, None)
@@ -52,6 +66,18 @@ class Catalog:
         """The receiver's exports, by id."""
         exports = self.exports_by_receiver.get(receiver.uid, {}).values()
         return sorted(exports, key=lambda export: export.export_id)
+
+    def draining_from(self, topic: str) -> list[Draining]:
+        """What is drained from the topic with this name, in the order of its deletion."""
+        found = [draining for draining in self.draining.values() if draining.topic == topic]
+        return sorted(found, key=lambda draining: (draining.ended_ms, draining.export.uid))
+
+    def topic_id(self, topic: str) -> str | None:
+        """The id of the topic from which events of this name are taken; None when nobody takes any."""
+        receiver = self.receivers_by_topic.get(topic)
+        if receiver is not None:
+            return receiver.topic_id
+        return next((draining.topic_id for draining in reversed(self.draining_from(topic))), None)
 
     def receivers_of(self, project_id: str) -> list[Receiver]:
         """The project's receivers, by id."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -76,20 +77,6 @@ class TableId:
 
 
 @dataclass(frozen=True)
-class Revision:
-    """One mapping of an export with the token that may write its bucket.
-
-    `token` is encrypted (see app.model.cipher). Revisions count from 1; the last one is in force.
-    """
-
-    number: int
-    mapping: Mapping
-    token_id: str
-    token: bytes
-    created_ms: int
-
-
-@dataclass(frozen=True)
 class SourceOffset:
     """A place in a source: the next offset of one partition of the topic with this id (not name)."""
 
@@ -99,11 +86,29 @@ class SourceOffset:
 
 
 @dataclass(frozen=True)
+class Revision:
+    """One mapping of an export with the token that may write its bucket.
+
+    `token` is encrypted (see app.model.cipher). Revisions count from 1; the last one is in force. `until` are the
+    source offsets at and after which no event is of this revision, known once a later one has taken its place.
+    """
+
+    number: int
+    mapping: Mapping
+    token_id: str
+    token: bytes
+    created_ms: int
+    until: tuple[SourceOffset, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Export:
     """One table that a receiver's events go to.
 
     `starts` are the source offsets from which the export takes events (a partition not named starts at 0);
-    `rows_partition` is chosen at create and never computed again. Source: delivery protocol, identity.
+    `rows_partition` is chosen at create and never computed again. `revisions` are those that may still have rows on
+    their way, oldest first. `drain_to` is there once the export was deleted (see `Draining`). `ended_by` is the token,
+    encrypted, of who ended a revision or the export. Source: delivery protocol, identity.
     """
 
     uid: str
@@ -118,14 +123,42 @@ class Export:
     revisions: tuple[Revision, ...]
     created_ms: int
     drain_to: tuple[SourceOffset, ...] | None = None
+    ended_by: bytes | None = None
 
     @property
     def revision(self) -> Revision:
+        """The one in force."""
         return self.revisions[-1]
+
+    def find_revision(self, number: int) -> Revision | None:
+        """The revision with this number; None when it is not known yet, or has nothing on its way any more."""
+        return next((revision for revision in self.revisions if revision.number == number), None)
+
+    def of_revision(self, number: int) -> Revision:
+        """The revision of rows or of a batch that are still on their way, which keep it known."""
+        revision = self.find_revision(number)
+        assert revision is not None, f"revision {number} of export {self.uid} is over, and has rows on their way"
+        return revision
 
     def start(self, topic_id: str, partition: int) -> int:
         """The first offset of this source partition that the export takes."""
-        return next((s.offset for s in self.starts if (s.topic_id, s.partition) == (topic_id, partition)), 0)
+        return offset_at(self.starts, topic_id, partition) or 0
+
+
+@dataclass(frozen=True)
+class Draining:
+    """An export that was deleted: what was accepted for it is still mapped and imported (delivery protocol, rule 20).
+
+    `export.drain_to` is None until the end of its topic is known, which is after no gateway can accept events any more.
+    `delete_topic`: the topic goes with the last export that is drained from it.
+    """
+
+    export: Export
+    topic: str
+    topic_id: str
+    partitions: int
+    delete_topic: bool
+    ended_ms: int
 
 
 @dataclass(frozen=True)
@@ -146,6 +179,11 @@ class Receiver:
     created_ms: int
     starts: tuple[SourceOffset, ...] = field(default=())
     split: bool = True
+
+
+def offset_at(places: Iterable[SourceOffset], topic_id: str, partition: int) -> int | None:
+    """The offset that these places name for a partition of a topic, if they do."""
+    return next((p.offset for p in places if (p.topic_id, p.partition) == (topic_id, partition)), None)
 
 
 def entity_key(project_id: str, receiver_id: str, export_id: str | None = None) -> str:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
+import string
+import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
+
+_RANDOM = string.ascii_letters + string.digits
 
 
 class TaskType(StrEnum):
@@ -16,6 +22,8 @@ class TaskType(StrEnum):
     EXPORT_UPDATE = "export.update"
     EXPORT_DELETE = "export.delete"
     TOKENS_REFRESH = "tokens.refresh"
+    EXPORT_RETIRE = "export.retire"
+    """Not a person's: the sink says that revisions of an export have nothing on their way any more."""
 
 
 class TaskStatus(StrEnum):
@@ -57,3 +65,18 @@ class Command:
     task: Task
     payload: str
     token: bytes
+
+
+def new_task(project_id: str, kind: TaskType, receiver_id: str, export_id: str | None = None) -> Task:
+    """A task that begins now, with an id of its own."""
+    created_ms = time.time_ns() // 1_000_000
+    entity = receiver_id if export_id is None else f"{receiver_id}/{export_id}"
+    random = "".join(secrets.choice(_RANDOM) for _ in range(5))
+    task_id = f"{entity}/{kind}/{iso_time(created_ms)}_{random}"
+    return Task(project_id, task_id, kind, TaskStatus.PROCESSING, created_ms, receiver_id, export_id)
+
+
+def iso_time(milliseconds: int) -> str:
+    """1700000000123 is "2023-11-14T22:13:20.123Z"."""
+    moment = datetime.fromtimestamp(milliseconds // 1000, UTC).replace(tzinfo=None)
+    return f"{moment.isoformat(timespec='seconds')}.{milliseconds % 1000:03d}Z"

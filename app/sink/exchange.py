@@ -98,7 +98,7 @@ class Exchange:
 
     async def post_import(self, export: Export, record: BatchRecord) -> str:
         """One POST of the import; the job's id."""
-        mapping = export.revisions[record.revision - 1].mapping
+        mapping = export.of_revision(record.revision).mapping
 
         def work() -> str:
             with self._client(export, record.revision, record.run_id) as client:
@@ -191,7 +191,7 @@ class Exchange:
         return PreparedFile.from_dict(json.loads(self._secret(file.upload)))
 
     def _client(self, export: Export, revision: int, run_id: str | None = None) -> StorageClient:
-        token = self._secret(export.revisions[revision - 1].token)
+        token = self._secret(export.of_revision(revision).token)
         return StorageClient(self._settings.storage_api_host, token, run_id=run_id, timeouts=self._timeouts)
 
     def _secret(self, encrypted: bytes) -> str:

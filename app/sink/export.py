@@ -28,6 +28,7 @@ from app.sink.importer import Backoff, Importer
 from app.sink.importing import TERMINAL, in_order
 from app.sink.ledger import Ledger
 from app.sink.observe import Counters
+from app.sink.retiring import ending, over
 
 _log = logging.getLogger(__name__)
 _CREDENTIALS_MARGIN_MS = 30 * 60 * 1000
@@ -81,21 +82,29 @@ class ExportOwner:
         self._forgetting: asyncio.Task[None] | None = None
         self._failures_since: float | None = None
         self._unstaged_since: float | None = None
+        self._ending = False
+        """Whether a revision is over as soon as the ledger has what was taken."""
+
+    @property
+    def export(self) -> Export:
+        """The export's definition as it is now."""
+        return self._export()
 
     @property
     def revision(self) -> int:
         """The newest revision that is known of the export; an envelope of a later one needs a read barrier first."""
-        return len(self._export().revisions)
+        return self._export().revision.number
 
     def take(self, position: int, rows: Rows, appended_ms: int) -> None:
         """Take one envelope of the rows partition."""
         if self.gap is not None:
             return
         around, export = self._around, self._export()
-        if rows.revision > len(export.revisions):
+        revision = export.find_revision(rows.revision)
+        if revision is None and not self.fold.knows(position, rows):  # of one that is over there are repeats only
             self._stop(position, f"its revision {rows.revision} is not in the control log")
             return
-        table_id = export.revisions[rows.revision - 1].mapping.table_id
+        table_id = revision.mapping.table_id if revision else ""
         before = self.fold.buffered_bytes
         try:
             changed = self.fold.take(position, rows, appended_ms, table_id, export.conditions)
@@ -124,13 +133,16 @@ class ExportOwner:
         Also after a gap: what was taken before it is whole.
         """
         settings, clock = self._around.settings, self._around.clock
-        self.fold.close_due(clock.now_ms(), self._export().conditions)
+        export = self._export()
+        self.fold.close_due(clock.now_ms(), export.conditions)
         self._close_expiring(clock.now_ms())
+        self._close_ended(export)
         now = time.monotonic()
         first = self.fold.first_unstaged
         late = self._unstaged_since is not None and now - self._unstaged_since >= settings.staging_span_seconds
         long = first is not None and next_position - first >= settings.staging_span_envelopes
-        if self.fold.has_closed or late or long or self.fold.buffered_bytes >= settings.staging_bytes:
+        full = self.fold.buffered_bytes >= settings.staging_bytes
+        if self.fold.has_closed or late or long or full or self._ending:
             self.stage()
         if self._failures_since is not None and now - self._failures_since >= settings.dead_letter_seconds:
             self._publish_failures()
@@ -149,6 +161,13 @@ class ExportOwner:
         """Rows offset from which a restart must read again for this export (rule 9); a gap holds it where it is."""
         first = self.fold.first_unstaged
         return self.fold.position if first is None and self.gap is not None else first
+
+    def ended_revisions(self) -> tuple[int, ...]:
+        """Numbers of the revisions that have nothing on their way any more; a gap leaves that open."""
+        export = self._export()
+        if self.gap is not None or (len(export.revisions) == 1 and export.drain_to is None):
+            return ()
+        return over(export, self.fold.staged, self._batches.values())
 
     def phases(self) -> list[str]:
         """The phase of each batch that is not finished."""
@@ -199,7 +218,7 @@ class ExportOwner:
         """
         around, backoff = self._around, Backoff()
         revision = part.window.revision
-        incremental = self._export().revisions[revision - 1].mapping.incremental
+        incremental = self._export().of_revision(revision).mapping.incremental
         record = self._batches.get(batch_id)
         file, run_id = (record.file, record.run_id) if record else (None, "")
         while True:
@@ -282,6 +301,17 @@ class ExportOwner:
         for batch in self._batches.values():
             if batch.phase is Phase.OPEN and batch.file.expires_ms - now_ms < _CREDENTIALS_MARGIN_MS:
                 self.fold.close_batch(batch.batch_id, "credentials")
+
+    def _close_ended(self, export: Export) -> None:
+        """End the windows of earlier revisions, and all of a deleted export once its last row is here."""
+        self.fold.close_before(export.revision.number)
+        self._ending = False
+        if len(export.revisions) == 1 and export.drain_to is None:
+            return
+        ended = ending(export, self.fold.marks)
+        if export.revision.number in ended:
+            self.fold.close_before(export.revision.number + 1, "deletion")
+        self._ending = bool(ended) and ended != ending(export, self.fold.staged_marks)
 
     def _letter(self, failure: PendingFailure) -> DeadLetter:
         export = self._export()

@@ -108,7 +108,21 @@ class ExportFold:
         self.buffered_bytes = 0
         """CSV bytes in parts that no step has taken yet."""
 
+    @property
+    def marks(self) -> Mapping[Source, int]:
+        """How far each source has been taken."""
+        return self._marks
+
+    @property
+    def staged_marks(self) -> Mapping[Source, int]:
+        """The marks that the ledger holds."""
+        return {mark.source: mark.next_offset for mark in self.staged.marks}
+
     # Taking envelopes
+
+    def knows(self, position: int, rows: Rows) -> bool:
+        """Whether all of this envelope was taken before."""
+        return position < self.position or rows.end <= self._marks.get(rows.source, -1)
 
     def take(self, position: int, rows: Rows, appended_ms: int, table_id: str, conditions: Conditions) -> bool:
         """Take the envelope at this rows offset, appended at this broker time; whether it changed anything.
@@ -122,7 +136,7 @@ class ExportFold:
         if rows.base > mark:
             raise Gap(rows.source, mark, rows.base)
         self.position = position + 1
-        if rows.end <= mark and rows.source in self._marks:
+        if rows.end <= self._marks.get(rows.source, -1):
             return False
         self._first = position if self._first is None else self._first
         self._marks[rows.source] = rows.end
@@ -191,6 +205,11 @@ class ExportFold:
     def close_batch(self, batch_id: str, reason: str) -> None:
         """Close this window if it is still open."""
         for key in [key for key, window in self.windows.items() if window.batch_id == batch_id]:
+            self._close(key, reason)
+
+    def close_before(self, revision: int, reason: str = "mapping") -> None:
+        """Close the windows of all revisions before this one."""
+        for key in [key for key in self.windows if key[0] < revision]:
             self._close(key, reason)
 
     def _close(self, key: tuple[int, str], reason: str) -> None:

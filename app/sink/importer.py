@@ -152,7 +152,7 @@ class Importer:
                 return importing.imported(record, self._clock.now_ms())
             if job.status is JobStatus.ERROR:
                 self._witness = job
-                key = bool(export.revisions[record.revision - 1].mapping.primary_key)
+                key = bool(export.of_revision(record.revision).mapping.primary_key)
                 _log.error("%s batch %s: job %s failed: %s", self._name(), record.batch_id, job.id, job.error_message)
                 return importing.job_failed(
                     record,

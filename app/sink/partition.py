@@ -23,6 +23,7 @@ from app.sink.exchange import Exchange
 from app.sink.export import ExportOwner, Surroundings
 from app.sink.ledger import Ledger, LedgerContent
 from app.sink.observe import Counters
+from app.sink.reports import EndReports
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class PartitionOwner:
         exchange: Exchange,
         budget: ByteBudget,
         counters: Counters,
+        reports: EndReports,
         committable: Callable[[int, int], None],
     ) -> None:
         self.partition = partition
@@ -47,6 +49,7 @@ class PartitionOwner:
         self.exports: dict[str, ExportOwner] = {}
         self._settings, self._view, self._exchange = settings, view, exchange
         self._budget, self._counters, self._committable = budget, counters, committable
+        self._reports = reports
         self._ledger = Ledger(settings, partition, self.clock)
         self._inbox: asyncio.Queue[Chunk] = asyncio.Queue()
         self._content = LedgerContent()
@@ -96,7 +99,7 @@ class PartitionOwner:
                     await self._fold(chunk, around)
                 finally:
                     self._budget.give_back(chunk.size_bytes)
-            await self._tick()
+            await self._tick(around)
 
     async def _fold(self, chunk: Chunk, around: Surroundings) -> None:
         self._next, self._generation = chunk.end, chunk.generation
@@ -137,7 +140,7 @@ class PartitionOwner:
         self.exports[uid] = ExportOwner(around, definition, state, batches)
         return self.exports[uid]
 
-    async def _tick(self) -> None:
+    async def _tick(self, around: Surroundings) -> None:
         for uid, owner in list(self.exports.items()):
             if uid not in self._view.catalog.exports_by_uid:
                 del self.exports[uid]
@@ -145,6 +148,9 @@ class PartitionOwner:
                 await owner.end()
                 continue
             owner.tick(self._next or 0)
+            ended = owner.ended_revisions()
+            if ended and self._reports.due(owner.export, ended):
+                around.tasks.create_task(self._reports.report(owner.export, ended), name=f"report {uid}")
         if self._budget.pressed and self.exports:
             max(self.exports.values(), key=lambda owner: owner.fold.buffered_bytes).stage()
         if self._next is not None:

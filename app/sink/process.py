@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Collection
 
 from prometheus_client import REGISTRY
 
+from app.api.commands import CommandSender
 from app.kafka.client import connect_admin
 from app.kafka.faust import Chunk, ChunkApp, Item, Partition, create_app, serve
 from app.kafka.faust import run as run_loop
@@ -29,6 +30,7 @@ from app.sink.budget import ByteBudget
 from app.sink.exchange import Exchange
 from app.sink.observe import Counters, Levels, SinkCollector
 from app.sink.partition import PartitionOwner
+from app.sink.reports import EndReports
 
 _log = logging.getLogger(__name__)
 _CHUNK_RECORDS = 64
@@ -46,9 +48,9 @@ async def _main(settings: Settings) -> None:
     admin = await asyncio.to_thread(connect_admin, settings)
     await asyncio.to_thread(ensure_topics, admin, settings, system_topics(settings))
     exchange = Exchange(settings, cipher)
-    async with ControlView(settings) as view:
+    async with ControlView(settings) as view, CommandSender(settings) as commands:
         app = create_app(settings, "sink", chunk_records=_CHUNK_RECORDS)
-        sink = Sink(settings, app, view, exchange)
+        sink = Sink(settings, app, view, exchange, EndReports(commands.send))
         REGISTRY.register(SinkCollector(sink.counters, sink.levels))
         app.consume(sink.consume, [Names(settings.topic_prefix).rows])
         app.on_assigned(sink.assigned)
@@ -63,11 +65,14 @@ async def _main(settings: Settings) -> None:
 class Sink:
     """Hands chunks to the owners of their partitions and keeps the owners in step with the assignment."""
 
-    def __init__(self, settings: Settings, app: ChunkApp, view: ControlView, exchange: Exchange) -> None:
+    def __init__(
+        self, settings: Settings, app: ChunkApp, view: ControlView, exchange: Exchange, reports: EndReports
+    ) -> None:
         self.counters = Counters()
         self.budget = ByteBudget(settings.sink_memory_bytes)
         self.owners: dict[int, PartitionOwner] = {}
         self._settings, self._app, self._view, self._exchange = settings, app, view, exchange
+        self._reports = reports
         self._topic = Names(settings.topic_prefix).rows
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
@@ -134,5 +139,12 @@ class Sink:
             self._app.done(self._topic, partition, next_offset, generation)
 
         return PartitionOwner(
-            self._settings, partition, self._view, self._exchange, self.budget, self.counters, committable
+            self._settings,
+            partition,
+            self._view,
+            self._exchange,
+            self.budget,
+            self.counters,
+            self._reports,
+            committable,
         )

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.keboola.client import StorageClient
 from app.local.ports import free_port
 from app.local.storage import Emulator, running
 from app.model.cipher import Cipher
@@ -50,6 +51,7 @@ class System:
             "retry_unavailable_seconds": 1,
             "mapping_children": 1,
             "dead_letter_partitions": 1,
+            "view_staleness_seconds": 3,
             **{f"{name}_port": free_port() for name in PROCESSES},
         }
         values["public_address"] = f"http://127.0.0.1:{values['gateway_port']}"
@@ -63,6 +65,10 @@ class System:
     @property
     def token(self) -> str:
         return self.storage.master_token
+
+    def storage_client(self) -> StorageClient:
+        """As the project's administrator."""
+        return StorageClient(self.storage.url, self.token)
 
     def start(self, name: str) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
@@ -117,20 +123,28 @@ class System:
 
     async def create_receiver(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Create a receiver, wait for its task's success, give it back as the API shows it."""
+        await self.succeed("POST", "/v1/receivers", payload)
+        receiver: dict[str, Any] = (await self.call("GET", f"/v1/receivers/{payload['id']}")).json()
+        return receiver
+
+    async def succeed(self, method: str, path: str, payload: dict[str, Any]) -> None:
+        """A call that begins a task, which must succeed."""
+        answer = await self.call(method, path, payload)
+        assert answer.status_code in (200, 202), answer.text
+        task: dict[str, Any] = answer.json()
+
+        async def finished() -> bool:
+            task.update((await self.call("GET", task["url"])).json())
+            return bool(task["isFinished"])
+
+        await self.until(finished, f"task {task['id']}")
+        assert task["status"] == "success", task
+
+    async def call(self, method: str, path: str, payload: dict[str, Any] | None = None) -> httpx.Response:
+        """As the project's administrator."""
         headers = {"X-StorageApi-Token": self.token}
         async with httpx.AsyncClient(base_url=self.url, headers=headers, timeout=60) as client:
-            answer = await client.post("/v1/receivers", json=payload)
-            assert answer.status_code == 202, answer.text
-            task: dict[str, Any] = answer.json()
-
-            async def finished() -> bool:
-                task.update((await client.get(task["url"])).json())
-                return bool(task["isFinished"])
-
-            await self.until(finished, f"task {task['id']}")
-            assert task["status"] == "success", task
-            receiver: dict[str, Any] = (await client.get(f"/v1/receivers/{payload['id']}")).json()
-            return receiver
+            return await client.request(method, path, json=payload)
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ class Committed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Consecutive records of one partition, never none.
+    """Consecutive records of one partition; none where a transaction left only markers and aborted records.
 
     It speaks for the offsets from `base` to before `end`; chunks of one generation follow on each other without a hole
     (`base` is the `end` before, the first `base` is where reading began). Offsets in between without a record are

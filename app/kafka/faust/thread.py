@@ -127,6 +127,8 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
     def _cut(self, result: Any, source: Partition, lease: Lease) -> Chunk | None:
         """The next chunk of what was fetched, or None when nothing is left of it.
 
+        Where only markers of transactions and aborted records were fetched it has no records: the position moves.
+
         aiokafka's wrapper around each record costs as much as parsing it, so the parser's own record is taken.
         """
         if not result.has_more() or not result.check_assignment(TopicPartition(*source)):
@@ -146,7 +148,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
                 break
         else:
             result._update_position()
-        if not records:
+        if parsed.next_fetch_offset == lease.position:
             return None
         base, lost = lease.position, lease.lost
         lease.position, lease.lost = parsed.next_fetch_offset, 0

@@ -109,7 +109,7 @@ async def test_exports_come_and_go(api: Client, emulator: Emulator, name: str) -
 
     listed = (await api.get(path)).json()["exports"]
     one = (await api.get(f"{path}/alpha")).json()
-    deleted = await api.delete(f"{path}/alpha")
+    deleted = await api.delete(f"{path}/alpha?discard=true")
 
     assert [export["id"] for export in listed] == ["alpha", "beta"]
     assert one == listed[0]
@@ -131,7 +131,7 @@ async def test_deleted_receiver_is_gone_with_its_exports_and_can_be_made_again(
     await api.view.caught_up()
     first = api.view.catalog.receivers[f"{PROJECT}/{name}"]
 
-    deleted = await api.delete(f"/v1/receivers/{name}")
+    deleted = await api.delete(f"/v1/receivers/{name}?discard=true")
 
     assert (deleted.status_code, deleted.content) == (200, b"")
     assert (await api.get(f"/v1/receivers/{name}")).status_code == 404

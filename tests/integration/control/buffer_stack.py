@@ -46,6 +46,7 @@ def make_settings(kafka: str, prefix: str, emulator: Emulator, **others: Any) ->
         "session_timeout_seconds": 6,
         "storage_read_seconds": 5,
         "max_receivers": 1000,
+        "view_staleness_seconds": 2,
         **others,
     }
     settings = Settings(_env_file=None, **values)  # type: ignore[arg-type,call-arg]  # as from the environment
@@ -126,15 +127,21 @@ class Client:
     async def post(self, path: str, body: Any) -> httpx.Response:
         return await self.http.post(path, json=body)
 
+    async def patch(self, path: str, body: Any) -> httpx.Response:
+        return await self.http.patch(path, json=body)
+
     async def delete(self, path: str) -> httpx.Response:
         return await self.http.delete(path)
+
+    def start_post(self, path: str) -> asyncio.Task[httpx.Response]:
+        return asyncio.create_task(self.http.post(path))
 
     def start_delete(self, path: str) -> asyncio.Task[httpx.Response]:
         return asyncio.create_task(self.http.delete(path))
 
     async def finished(self, answer: httpx.Response) -> dict[str, Any]:
-        """The task of a 202, once it has finished."""
-        assert answer.status_code == 202, answer.text
+        """The task of an answer that begins one, once it has finished."""
+        assert answer.status_code in (200, 202), answer.text
         return await self.task(answer.json()["url"])
 
     async def task(self, url: str) -> dict[str, Any]:

@@ -134,7 +134,7 @@ async def test_delete_survives_the_death_of_its_process(
 ) -> None:
     await api.create("/v1/receivers", {"name": name, "exports": [export_body("e", f"in.c-{name}.t")]})
     emulator.fault("delay", method="DELETE", path="storage/tokens/", seconds=LONG)
-    deleted = api.start_delete(f"/v1/receivers/{name}")
+    deleted = api.start_delete(f"/v1/receivers/{name}?discard=true")
     await _stuck(emulator)
     control.kill()
 

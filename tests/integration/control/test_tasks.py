@@ -179,7 +179,7 @@ async def test_delete_that_takes_long_is_504_with_the_tasks_url(
     emulator.fault("delay", method="DELETE", path="storage/tokens/", seconds=3)
 
     async with api_client(settings.model_copy(update={"synchronous_seconds": 0.5}), emulator.master_token) as hasty:
-        answer = await hasty.delete(f"/v1/receivers/{name}")
+        answer = await hasty.delete(f"/v1/receivers/{name}?discard=true")
 
     assert (answer.status_code, answer.json()["error"]) == (504, "buffer.taskTimeout")
     (url,) = [part for part in answer.json()["message"].split('"') if "/v1/tasks/" in part]
@@ -194,7 +194,7 @@ async def test_receiver_is_deleted_although_storage_does_not_delete_its_token(
     await api.create("/v1/receivers", {"name": name, "exports": [export_body("e", f"in.c-{name}.t")]})
     emulator.fault("status", method="DELETE", path="storage/tokens/", status=500, times=None)
 
-    answer = await api.delete(f"/v1/receivers/{name}")
+    answer = await api.delete(f"/v1/receivers/{name}?discard=true")
 
     assert (answer.status_code, answer.content) == (200, b"")
     assert (await api.get(f"/v1/receivers/{name}")).status_code == 404

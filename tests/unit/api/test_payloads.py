@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.api.drafts import dump_draft, load_export_draft, load_receiver_draft
+from app.api.drafts import ExportDraft, ReceiverDraft, dump_draft, load_draft
 from app.api.payloads import ExportPayload, ReceiverPayload, export_draft, receiver_draft, unknown_fields
 from app.model.conditions import Conditions
 from app.model.errors import BadRequest
@@ -65,13 +65,13 @@ def test_draft_survives_the_way_to_control() -> None:
     export = _export(conditions={"time": "45s"})
     receiver = receiver_draft(ReceiverPayload.model_validate({"name": "R", "exports": [export]}), SETTINGS)
 
-    assert load_receiver_draft(dump_draft(receiver)) == receiver
-    assert load_export_draft(dump_draft(receiver.exports[0])) == receiver.exports[0]
+    assert load_draft(ReceiverDraft, dump_draft(receiver)) == receiver
+    assert load_draft(ExportDraft, dump_draft(receiver.exports[0])) == receiver.exports[0]
 
 
 def test_draft_that_cannot_be_read_is_a_bad_request() -> None:
     with pytest.raises(BadRequest, match="cannot read the command"):
-        load_receiver_draft('{"name": 1}')
+        load_draft(ReceiverDraft, '{"name": 1}')
 
 
 def test_all_problems_are_told_at_once() -> None:

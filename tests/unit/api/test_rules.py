@@ -7,10 +7,10 @@ import pytest
 from app.api.drafts import ExportDraft, ReceiverDraft
 from app.api.rules import (
     Limits,
+    check_export_change,
     check_export_create,
-    check_export_delete,
+    check_receiver_change,
     check_receiver_create,
-    check_receiver_delete,
 )
 from app.control.records import SealedToken, TopicFacts, make_export, make_receiver
 from app.model.catalog import Catalog
@@ -73,7 +73,7 @@ def test_export_is_busy_with_its_own_tasks_and_its_receivers(task: Task, busy: b
 
 def test_receiver_is_busy_with_the_tasks_of_its_exports() -> None:
     with pytest.raises(Conflict, match=r'Task "export.create" is already running on the export "e"'):
-        check_receiver_delete(catalog_of(r=()), [running(TaskType.EXPORT_CREATE, "r", "e")], "1", "r")
+        check_receiver_change(catalog_of(r=()), [running(TaskType.EXPORT_CREATE, "r", "e")], "1", "r")
 
 
 def test_receivers_on_their_way_count_for_the_limit() -> None:
@@ -127,4 +127,4 @@ def test_unknown_entities_are_named() -> None:
     with pytest.raises(NotFound, match='Receiver "x" not found in the project'):
         check_export_create(catalog, [], LIMITS, "1", "x", export_draft())
     with pytest.raises(NotFound, match='Export "x" not found in the receiver'):
-        check_export_delete(catalog, [], "1", "r", "x")
+        check_export_change(catalog, [], "1", "r", "x")

@@ -12,7 +12,7 @@ import pytest
 from app.control import partition
 from app.control.log import ControlLog
 from app.control.partition import MAX_OPEN, PartitionWorker
-from app.control.tasks import Surroundings
+from app.control.run import Surroundings
 from app.kafka.codec import command_codec
 from app.kafka.faust import Chunk
 from app.kafka.names import Names
@@ -63,6 +63,7 @@ class Bench:
             Surroundings(settings, cast(Any, None), cast(Any, None), rows_partitions=1),
             cast(ControlLog, self.log),
             cast(Any, None),
+            lambda _project_id: True,
             self.slots,
             self._done,
             self.holds.append,

@@ -71,7 +71,7 @@ class Simulation:
             if sum(map(len, world.events)) < MAX_EVENTS:
                 choose.choice(world.events).append(choose.random() < 0.15)
         elif luck < self.death + 0.1:
-            choose.choice(list(world.exports.values())).revision += 1
+            world.replace_mapping(choose.choice(list(world.exports)))
         else:
             return False
         return True

@@ -14,7 +14,7 @@ from model_world import BatchKey, Job, World
 
 from app.model.ledger import BatchRecord, ExportState, Phase, Slice, StagedFile
 from app.sink import fold as folding
-from app.sink import importing
+from app.sink import importing, retiring
 from app.sink.importing import Act
 
 GRACE_LOOK_UPS = 2
@@ -63,7 +63,7 @@ class Shell:
         self.tell("starts at rows %d with %s", self.next_offset, [fold.staged for fold in self.folds.values()])
         self.tasks += [self.consume(), self.commit()]
         for uid in self.folds:
-            self.tasks += [self.stage(uid), self.publish_failures(uid), self.import_batches(uid)]
+            self.tasks += [self.stage(uid), self.publish_failures(uid), self.import_batches(uid), self.retire(uid)]
 
     def start_offset(self) -> int:
         return self.world.group_offset
@@ -131,6 +131,7 @@ class Shell:
                 self.take()
             if choose.random() < 0.2:
                 for uid, fold in self.folds.items():
+                    fold.close_before(self.world.exports[uid].revision)
                     if fold.close_due(self.world.now_ms, self.world.exports[uid].conditions):
                         self.on_time_close(fold)
             for fold in self.folds.values():
@@ -141,6 +142,9 @@ class Shell:
         appended_ms, rows = self.world.rows[self.next_offset]
         export = self.world.exports[rows.export_uid]
         fold = self.folds[rows.export_uid]
+        retired = rows.revision in export.retired and not fold.knows(self.next_offset, rows)
+        if retired and self.epoch == self.world.epoch:
+            self.world.violated("RETIRED revision %d of %s has new rows", rows.revision, rows.export_uid)
         try:
             fold.take(self.next_offset, rows, appended_ms, export.table_id(rows.revision), export.conditions)
         except folding.Gap as gap:
@@ -350,6 +354,17 @@ class Shell:
             has_key = self.world.exports[record.export_uid].has_key
             retry_ms = self.retry_ms(record)
             self.put(importing.job_failed(record, job.code, "no", has_key=has_key, retry_ms=retry_ms))
+
+    def retire(self, uid: str) -> Task:
+        """Tell control which revisions are over by the ledger (rules 18 and 20)."""
+        while True:
+            over = self.over(uid)
+            yield None if set(over) - self.world.exports[uid].retired else WAITING
+            self.world.retire(uid, over)
+
+    def over(self, uid: str) -> Sequence[int]:
+        busy = [r for r in self.batches.values() if r.export_uid == uid and r.phase not in importing.TERMINAL]
+        return retiring.over(self.world.exports[uid].definition(), self.folds[uid].staged, busy)
 
     # The end
 

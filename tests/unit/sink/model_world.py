@@ -10,11 +10,12 @@ import csv
 import io
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from app.model.conditions import Conditions
 from app.model.ledger import BatchRecord, ExportState, Phase, StagedFile
+from app.model.receiver import Export, Mapping, Revision, SourceOffset
 from app.model.rows import Rows, Source
 
 SOURCES = (Source("topic", 0, "live"), Source("topic", 1, "live"))
@@ -37,9 +38,25 @@ class ModelExport:
     conditions: Conditions
     has_key: bool
     revision: int = 1
+    ends: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """Of each earlier revision: the offset in each source from which no event is of it."""
+    retired: set[int] = field(default_factory=set)
+    """Revisions whose tokens are gone."""
 
     def table_id(self, revision: int) -> str:
         return f"in.c-model.{self.uid}-{revision // 2}"
+
+    def definition(self) -> Export:
+        """The export as the control log would have it, as far as retiring is concerned."""
+        ends = {
+            number: tuple(SourceOffset("topic", partition, offset) for partition, offset in enumerate(offsets))
+            for number, offsets in self.ends.items()
+        }
+        revisions = tuple(
+            Revision(number, Mapping(self.table_id(number), ()), "", b"", 0, ends.get(number))
+            for number in range(1, self.revision + 1)
+        )
+        return Export(self.uid, "", "", "", "", "", self.conditions, 0, (), revisions, 0)
 
 
 @dataclass
@@ -116,6 +133,22 @@ class World:
     def fault(self, probability: float) -> bool:
         return self.chaos and self.random.random() < probability
 
+    def replace_mapping(self, uid: str) -> None:
+        """A new revision is in force; the end of the one before is asked for after that (rule 18)."""
+        export = self.exports[uid]
+        export.revision += 1
+        export.ends[export.revision - 1] = self.ends_of_events()
+
+    def ends_of_events(self) -> tuple[int, ...]:
+        return tuple(map(len, self.events))
+
+    def retire(self, uid: str, numbers: Iterable[int]) -> None:
+        """Control deletes the tokens of these revisions."""
+        new = set(numbers) - self.exports[uid].retired
+        if new:
+            self.exports[uid].retired |= new
+            self.tell("%s: revisions %s are retired", uid, sorted(new))
+
     # Storage
 
     def prepare_file(self) -> StagedFile:
@@ -132,6 +165,8 @@ class World:
         if self.fault(0.05):
             self.tell("storage refuses POST of file %s (token)", file_id)
             return "the token may not do that"
+        if self.batches[batch].revision in self.exports[batch[0]].retired:
+            self.violated("RETIRED batch %s is posted with a token that is gone", batch)
         others = [job.job_id for job in self.jobs if job.batch == batch and job.state in ("waiting", "success")]
         if others:
             self.violated("POSTED-TWICE batch %s file %s while jobs %s are under way or done", batch, file_id, others)

@@ -50,7 +50,7 @@ class ViewThatLosesKafka:
 async def test_bytes_of_a_chunk_that_could_not_be_folded_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partition, "Ledger", EmptyLedger)
     budget = ByteBudget(1000)
-    parts: tuple[Any, ...] = (Settings(), 0, ViewThatLosesKafka(), None, budget, None, lambda *_: None)
+    parts: tuple[Any, ...] = (Settings(), 0, ViewThatLosesKafka(), None, budget, None, None, lambda *_: None)
     owner = PartitionOwner(*parts)
     rows = rows_codec.encode(Rows("unknown", 1, Source("topic", 0, LIVE_LANE), 0, 1, [], 0, b"", [], 1))
     record: Any = SimpleNamespace(offset=0, timestamp=0, value=rows)

@@ -63,7 +63,7 @@ async def test_partition_is_opened_again_as_soon_as_the_group_takes_a_commit(
     monkeypatch.setattr(process, "_REOPEN_SECONDS", 0)
     monkeypatch.setattr(ScriptedOwner, "lost", [lost], raising=False)
     app, nothing = ScriptedApp(), None
-    parts: tuple[Any, ...] = (Settings(), app, nothing, nothing)
+    parts: tuple[Any, ...] = (Settings(), app, nothing, nothing, nothing)
     sink = Sink(*parts)
 
     await sink.assigned([Partition("streams.rows", 4)])
@@ -86,7 +86,7 @@ async def test_chunk_of_a_partition_without_ledger_is_not_taken(monkeypatch: pyt
         return False
 
     monkeypatch.setattr(app, "commit_now", never)
-    parts: tuple[Any, ...] = (Settings(), app, None, None)
+    parts: tuple[Any, ...] = (Settings(), app, None, None, None)
     sink = Sink(*parts)
     await sink.assigned([Partition("streams.rows", 4)])
     owner: Any = sink.owners[4]

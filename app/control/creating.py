@@ -1,0 +1,141 @@
+"""Making receivers and exports: bucket, token, table, topic, log; or nothing of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+
+from app.api.drafts import ExportDraft, ReceiverDraft, load_draft
+from app.api.rules import check_export_create, check_receiver_create, find_receiver
+from app.control.log import Closed, Interrupted
+from app.control.patience import StepFailed
+from app.control.provision import Provisioner
+from app.control.records import SealedToken, TopicFacts, choose_rows_partitions, make_export, make_receiver
+from app.control.run import Run, now_ms
+from app.control.steps import Failure, Wanted, token_description
+from app.control.topics import ensure_receiver_topic
+from app.kafka.codec import ControlValue
+from app.model.ids import new_secret, new_uid
+from app.model.receiver import Draining, Export, Receiver
+from app.model.receiver import Mapping as TableMapping
+
+_LOOK_AGAIN_SECONDS = 0.1
+Tokens = Mapping[str, SealedToken]
+
+
+async def create_receiver(run: Run) -> None:
+    """With its first exports."""
+    draft = load_draft(ReceiverDraft, run.command.payload)
+    project_id = run.task.project_id
+
+    def check() -> None:
+        check_receiver_create(run.catalog, (), run.limits, project_id, draft)
+
+    async def conclude(tokens: Tokens) -> None:
+        await _until_drained_ends_are_known(run)
+        topic = await ensure_receiver_topic(run.around.admin, run.around.settings, run.topic)
+        secret = run.around.cipher.encrypt(new_secret())
+
+        def entities() -> list[ControlValue]:
+            receiver = make_receiver(project_id, draft, topic, uid=new_uid(), secret=secret, now_ms=now_ms())
+            return [receiver, *_exports(run, receiver, draft.exports, tokens, topic), *_topic_is_kept(run)]
+
+        await run.succeed("receiver created", entities)
+
+    await with_provisions(run, _wanted(run, draft.exports), check, conclude)
+
+
+async def create_export(run: Run) -> None:
+    draft = load_draft(ExportDraft, run.command.payload)
+    project_id, receiver_id = run.task.project_id, run.task.receiver_id
+
+    def check() -> None:
+        check_export_create(run.catalog, (), run.limits, project_id, receiver_id, draft)
+
+    async def conclude(tokens: Tokens) -> None:
+        topic = await ensure_receiver_topic(run.around.admin, run.around.settings, run.topic)
+
+        def entities() -> list[Export]:
+            return _exports(run, find_receiver(run.catalog, project_id, receiver_id), (draft,), tokens, topic)
+
+        await run.succeed("export created", entities)
+
+    await with_provisions(run, _wanted(run, (draft,)), check, conclude)
+
+
+async def with_provisions(
+    run: Run, wanted: Sequence[Wanted], check: Callable[[], None], conclude: Callable[[Tokens], Awaitable[None]]
+) -> None:
+    """Make what is wanted in Storage, then `conclude` with a token for each export, by its id.
+
+    When that cannot be done, what was made is removed and the task fails.
+    """
+    with run.around.storage(run.command.token) as storage:
+        provisioner = Provisioner(storage, wanted, run.progress, run.save)
+        failure = provisioner.progress.failure if provisioner.progress is not None else None
+        if failure is None:
+            try:
+                check()
+                tokens = await provisioner.make(run.make_until) if wanted else {}
+                seal = run.around.cipher.encrypt
+                await conclude({key: SealedToken(token.token_id, seal(token.text)) for key, token in tokens.items()})
+                return
+            except (Interrupted, Closed):
+                raise
+            except Exception as error:
+                failure = run.failure(error)
+        await run.fail(await _undo(run, provisioner, failure))
+
+
+def wanted_for(run: Run, export_id: str, mapping: TableMapping) -> Wanted:
+    """What an export of the task's receiver needs in Storage."""
+    return Wanted(export_id, token_description(run.task.receiver_id, export_id), mapping)
+
+
+def _wanted(run: Run, drafts: Sequence[ExportDraft]) -> list[Wanted]:
+    return [wanted_for(run, draft.export_id, draft.mapping) for draft in drafts]
+
+
+async def _undo(run: Run, provisioner: Provisioner, failure: Failure) -> Failure:
+    """The failure, with what could not be removed if there is such."""
+    try:
+        await provisioner.undo(failure, run.undo_until)
+    except StepFailed as trouble:
+        return replace(failure, message=f"{failure.message}\nNot all that was made is removed: {trouble.message}")
+    return failure
+
+
+def _exports(
+    run: Run, receiver: Receiver, drafts: Sequence[ExportDraft], tokens: Tokens, topic: TopicFacts
+) -> list[Export]:
+    chosen = choose_rows_partitions(run.catalog.exports_by_uid.values(), run.around.rows_partitions, len(drafts))
+    return [
+        make_export(
+            receiver,
+            draft,
+            topic,
+            tokens[draft.export_id],
+            uid=new_uid(),
+            rows_partition=partition,
+            now_ms=now_ms(),
+        )
+        for draft, partition in zip(drafts, chosen, strict=True)
+    ]
+
+
+async def _until_drained_ends_are_known(run: Run) -> None:
+    """A gateway that has not seen yet that an earlier receiver was deleted may still write into the topic: those events
+    are the earlier one's (delivery protocol, rule 20). `Settling` finds out where they end.
+    """
+    while any(draining.export.drain_to is None for draining in run.catalog.draining_from(run.topic)):
+        if time.monotonic() > run.make_until:
+            raise StepFailed("The events of a deleted receiver with the same id were not all in Kafka in time.", 504)
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+
+def _topic_is_kept(run: Run) -> list[Draining]:
+    """The topic of a deleted receiver is used again, so it must not go with what is drained from it."""
+    found = run.catalog.draining_from(run.topic)
+    return [replace(draining, delete_topic=False) for draining in found if draining.delete_topic]

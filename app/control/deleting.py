@@ -1,0 +1,108 @@
+"""Deleting receivers and exports: from the log at once; what was accepted is drained (delivery protocol, rule 20).
+
+A drained export lives on under its uid, so that another can be made under the same name. With `discard` nothing is
+drained: the tokens go at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from app.api.drafts import Deletion, load_draft
+from app.api.rules import find_export, find_receiver
+from app.control.provision import delete_tokens
+from app.control.records import TopicFacts, control_records, tokens_of
+from app.control.run import Run, now_ms
+from app.control.steps import Progress
+from app.control.topics import delete_topic, find_topic
+from app.kafka.codec import ControlValue
+from app.kafka.transaction import Record
+from app.keboola.errors import StorageError
+from app.model.receiver import Draining, Export, Receiver
+
+TOKEN_DELETION_SECONDS = 10.0
+_log = logging.getLogger(__name__)
+
+
+async def delete_receiver(run: Run) -> None:
+    """Where its exports' events end is found out later, when no gateway takes any more (see `Settling`)."""
+
+    def end() -> list[Record]:
+        receiver = find_receiver(run.catalog, run.task.project_id, run.task.receiver_id)
+        return _ended(run, receiver, run.catalog.exports_of(receiver), [receiver], None)
+
+    if run.progress is None:
+        await run.log.transact(end)
+    await _finish(run, "receiver deleted")
+
+
+async def delete_export(run: Run) -> None:
+    """The receiver goes on taking events: those that are in its topic now are the last ones of the export."""
+    task = run.task
+    assert task.export_id is not None
+    export_id = task.export_id
+    if run.progress is None:
+        receiver = find_receiver(run.catalog, task.project_id, task.receiver_id)
+        facts = await find_topic(run.around.admin, receiver.topic)
+
+        def end() -> list[Record]:
+            now = find_receiver(run.catalog, task.project_id, task.receiver_id)
+            export = find_export(run.catalog, task.project_id, task.receiver_id, export_id)
+            return _ended(run, now, [export], [], facts)
+
+        await run.log.transact(end)
+    await _finish(run, "export deleted")
+
+
+def _ended(
+    run: Run, receiver: Receiver, exports: Sequence[Export], ended: Sequence[Receiver], facts: TopicFacts | None
+) -> list[Record]:
+    """What is drained, then tombstones, exports before their receiver; and in the task what is to go in Storage and
+    Kafka.
+    """
+    deletion = load_draft(Deletion, run.command.payload)
+    drained = [] if deletion.discard else [_draining(run, receiver, export, facts) for export in exports]
+    values: list[ControlValue] = []
+    progress = Progress(spent_tokens=tokens_of(exports) if deletion.discard else ())
+    if deletion.delete_topic:
+        others = run.catalog.draining_from(receiver.topic)
+        drained = [replace(draining, delete_topic=True) for draining in (*others, *drained)]
+        progress = replace(progress, spent_topic="" if drained else receiver.topic)
+    values += drained
+    return control_records(run.log.names, [*values, run.with_progress(progress)], [*exports, *ended])
+
+
+def _draining(run: Run, receiver: Receiver, export: Export, facts: TopicFacts | None) -> Draining:
+    drain_to = None if facts is None else facts.ends_of(receiver.topic_id)
+    return Draining(
+        replace(export, drain_to=drain_to, ended_by=run.command.token),
+        receiver.topic,
+        receiver.topic_id,
+        receiver.partitions,
+        delete_topic=False,
+        ended_ms=now_ms(),
+    )
+
+
+async def _finish(run: Run, result: str) -> None:
+    progress = run.progress or Progress()
+    if progress.spent_tokens:
+        await _delete_tokens(run, progress.spent_tokens)
+    if progress.spent_topic:
+        await delete_topic(run.around.admin, progress.spent_topic)
+    await run.succeed(result)
+
+
+async def _delete_tokens(run: Run, token_ids: Sequence[str]) -> None:
+    with run.around.storage(run.command.token) as storage:
+        try:
+            async with asyncio.timeout(TOKEN_DELETION_SECONDS):
+                await asyncio.to_thread(delete_tokens, storage, token_ids)
+        except (StorageError, TimeoutError) as trouble:
+            _log.warning(
+                "task %s: tokens %s may still be in Storage; delete them there: %s",
+                *(run.task.task_id, ", ".join(token_ids), trouble),
+            )

@@ -1,0 +1,81 @@
+"""Ending what the sink says is over: revisions with nothing on their way, and exports that are drained.
+
+Their tokens are deleted in Storage with the token of who ended them, and the topic of a deleted receiver if that was
+asked for. All of it may be done twice. Source: delivery protocol, rules 18 and 20.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from app.api.drafts import Retirement, load_draft
+from app.control.patience import StepFailed, patiently
+from app.control.provision import delete_tokens
+from app.control.run import Run
+from app.control.topics import delete_topic
+from app.kafka.codec import ControlValue
+from app.model.errors import ConfigurationError
+from app.model.receiver import Draining, Export, Revision
+
+_log = logging.getLogger(__name__)
+
+
+async def retire_revisions(run: Run) -> None:
+    """The last revision of an export that is not deleted stays in any case. Fails while Storage or Kafka is away."""
+    asked = load_draft(Retirement, run.command.payload)
+    export = run.catalog.exports_by_uid.get(asked.uid)
+    spent = [] if export is None else _spent(run, export, asked)
+    if export is None or not spent:
+        await run.succeed("nothing to retire")
+        return
+    if export.ended_by is not None:
+        await _delete_tokens(run, export.ended_by, spent)
+    draining = run.catalog.draining.get(asked.uid)
+    if draining is not None and len(spent) == len(export.revisions) and _topic_goes(run, draining):
+        await delete_topic(run.around.admin, draining.topic)
+
+    def ended() -> list[Draining]:
+        draining = run.catalog.draining.get(asked.uid)
+        return [draining] if draining is not None and not _left(draining.export, asked) else []
+
+    def entities() -> list[ControlValue]:
+        draining, export = run.catalog.draining.get(asked.uid), run.catalog.exports_by_uid.get(asked.uid)
+        if export is None or not _left(export, asked):
+            return []
+        left = _left(export, asked)
+        kept = export.ended_by if len(left) > 1 or draining is not None else None
+        export = replace(export, revisions=left, ended_by=kept)
+        return [export if draining is None else replace(draining, export=export)]
+
+    await run.succeed("revisions retired", entities, ended)
+
+
+def _spent(run: Run, export: Export, asked: Retirement) -> list[Revision]:
+    in_force = None if export.uid in run.catalog.draining else export.revision.number
+    return [r for r in export.revisions if r.number in asked.revisions and r.number != in_force]
+
+
+def _left(export: Export, asked: Retirement) -> tuple[Revision, ...]:
+    return tuple(revision for revision in export.revisions if revision.number not in asked.revisions)
+
+
+def _topic_goes(run: Run, draining: Draining) -> bool:
+    """Whether this is the last that is drained from a topic that was to be deleted, and that nobody uses again."""
+    others = [other for other in run.catalog.draining_from(draining.topic) if other.export.uid != draining.export.uid]
+    return draining.delete_topic and not others and draining.topic not in run.catalog.receivers_by_topic
+
+
+async def _delete_tokens(run: Run, ended_by: bytes, spent: Sequence[Revision]) -> None:
+    """What Storage refuses to delete is named in the log: a person must do it, and nothing else waits for that."""
+    ids = [revision.token_id for revision in spent]
+    try:
+        with run.around.storage(ended_by) as storage:
+            await patiently(f"delete the tokens {', '.join(ids)}", lambda: delete_tokens(storage, ids), run.make_until)
+    except StepFailed as trouble:
+        if trouble.status == 504:
+            raise
+        _log.warning("task %s: delete the tokens %s by hand: %s", run.task.task_id, ", ".join(ids), trouble)
+    except ConfigurationError as trouble:
+        _log.warning("task %s: delete the tokens %s by hand: %s", run.task.task_id, ", ".join(ids), trouble)

@@ -1,0 +1,108 @@
+"""Finding out where events end: those of a mapping that was replaced, and those of a receiver that was deleted.
+
+Asked from Kafka once no gateway can write any more for what has ended: each sees the control log within
+`view_staleness_seconds` or takes nothing (delivery protocol, rule 20). What is found is written to the control log, and
+tells the sink when the last row is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+from app.control.log import ControlLog, Interrupted
+from app.control.records import control_records
+from app.control.run import Surroundings
+from app.control.topics import find_topic
+from app.kafka.codec import ControlValue
+from app.kafka.transaction import Record
+from app.model.catalog import Catalog
+from app.model.errors import KafkaUnavailable
+from app.model.receiver import SourceOffset
+
+_EVERY_SECONDS = 0.5
+_MARGIN_SECONDS = 1.0
+_log = logging.getLogger(__name__)
+
+
+class Open(NamedTuple):
+    """An end that is not known yet: of a revision, or (`revision` None) of a deleted export."""
+
+    uid: str
+    revision: int | None
+    topic: str
+    topic_id: str
+
+
+def open_ends(catalog: Catalog) -> list[Open]:
+    """Everything of which the end has to be found out."""
+    found = [
+        Open(uid, None, draining.topic, draining.topic_id)
+        for uid, draining in catalog.draining.items()
+        if draining.export.drain_to is None
+    ]
+    for receiver in catalog.receivers.values():
+        for export in catalog.exports_of(receiver):
+            found += [
+                Open(export.uid, revision.number, receiver.topic, receiver.topic_id)
+                for revision in export.revisions[:-1]
+                if revision.until is None
+            ]
+    return found
+
+
+def with_end(catalog: Catalog, end: Open, places: tuple[SourceOffset, ...]) -> ControlValue | None:
+    """The record that says where it ends; None when that is known by now, or of no interest any more."""
+    draining, export = catalog.draining.get(end.uid), catalog.exports_by_uid.get(end.uid)
+    if export is None:
+        return None
+    if end.revision is None:
+        if draining is None or export.drain_to is not None:
+            return None
+        return replace(draining, export=replace(export, drain_to=places))
+    if draining is not None or end.revision == export.revision.number:
+        return None  # a deleted export ends as a whole
+    revision = export.find_revision(end.revision)
+    if revision is None or revision.until is not None:
+        return None
+    revisions = tuple(replace(r, until=places) if r is revision else r for r in export.revisions)
+    return replace(export, revisions=revisions)
+
+
+class Settling:
+    """For the projects of one commands partition: `ours` says which those are. Run `run` as a task."""
+
+    def __init__(self, surroundings: Surroundings, log: ControlLog, ours: Callable[[str], bool]) -> None:
+        self._around, self._log, self._ours = surroundings, log, ours
+        self._wait_seconds = surroundings.settings.view_staleness_seconds + _MARGIN_SECONDS
+        self._seen: dict[Open, float] = {}
+
+    async def run(self) -> None:
+        """Until cancelled. Raises Closed when the partition is not ours any more."""
+        while True:
+            await asyncio.sleep(_EVERY_SECONDS)
+            try:
+                await self._settle(time.monotonic())
+            except (KafkaUnavailable, Interrupted) as trouble:
+                _log.warning("ends of events are not known yet: %s", trouble)
+
+    async def _settle(self, now: float) -> None:
+        """What was seen first long enough ago, by our own clock: how old a record is says nothing (rule 24)."""
+        catalog = self._log.catalog
+        ends = [end for end in open_ends(catalog) if self._ours(catalog.exports_by_uid[end.uid].project_id)]
+        self._seen = {end: self._seen.get(end, now) for end in ends}
+        due = [end for end, since in self._seen.items() if now - since >= self._wait_seconds]
+        for topic in sorted({end.topic for end in due}):
+            facts = await find_topic(self._around.admin, topic)
+            for end in due:
+                if end.topic == topic:
+                    places = () if facts is None else facts.ends_of(end.topic_id)
+                    await self._log.transact(lambda e=end, p=places: self._record(e, p))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+
+    def _record(self, end: Open, places: tuple[SourceOffset, ...]) -> list[Record]:
+        value = with_end(self._log.catalog, end, places)
+        return [] if value is None else control_records(self._log.names, [value])

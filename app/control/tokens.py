@@ -1,0 +1,78 @@
+"""New tokens for a receiver's exports: refreshed in Storage, or made again where Storage does not know them any more.
+
+Each is written to the log before the next is asked for: from Storage's answer until then the sink holds a token that is
+dead, and waits. A refresh is repeated by who resumes the task; a token that a dead process made is known by its
+description, as in `steps`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from app.api.rules import find_receiver
+from app.control.patience import patiently
+from app.control.provision import delete_tokens
+from app.control.records import SealedToken, control_records
+from app.control.run import Run
+from app.control.steps import Progress, token_description
+from app.kafka.transaction import Record
+from app.keboola.answers import CreatedToken
+from app.keboola.client import StorageClient
+from app.keboola.errors import StorageNotFound
+from app.model.receiver import Export, Revision, TableId
+
+
+async def refresh_tokens(run: Run) -> None:
+    """Of all revisions that may still have rows on their way, also of exports that are drained."""
+    with run.around.storage(run.command.token) as storage:
+        if run.progress is None:
+            known = await patiently("list the project's tokens", storage.list_tokens, run.make_until)
+            described = _descriptions(_exports(run))
+            await run.save(Progress(other_tokens=tuple(t.id for t in known if t.description in described)))
+        for export in _exports(run):
+            for revision in export.revisions:
+                words = f'refresh the token of the export "{export.export_id}"'
+                made = await patiently(words, lambda e=export, r=revision: _renew(run, storage, e, r), run.make_until)  # type: ignore[misc]  # mypy knows no defaults of lambdas
+                sealed = SealedToken(made.id, run.around.cipher.encrypt(made.token))
+                await run.log.transact(
+                    lambda e=export, r=revision, s=sealed: _with_token(run, e.uid, r.number, s)  # type: ignore[misc]  # the same
+                )
+    await run.succeed("tokens refreshed")
+
+
+def _exports(run: Run) -> list[Export]:
+    receiver = find_receiver(run.catalog, run.task.project_id, run.task.receiver_id)
+    drained = [d.export for d in run.catalog.draining.values() if d.export.receiver_uid == receiver.uid]
+    return [*run.catalog.exports_of(receiver), *drained]
+
+
+def _descriptions(exports: Sequence[Export]) -> set[str]:
+    return {token_description(export.receiver_id, export.export_id) for export in exports}
+
+
+def _renew(run: Run, storage: StorageClient, export: Export, revision: Revision) -> CreatedToken:
+    """Runs in a thread; may be repeated."""
+    try:
+        return storage.refresh_token(revision.token_id)
+    except StorageNotFound:
+        pass
+    description = token_description(export.receiver_id, export.export_id)
+    progress = run.progress or Progress()
+    ours = {r.token_id for e in run.catalog.exports_by_uid.values() for r in e.revisions} | {*progress.other_tokens}
+    left = [t.id for t in storage.list_tokens() if t.description == description and t.id not in ours]
+    delete_tokens(storage, left)
+    bucket_id = TableId.parse(revision.mapping.table_id).bucket_id
+    return storage.create_token(description, {bucket_id: "write"}, can_read_all_file_uploads=True)
+
+
+def _with_token(run: Run, uid: str, number: int, token: SealedToken) -> list[Record]:
+    """Nothing when the revision is over by now."""
+    export, draining = run.catalog.exports_by_uid.get(uid), run.catalog.draining.get(uid)
+    if export is None or export.find_revision(number) is None:
+        return []
+    revisions = tuple(
+        replace(r, token_id=token.token_id, token=token.token) if r.number == number else r for r in export.revisions
+    )
+    export = replace(export, revisions=revisions)
+    return control_records(run.log.names, [export if draining is None else replace(draining, export=export)])

@@ -1,0 +1,48 @@
+"""Which revisions of an export have nothing on their way any more, so that their tokens may go. Pure.
+
+A revision is over where its sources are taken up to the place from which no event is of it, and all its batches are
+terminal. Source: delivery protocol, rules 18 and 20.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from app.model.ledger import BatchRecord, ExportState
+from app.model.receiver import LIVE_LANE, Export, Revision, SourceOffset
+from app.model.rows import Source
+
+Marks = Mapping[Source, int]
+
+
+def ending(export: Export, marks: Marks) -> set[int]:
+    """Numbers of the revisions of which no more rows can come, by these marks."""
+    return {
+        revision.number
+        for revision in export.revisions
+        if (end := _end(export, revision)) is not None and _reached(export, end, marks)
+    }
+
+
+def over(export: Export, staged: ExportState, batches: Iterable[BatchRecord]) -> tuple[int, ...]:
+    """Numbers of the revisions that are over by the ledger; `batches` are those that are not terminal.
+
+    The ledger's own marks count: all that lies before them is in recorded slices.
+    """
+    ended = ending(export, {mark.source: mark.next_offset for mark in staged.marks})
+    busy = {window.revision for window in staged.windows} | {batch.revision for batch in batches}
+    return tuple(sorted(ended - busy))
+
+
+def _end(export: Export, revision: Revision) -> tuple[SourceOffset, ...] | None:
+    """Where events of the revision end; None while there may be more."""
+    return export.drain_to if revision.until is None else revision.until
+
+
+def _reached(export: Export, end: Iterable[SourceOffset], marks: Marks) -> bool:
+    """A source without a mark is as far as where the export begins."""
+    return all(
+        marks.get(Source(place.topic_id, place.partition, LIVE_LANE), export.start(place.topic_id, place.partition))
+        >= place.offset
+        for place in end
+    )

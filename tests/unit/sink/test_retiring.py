@@ -1,0 +1,79 @@
+"""When nothing is on its way any more for a revision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from app.model.conditions import Conditions
+from app.model.ledger import BatchRecord, ExportState, Mark, Phase, StagedFile, Window
+from app.model.receiver import LIVE_LANE, Export, Mapping, Revision, SourceOffset
+from app.model.rows import Source
+from app.sink.retiring import ending, over
+
+FIRST = Revision(1, Mapping("in.c-b.t", ()), "1", b"", 0, (SourceOffset("id", 0, 10), SourceOffset("id", 1, 20)))
+SECOND = replace(FIRST, number=2, until=None)
+EXPORT = Export("e", "r", "1", "a", "e", "e", Conditions(), 0, (), (FIRST, SECOND), 0)
+
+
+def sources(*offsets: int) -> dict[Source, int]:
+    return {Source("id", partition, LIVE_LANE): offset for partition, offset in enumerate(offsets)}
+
+
+def state(*offsets: int, windows: tuple[Window, ...] = ()) -> ExportState:
+    marks = tuple(Mark(source, offset) for source, offset in sources(*offsets).items())
+    return ExportState("e", 5, 5, marks, windows)
+
+
+def batch(revision: int) -> BatchRecord:
+    return BatchRecord("e", "b", revision, "in.c-b.t", True, Phase.IMPORTING, 0, "run", StagedFile("1", 0, 0, b""))
+
+
+@pytest.mark.parametrize(
+    ("offsets", "expected"), [((10, 20), {1}), ((99, 99), {1}), ((9, 20), set()), ((10, 19), set())]
+)
+def test_revision_ends_where_all_its_sources_are_taken_to_their_end(
+    offsets: tuple[int, int], expected: set[int]
+) -> None:
+    assert ending(EXPORT, sources(*offsets)) == expected
+
+
+def test_source_that_was_never_taken_is_as_far_as_where_the_export_begins() -> None:
+    export = replace(EXPORT, starts=FIRST.until or ())
+
+    assert ending(export, {}) == {1}
+    assert ending(EXPORT, {}) == set()
+
+
+def test_revision_whose_end_is_not_known_goes_on() -> None:
+    export = replace(EXPORT, revisions=(replace(FIRST, until=None), SECOND))
+
+    assert ending(export, sources(99, 99)) == set()
+
+
+def test_deleted_export_ends_with_all_its_revisions() -> None:
+    export = replace(EXPORT, revisions=(replace(FIRST, until=None), SECOND), drain_to=(SourceOffset("id", 0, 30),))
+
+    assert ending(export, sources(30, 0)) == {1, 2}
+    assert ending(export, sources(29, 99)) == set()
+
+
+def test_export_of_a_topic_that_is_gone_has_nothing_to_wait_for() -> None:
+    assert ending(replace(EXPORT, drain_to=()), {}) == {2}
+
+
+@pytest.mark.parametrize(("revision", "expected"), [(1, ()), (2, (1,))])
+def test_revision_with_a_batch_on_its_way_is_not_over(revision: int, expected: tuple[int, ...]) -> None:
+    assert over(EXPORT, state(10, 20), [batch(revision)]) == expected
+
+
+@pytest.mark.parametrize(("revision", "expected"), [(1, ()), (2, (1,))])
+def test_revision_with_an_open_window_is_not_over(revision: int, expected: tuple[int, ...]) -> None:
+    window = Window("b", revision, "in.c-b.t", 0, 1, 1)
+
+    assert over(EXPORT, state(10, 20, windows=(window,)), []) == expected
+
+
+def test_only_what_the_ledger_has_counts() -> None:
+    assert over(EXPORT, state(10, 19), []) == ()
