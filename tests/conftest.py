@@ -1,4 +1,7 @@
-"""Fixtures that every test may use: one real Kafka per run, and a topic prefix of its own for each test."""
+"""Fixtures that every test may use: one real Kafka and one Storage emulator per run, and names of each test's own.
+
+What tests of several folders share beside fixtures is in `support`, which is on pytest's path.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from app.keboola.client import StorageClient
 from app.local.kafka import LocalBroker
+from app.local.storage import Emulator, running
 
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,3 +37,25 @@ def kafka(kafka_broker: LocalBroker) -> str:
 def topic_prefix() -> str:
     """A prefix for topics, groups and transactional ids that no other test has."""
     return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def emulator_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """The run's emulator. Shared by all tests: one that stops or kills an emulator starts its own."""
+    with running(tmp_path_factory.mktemp("storage")) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emulator(emulator_process: Emulator) -> Iterator[Emulator]:
+    """The run's emulator, without fault rules."""
+    emulator_process.clear_faults()
+    yield emulator_process
+    emulator_process.clear_faults()
+
+
+@pytest.fixture
+def storage(emulator: Emulator) -> Iterator[StorageClient]:
+    """The emulator's client with the master token."""
+    with StorageClient(emulator.url, emulator.master_token) as client:
+        yield client

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from typer.testing import CliRunner
 
 from app.cli import app
-from app.local.ports import free_port
-from app.local.storage.process import running
+from app.local.storage import Emulator
 from app.model.errors import BadRequest
 
 
-@pytest.fixture(scope="module")
-def storage_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    port = free_port()
-    with running(tmp_path_factory.mktemp("storage"), port=port, s3_port=free_port()):
-        yield port
-
-
 @pytest.fixture
-def runner(storage_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
+def runner(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("STREAMS_STORAGE_PORT", str(storage_port))
+    monkeypatch.setenv("STREAMS_STORAGE_PORT", str(urlsplit(emulator.url).port))
     return CliRunner()
 
 

@@ -1,46 +1,14 @@
-"""A control plane and an emulator for each module of tests; receivers and buckets have a name of each test's own."""
+"""The control processes of a module's control plane; tests may kill them."""
 
 from __future__ import annotations
 
-import sys
-import uuid
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
+from buffer_stack import ControlProcess, Controls
 
-from app.keboola.client import StorageClient
-from app.local.storage import Emulator, running
+from app.local.storage import Emulator
 from app.settings import Settings
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from buffer_stack import Client, ControlProcess, Controls, api_client, make_settings
-
-
-@pytest.fixture(scope="module")
-def emulator_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with running(tmp_path_factory.mktemp("storage")) as storage:
-        yield storage
-
-
-@pytest.fixture
-def emulator(emulator_process: Emulator) -> Iterator[Emulator]:
-    emulator_process.clear_faults()
-    yield emulator_process
-    emulator_process.clear_faults()
-
-
-@pytest.fixture
-def storage(emulator: Emulator) -> Iterator[StorageClient]:
-    with StorageClient(emulator.url, emulator.master_token) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def settings(kafka: str, emulator_process: Emulator) -> Settings:
-    """One control plane for the tests of a module; those that kill its process leave another behind."""
-    return make_settings(kafka, f"test-{uuid.uuid4().hex[:12]}", emulator_process)
 
 
 @pytest.fixture(scope="module")
@@ -59,15 +27,3 @@ def controls(
 def control(controls: Controls) -> ControlProcess:
     """The one process that runs."""
     return controls.only()
-
-
-@pytest.fixture
-async def api(settings: Settings, emulator: Emulator) -> AsyncIterator[Client]:
-    async with api_client(settings, emulator.master_token) as client:
-        yield client
-
-
-@pytest.fixture
-def name() -> str:
-    """A name for a receiver and a bucket that no other test has."""
-    return f"r{uuid.uuid4().hex[:10]}"

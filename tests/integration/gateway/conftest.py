@@ -6,8 +6,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-
-from .gateway_process import GatewayProcess, Target, running
+from gateway_process import GatewayProcess, Target, running
 
 QUICK = {"receiver_partitions": 1, "unknown_receiver_barrier_seconds": 0.2}
 

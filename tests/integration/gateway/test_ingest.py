@@ -8,8 +8,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-
-from .gateway_process import GatewayProcess, Target, wait_for
+from gateway_process import GatewayProcess, Target, wait_for
 
 
 def post(gateway: GatewayProcess, path: str, content: bytes, **headers: str) -> httpx.Response:

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from gateway_process import GatewayProcess, Target, running, wait_for
 
 from app.local.kafka import LocalBroker
-
-from .gateway_process import GatewayProcess, Target, running, wait_for
 
 
 @pytest.fixture

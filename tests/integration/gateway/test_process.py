@@ -8,13 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from gateway_process import GatewayProcess
 
 from app.gateway.process import serve
 from app.model.cipher import Cipher
 from app.model.errors import ConfigurationError
 from app.settings import Settings
-
-from .gateway_process import GatewayProcess
 
 
 def test_gateway_at_rest_is_under_150_mb(gateway: GatewayProcess) -> None:

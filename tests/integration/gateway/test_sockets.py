@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 
-from .gateway_process import DEADLINE_SECONDS, GatewayProcess, Target, wait_for
+from gateway_process import DEADLINE_SECONDS, GatewayProcess, Target, wait_for
 
 
 def connect(gateway: GatewayProcess) -> socket.socket:

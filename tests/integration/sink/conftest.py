@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ from app.kafka.reader import read_to_end
 from app.kafka.view import control_key
 from app.keboola.client import StorageClient
 from app.local.ports import free_port
-from app.local.storage import Emulator, running
+from app.local.storage import Emulator
 from app.model.cipher import Cipher
 from app.model.conditions import Conditions
 from app.model.dead_letter import DeadLetter
@@ -38,20 +38,14 @@ DEADLINE_SECONDS = 60
 _MAIN = "from app.settings import load_settings; from app.sink.process import run; run(load_settings(None))"
 
 
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with running(tmp_path_factory.mktemp("storage")) as emulator:
-        yield emulator
-
-
 @pytest.fixture
-async def bench(kafka: str, topic_prefix: str, storage: Emulator, tmp_path: Path) -> AsyncIterator[Bench]:
+async def bench(kafka: str, topic_prefix: str, emulator: Emulator, tmp_path: Path) -> AsyncIterator[Bench]:
     """An export without a primary key, its topics, and nothing running yet."""
     environment = {
         "kafka_bootstrap_servers": kafka,
         "topic_prefix": topic_prefix,
-        "storage_api_host": storage.url,
-        "storage_s3_endpoint": storage.s3_url,
+        "storage_api_host": emulator.url,
+        "storage_s3_endpoint": emulator.s3_url,
         "encryption_key": Cipher.new_key(),
         "rows_partitions": 2,
         "dead_letter_partitions": 1,
@@ -63,9 +57,8 @@ async def bench(kafka: str, topic_prefix: str, storage: Emulator, tmp_path: Path
     }
     settings = Settings(_env_file=None, **environment)  # type: ignore[arg-type,call-arg]  # as from the environment
     create_topics(connect_admin(settings), system_topics(settings))
-    storage.clear_faults()
     async with AsyncProducer(settings) as producer:
-        bench = Bench(settings, storage, producer, tmp_path, environment)
+        bench = Bench(settings, emulator, producer, tmp_path, environment)
         try:
             yield bench
         finally:
