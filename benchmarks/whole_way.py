@@ -17,102 +17,68 @@ import gzip
 import io
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import orjson
+from _installation import (
+    BUCKET,
+    TOPIC,
+    check_alive,
+    configure,
+    forget,
+    forget_group,
+    has_joined,
+    make_export,
+    make_receiver,
+    make_settings,
+    make_table,
+    metric,
+    preload,
+    running,
+)
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from confluent_kafka import Producer
-from mapper import PLAIN, PREFIX, TOPIC, preload
 
-from app.kafka.client import connect_admin
-from app.kafka.codec import ControlValue, control_codec
-from app.kafka.names import Names
-from app.kafka.view import control_key
 from app.keboola.client import StorageClient
 from app.local.kafka import LocalBroker
-from app.local.parts import answers
 from app.local.ports import free_port
-from app.local.storage import Emulator, running
-from app.model.cipher import Cipher
+from app.local.storage import Emulator
+from app.local.storage import running as emulating
 from app.model.conditions import MIB, Conditions
 from app.model.ids import new_uid
-from app.model.receiver import Export, Mapping, Receiver, Revision
 from app.settings import Settings
 
 BATCHES = 4
 
 
-def configure(settings: Settings, storage: Emulator, topic_id: str, table: str, events: int) -> None:
-    """Make a table, and make it the receiver's only export."""
-    with StorageClient(storage.url, storage.master_token) as client:
-        client.create_table("in.c-bench", table, [column.name for column in PLAIN])
-        token = client.create_token(table, {"in.c-bench": "write"})
-    secret = Cipher(settings.encryption_key).encrypt(token.token)
-    receiver = Receiver("receiver", "1", "flights", "flights", "", b"", TOPIC, topic_id, 4, 0)
-    revision = Revision(1, Mapping(f"in.c-bench.{table}", PLAIN), token.id, secret, 0)
-    conditions = Conditions(events // BATCHES, 1024 * MIB, 3600)
-    export = Export(new_uid(), receiver.uid, "1", "flights", "all", "all", conditions, 0, (), (revision,), 0)
-    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers})
-    records: list[tuple[str, ControlValue]] = [
-        (control_key("receiver", "1/flights"), receiver),
-        (control_key("export", "1/flights/all"), export),
-    ]
-    for key, value in records:
-        producer.produce(Names(PREFIX).control, control_codec.encode(value), key)
-    producer.flush()
-
-
-def forget(settings: Settings) -> None:
-    """End the receiver, so that the next run begins without it."""
-    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers})
-    for kind, entity in (("export", "1/flights/all"), ("receiver", "1/flights")):
-        producer.produce(Names(PREFIX).control, None, control_key(kind, entity))
-    producer.flush()
-
-
 def whole_way(settings: Settings, storage: Emulator, topic_id: str, run: int, events: int) -> float:
     """Events per second of one run."""
-    environment = {
-        **os.environ,
-        "STREAMS_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
-        "STREAMS_TOPIC_PREFIX": PREFIX,
-        "STREAMS_STORAGE_API_HOST": storage.url,
-        "STREAMS_STORAGE_S3_ENDPOINT": storage.s3_url,
-        "STREAMS_ENCRYPTION_KEY": settings.encryption_key[0],
-        "STREAMS_MAPPING_CHILDREN": "1",
-        "STREAMS_LOG_LEVEL": "warning",
-        "STREAMS_MAPPER_PORT": str(free_port()),
-        "STREAMS_SINK_PORT": str(free_port()),
-    }
-    processes = [subprocess.Popen([sys.executable, "-m", "app", name], env=environment) for name in ("mapper", "sink")]
-    try:
-        for name in ("MAPPER", "SINK"):
-            while not answers(f"http://127.0.0.1:{environment[f'STREAMS_{name}_PORT']}/health-check"):
-                time.sleep(0.1)
-        time.sleep(5)  # both have joined their groups, and the sink has opened its ledgers
-        table = f"run{run}"
-        configure(settings, storage, topic_id, table, events)
+    sink_port, table = free_port(), f"run{run}"
+    conditions = Conditions(events // BATCHES, 1024 * MIB, 3600)
+    receiver = make_receiver(topic_id)
+    with (
+        running("mapper", settings, mapper_port=free_port(), mapping_children=1) as mapper,
+        running("sink", settings, storage, sink_port=sink_port) as sink,
+    ):
+        while not (
+            metric(sink_port, "streams_sink_partitions") == settings.rows_partitions
+            and has_joined(settings, "mapper")
+            and has_joined(settings, "sink")
+        ):
+            check_alive(mapper, sink)
+            time.sleep(0.1)
+        export = make_export(new_uid(), make_table(settings, storage, table), conditions, rows_partition=0)
+        configure(settings, receiver, export)
         begun = time.perf_counter()
-        while (rows := storage.sql(f'select count(*) from "in.c-bench".{table}')[0][0]) < events:
-            if any(process.poll() is not None for process in processes):
-                sys.exit("a process ended")
+        while (rows := storage.sql(f'select count(*) from "{BUCKET}".{table}')[0][0]) < events:
+            check_alive(mapper, sink)
             time.sleep(0.1)
         seconds = time.perf_counter() - begun
-        assert rows == events
-        return events / seconds
-    finally:
-        forget(settings)
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(30)
-        admin = connect_admin(settings)  # the next run reads the same events again
-        for answer in admin.delete_consumer_groups([Names(PREFIX).group("mapper")]).values():
-            answer.result(20)
+    assert rows == events
+    forget(settings, export, receiver)
+    forget_group(settings, "mapper")
+    return events / seconds
 
 
 async def floor(settings: Settings, events: int, file: Path) -> float:
@@ -147,14 +113,9 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as directory,
         LocalBroker(Path(directory) / "kafka") as broker,
-        running(Path(directory) / "storage") as storage,
+        emulating(Path(directory) / "storage") as storage,
     ):
-        settings = Settings(
-            _env_file=None,  # type: ignore[call-arg]  # pydantic-settings' own argument
-            kafka_bootstrap_servers=broker.bootstrap_servers,
-            topic_prefix=PREFIX,
-            encryption_key=[Cipher.new_key()],
-        )
+        settings = make_settings(broker)
         with StorageClient(storage.url, storage.master_token) as client:
             client.create_bucket("in", "bench")
         topic_id = preload(settings, arguments.events)
