@@ -14,6 +14,7 @@ from app.api.drafts import Deletion, dump_draft
 from app.api.payloads import ReceiverPatch, ReceiverPayload, receiver_change, receiver_draft, unknown_fields
 from app.api.rules import check_receiver_change, check_receiver_create, find_receiver
 from app.api.tasks import run_task, start_task
+from app.model.errors import BadRequest
 from app.model.receiver import Receiver
 from app.model.task import TaskType, new_task
 
@@ -69,6 +70,8 @@ async def delete_receiver(
     """Delete a receiver and its exports: it takes no event from now on. What was accepted is still brought into the
     tables, unless it is to be discarded. The tables stay; so does the topic, unless it is to be deleted.
     """
+    if delete_topic and context.settings.topics == "managed":
+        raise BadRequest("Topics are the operators' here (STREAMS_TOPICS=managed); leave deleteTopic out.")
     caller = await _enter_to_change(context, token, receiver_id)
     task = new_task(caller.project_id, TaskType.RECEIVER_DELETE, receiver_id)
     await run_task(context, caller, task, dump_draft(Deletion(discard, delete_topic)))

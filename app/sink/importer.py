@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 _jitter = random.SystemRandom()
 _FIRST_POLL_SECONDS = 0.05
 _LAST_POLL_SECONDS = 3.0
+_TOKEN_LOOK_SECONDS = 1.0
 
 
 class Importer:
@@ -47,6 +48,8 @@ class Importer:
         self._retries = RetryPlan(
             int(settings.retry_first_seconds * 1000), settings.retry_factor, int(settings.retry_cap_seconds * 1000)
         )
+        self._posted_with: bytes | None = None
+        """The token, encrypted, of the last POST."""
         self._witness: Job | None = None
         """A job of this export known to exist: a look-up that does not show it shows nothing (rule 14)."""
 
@@ -72,8 +75,8 @@ class Importer:
             act = importing.next_act(record, self._clock.now_ms(), grace_over=grace_over)
             if act is Act.WAIT:
                 slot.release()
-                await asyncio.sleep(max((record.retry_ms or 0) - self._clock.now_ms(), 10) / 1000)
-                continue
+                await self._wait(record)
+                act = Act.BEGIN
             await slot.acquire()
             if act is Act.LOOK_UP and searched_since is None:
                 searched_since = time.monotonic()
@@ -92,6 +95,14 @@ class Importer:
             if act in (Act.BEGIN, Act.DELETE_FIRST) and not record.attempts[-1].settled:
                 record = await self._post(record, recorded)
         return record
+
+    async def _wait(self, record: BatchRecord) -> None:
+        """Until it is time to try again, or the token has been refreshed: the old one may be what was refused."""
+        refused = self._posted_with or self._export().of_revision(record.revision).token
+        while (left_ms := (record.retry_ms or 0) - self._clock.now_ms()) > 0:
+            await asyncio.sleep(min(left_ms / 1000, _TOKEN_LOOK_SECONDS))
+            if self._export().of_revision(record.revision).token != refused:
+                return
 
     async def _carry_out(self, act: Act, record: BatchRecord) -> BatchRecord | None:
         """The record that the action leads to; None to ask again later. Raises StorageError, and has then done nothing
@@ -118,8 +129,10 @@ class Importer:
 
     async def _post(self, record: BatchRecord, recorded: Callable[[BatchRecord], None]) -> BatchRecord:
         """The one POST of the attempt that was just recorded. No answer leaves it unsettled, to be looked up."""
+        export = self._export()
+        self._posted_with = export.of_revision(record.revision).token
         try:
-            job_id = await self._exchange.post_import(self._export(), record)
+            job_id = await self._exchange.post_import(export, record)
         except StorageUnavailable as error:
             _log.warning("%s batch %s: the import was not begun: %s", self._name(), record.batch_id, error)
             pause = error.retry_after_seconds or self._settings.retry_unavailable_seconds

@@ -27,11 +27,10 @@ def ending(export: Export, marks: Marks) -> set[int]:
 def over(export: Export, staged: ExportState, batches: Iterable[BatchRecord]) -> tuple[int, ...]:
     """Numbers of the revisions that are over by the ledger; `batches` are those that are not terminal.
 
-    The ledger's own marks count: all that lies before them is in recorded slices.
+    The ledger's own marks count: all that lies before them is in recorded slices, so an open window has a batch too.
     """
     ended = ending(export, {mark.source: mark.next_offset for mark in staged.marks})
-    busy = {window.revision for window in staged.windows} | {batch.revision for batch in batches}
-    return tuple(sorted(ended - busy))
+    return tuple(sorted(ended - {batch.revision for batch in batches}))
 
 
 def _end(export: Export, revision: Revision) -> tuple[SourceOffset, ...] | None:

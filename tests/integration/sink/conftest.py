@@ -9,14 +9,15 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.api.drafts import Retirement, load_draft
 from app.kafka.client import connect_admin
-from app.kafka.codec import batch_codec, control_codec, dead_letter_codec, rows_codec
+from app.kafka.codec import batch_codec, command_codec, control_codec, dead_letter_codec, rows_codec
 from app.kafka.names import Names
 from app.kafka.plan import create_topics, system_topics
 from app.kafka.producer import AsyncProducer
@@ -90,13 +91,33 @@ class Bench:
         mapping = Mapping(f"{bucket}.{name}", columns, incremental)
         revision = Revision(1, mapping, token.id, cipher.encrypt(token.token), 0)
         export = Export(f"uid-{name}", "r-uid", "1234", "r", name, name, conditions, 1, (), (revision,), 0)
-        await self.producer.send(
-            Names(self.settings.topic_prefix).control,
-            control_codec.encode(export),
-            control_key("export", f"1234/r/{name}"),
-        )
+        await self.put_export(export)
         self.sent[name], self.failed[name] = [], []
         return export
+
+    async def put_export(self, export: Export) -> None:
+        """Make this its definition in the control log."""
+        names, key = Names(self.settings.topic_prefix), control_key("export", f"1234/r/{export.export_id}")
+        await self.producer.send(names.control, control_codec.encode(export), key)
+
+    async def refresh_token(self, export: Export) -> Export:
+        """Another token for its revision; the one before is dead."""
+        (revision,) = export.revisions
+        with StorageClient(self.storage.url, self.storage.master_token) as client:
+            token = client.refresh_token(revision.token_id).token
+        encrypted = Cipher(self.settings.encryption_key).encrypt(token)
+        refreshed = replace(export, revisions=(replace(revision, token=encrypted),))
+        await self.put_export(refreshed)
+        return refreshed
+
+    def reports(self) -> list[Retirement]:
+        """What the sinks told control."""
+        names = Names(self.settings.topic_prefix)
+        return [
+            load_draft(Retirement, command_codec.decode(message.value() or b"").payload)
+            for partition in range(self.settings.command_partitions)
+            for message in read_to_end(self.settings, names.commands, partition)
+        ]
 
     def envelope(
         self, export: Export, base: int, count: int, *, failures: int = 0, partition: int = 0, repeat: bool = False

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from app.api.drafts import Retirement
 from app.model.conditions import MIB, Conditions
 from app.model.ledger import Phase
+from app.model.receiver import SourceOffset
 
 BY_COUNT = Conditions(count=100, size_bytes=50 * MIB, time_seconds=3600)
 BY_TIME = Conditions(count=1_000_000, size_bytes=50 * MIB, time_seconds=1)
@@ -150,3 +153,41 @@ async def test_only_what_the_ledger_covers_is_committed(bench: Any) -> None:
     await bench.send(bench.envelope(export, 0, 10, failures=1, repeat=True), bench.envelope(export, 11, 990))
 
     await bench.until_arrived(export)
+
+
+async def test_import_refused_for_its_token_is_tried_again_as_soon_as_there_is_another(bench: Any) -> None:
+    bench.environment["retry_first_seconds"] = 3600
+    export = await bench.export("refused", Conditions(count=10, size_bytes=50 * MIB, time_seconds=3600))
+    bench.storage.fault("status", method="POST", path="import-async", status=401)
+    bench.start_sink()
+    await bench.send(bench.envelope(export, 0, 10))
+    await bench.until(lambda: [batch.phase for batch in bench.batches(export)] == [Phase.FAILED], "the failed import")
+
+    await bench.refresh_token(export)
+
+    await bench.until_arrived(export)
+
+
+async def test_windows_of_an_earlier_mapping_end_and_control_learns_that_it_is_over(bench: Any) -> None:
+    export = await bench.export("changed", Conditions(count=1000, size_bytes=50 * MIB, time_seconds=3600))
+    bench.start_sink()
+    await bench.send(bench.envelope(export, 0, 10))
+    first = replace(export.revision, until=(SourceOffset("topic", 0, 10),))
+
+    await bench.put_export(replace(export, revisions=(first, replace(export.revision, number=2))))
+
+    await bench.until_arrived(export)
+    assert [batch.closed_by for batch in bench.batches(export)] == ["mapping"]
+    await bench.until(lambda: bench.reports() == [Retirement(export.uid, (1,))], "the report")
+
+
+async def test_windows_of_a_deleted_export_end_with_its_last_row(bench: Any) -> None:
+    export = await bench.export("deleted", Conditions(count=1000, size_bytes=50 * MIB, time_seconds=3600))
+    bench.start_sink()
+    await bench.put_export(replace(export, drain_to=(SourceOffset("topic", 0, 20),)))
+    await bench.send(bench.envelope(export, 0, 10))
+    await bench.send(bench.envelope(export, 10, 10))
+
+    await bench.until_arrived(export)
+    assert [(batch.closed_by, batch.count) for batch in bench.batches(export)] == [("deletion", 20)]
+    await bench.until(lambda: bench.reports() == [Retirement(export.uid, (1,))], "the report")

@@ -16,11 +16,11 @@ import pytest
 from model import Simulation, simulate
 from model_mapper import Mapper
 from model_sink import Shell, Task
-from model_world import BatchKey
+from model_world import BatchKey, World
 
 from app.model.ledger import BatchRecord, Mark, Phase, StagedFile
 from app.model.rows import Rows
-from app.sink import importing
+from app.sink import importing, retiring
 from app.sink.fold import ExportFold, LedgerWrite, PendingFailure, Step
 from app.sink.importing import Act
 
@@ -420,6 +420,34 @@ def every_failed_job_is_tried_again(patch: Patch) -> None:
         return real(record, code, message, has_key=True, retry_ms=retry_ms)
 
     patch.setattr(importing, "job_failed", job_failed)
+
+
+# Retiring
+
+
+@takes_out("18: a token lives until the last batch of its revision is terminal", "RETIRED")
+def a_revision_with_a_batch_on_its_way_is_retired(patch: Patch) -> None:
+    real = retiring.over
+    patch.setattr(retiring, "over", lambda export, staged, batches: real(export, staged, ()))
+
+
+@takes_out("18: what the ledger does not have is on its way", "RETIRED")
+def marks_that_the_ledger_does_not_have_end_a_revision(patch: Patch) -> None:
+    def over(self: Shell, uid: str) -> Sequence[int]:
+        fold = self.folds[uid]
+        marks = tuple(Mark(source, offset) for source, offset in fold.marks.items())
+        busy = [r for r in self.batches.values() if r.export_uid == uid and r.phase not in importing.TERMINAL]
+        return retiring.over(self.world.exports[uid].definition(), replace(fold.staged, marks=marks), busy)
+
+    patch.setattr(Shell, "over", over)
+
+
+@takes_out("20: where events end is asked for after their end is in force", "RETIRED")
+def the_end_of_a_mapping_is_asked_for_too_early(patch: Patch) -> None:
+    def ends_of_events(self: World) -> tuple[int, ...]:
+        return tuple(max(0, len(events) - 1) for events in self.events)
+
+    patch.setattr(World, "ends_of_events", ends_of_events)
 
 
 def find(mutation: Mutation, seeds: range) -> int | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from app.model.conditions import Conditions
-from app.model.ledger import BatchRecord, ExportState, Mark, Phase, StagedFile, Window
+from app.model.ledger import BatchRecord, ExportState, Mark, Phase, StagedFile
 from app.model.receiver import LIVE_LANE, Export, Mapping, Revision, SourceOffset
 from app.model.rows import Source
 from app.sink.retiring import ending, over
@@ -21,9 +21,8 @@ def sources(*offsets: int) -> dict[Source, int]:
     return {Source("id", partition, LIVE_LANE): offset for partition, offset in enumerate(offsets)}
 
 
-def state(*offsets: int, windows: tuple[Window, ...] = ()) -> ExportState:
-    marks = tuple(Mark(source, offset) for source, offset in sources(*offsets).items())
-    return ExportState("e", 5, 5, marks, windows)
+def state(*offsets: int) -> ExportState:
+    return ExportState("e", 5, 5, tuple(Mark(source, offset) for source, offset in sources(*offsets).items()))
 
 
 def batch(revision: int) -> BatchRecord:
@@ -66,13 +65,6 @@ def test_export_of_a_topic_that_is_gone_has_nothing_to_wait_for() -> None:
 @pytest.mark.parametrize(("revision", "expected"), [(1, ()), (2, (1,))])
 def test_revision_with_a_batch_on_its_way_is_not_over(revision: int, expected: tuple[int, ...]) -> None:
     assert over(EXPORT, state(10, 20), [batch(revision)]) == expected
-
-
-@pytest.mark.parametrize(("revision", "expected"), [(1, ()), (2, (1,))])
-def test_revision_with_an_open_window_is_not_over(revision: int, expected: tuple[int, ...]) -> None:
-    window = Window("b", revision, "in.c-b.t", 0, 1, 1)
-
-    assert over(EXPORT, state(10, 20, windows=(window,)), []) == expected
 
 
 def test_only_what_the_ledger_has_counts() -> None:
