@@ -23,7 +23,7 @@ from app.local.storage import Emulator
 from app.model.cipher import Cipher
 from app.model.conditions import Conditions
 from app.model.ids import new_event_id
-from app.model.receiver import Column, ColumnType, Export, Mapping, Receiver, Revision
+from app.model.receiver import Column, ColumnType, Export, Mapping, Receiver, Revision, entity_key
 from app.settings import Settings
 
 PREFIX = "bench"
@@ -110,8 +110,8 @@ def forget(settings: Settings, *entities: Receiver | Export) -> None:
 
 def _key(entity: Receiver | Export) -> str:
     if isinstance(entity, Receiver):
-        return control_key("receiver", f"1/{entity.receiver_id}")
-    return control_key("export", f"1/{entity.receiver_id}/{entity.export_id}")
+        return control_key("receiver", entity_key(entity.project_id, entity.receiver_id))
+    return control_key("export", entity_key(entity.project_id, entity.receiver_id, entity.export_id))
 
 
 def _write(settings: Settings, records: Sequence[tuple[str, bytes | None]]) -> None:

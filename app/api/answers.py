@@ -6,6 +6,7 @@ Source: Buffer API, request and response schemas, tasks.
 
 from __future__ import annotations
 
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
@@ -91,6 +92,11 @@ class TaskAnswer(Answer):
     error: str | None = None
     outputs: OutputsAnswer | None = None
     warnings: list[str] | None = None
+
+
+def as_json(answer: Answer) -> Response:
+    """The answer as it is: a large one is not checked and copied once more, as FastAPI would."""
+    return Response(answer.model_dump_json(by_alias=True, exclude_none=True), media_type="application/json")
 
 
 def show_export(export: Export) -> ExportAnswer:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from app.api.answers import ReceiverAnswer, ReceiversAnswer, TaskAnswer, show_receiver
+from app.api.answers import ReceiverAnswer, ReceiversAnswer, TaskAnswer, as_json, show_receiver
 from app.api.auth import Caller
 from app.api.context import Context, InContext, TokenHeader
 from app.api.drafts import Deletion, dump_draft
@@ -32,11 +32,12 @@ async def create_receiver(body: ReceiverPayload, context: InContext, token: Toke
     return await start_task(context, caller, task, dump_draft(draft), unknown_fields(body))
 
 
-@router.get("", response_model_exclude_none=True)
-async def list_receivers(context: InContext, token: TokenHeader) -> ReceiversAnswer:
+@router.get("", response_model=ReceiversAnswer)
+async def list_receivers(context: InContext, token: TokenHeader) -> Response:
     """The project's receivers, by id."""
     caller = await context.enter(token)
-    return ReceiversAnswer(receivers=[_show(context, r) for r in context.catalog.receivers_of(caller.project_id)])
+    receivers = [_show(context, receiver) for receiver in context.catalog.receivers_of(caller.project_id)]
+    return as_json(ReceiversAnswer(receivers=receivers))
 
 
 @router.get("/{receiver_id}", response_model_exclude_none=True)
