@@ -89,6 +89,14 @@ class Settings(BaseSettings):
     synchronous_seconds: Seconds = 30
     """How long a synchronous call waits for its task before it is answered 504."""
     task_timeout_seconds: Seconds = 300
+    validation_children: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes in which one gateway maps for validations (`?validate=1`); they run only while they are needed."""
+    validation_idle_seconds: Seconds = 60
+    """How long these processes wait for the next validation before they are ended."""
+    max_validations: Count = 16
+    """Validations that one gateway holds, under way or waiting; further ones are answered 503."""
+    max_validation_events: Count = 100
+    """Events that one validation may have."""
     view_staleness_seconds: Seconds = 15
     """A gateway whose view has not met the control log's end for this long answers 503."""
     unknown_receiver_barrier_seconds: Seconds = 1

@@ -23,7 +23,7 @@ from app.gateway.answers import (
 )
 from app.gateway.directory import Endpoint
 from app.gateway.publisher import RecordHeaders
-from app.gateway.split import BodyKind, body_kind, split_body
+from app.gateway.split import BodyKind, body_kind, split_request
 from app.model.errors import BadRequest
 from app.model.event import ID_HEADER, IP_HEADER
 from app.model.ids import new_event_id
@@ -242,14 +242,14 @@ class Ingest:
         if endpoint.split:
             kind = body_kind(self.found.get("Content-Type"))
             if kind is BodyKind.NDJSON or body[:1] in _BEFORE_ARRAY:
-                self._publish_split(endpoint.topic, body, kind)
+                self._publish_split(endpoint.topic, body)
                 return
         self.events = self.pending = 1
         self._send(endpoint.topic, body, self._sender())
 
-    def _publish_split(self, topic: str, body: bytes, kind: BodyKind) -> None:
+    def _publish_split(self, topic: str, body: bytes) -> None:
         try:
-            events = None if "Content-Encoding" in self.found else split_body(body, kind)
+            events = split_request(body, self.found)
         except BadRequest as error:
             self.refuse(Refusal(error.status, error.name, error.message))
             return

@@ -23,6 +23,8 @@ class Counters:
     """Requests that were answered, by status."""
     abandoned: int = 0
     """Requests whose sender went away before the answer."""
+    validations: Counter[int] = field(default_factory=Counter)
+    """Validations (`?validate=1`) that were answered, by status; they are no import requests."""
     events: int = 0
     body_bytes: int = 0
     acknowledge_counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_SECONDS) + 1))
@@ -56,6 +58,10 @@ class GatewayCollector(Collector):
         for status, count in sorted(counters.refused.items()):
             requests.add_metric([str(status)], count)
         yield requests
+        validations = CounterMetricFamily("streams_gateway_validations", "Validations answered.", labels=["status"])
+        for status, count in sorted(counters.validations.items()):
+            validations.add_metric([str(status)], count)
+        yield validations
         yield CounterMetricFamily(
             "streams_gateway_abandoned", "Import requests whose sender left first.", value=counters.abandoned
         )

@@ -22,6 +22,7 @@ from app.api.service import create_api
 from app.gateway.lane import Lane
 from app.gateway.protocol import protocol_for
 from app.gateway.routes import Gateway
+from app.gateway.validation import Validation
 from app.kafka.view import ControlView
 from app.logs import configure_logging
 from app.model.cipher import Cipher
@@ -44,7 +45,8 @@ async def serve(settings: Settings) -> None:
     cipher = Cipher(settings.encryption_key)
     view = ControlView(settings)
     lane = Lane(settings, view, cipher)
-    gateway = Gateway(lane)
+    validation = Validation(lane, view)
+    gateway = Gateway(lane, validation)
     try:
         with _listen(settings) as listener:
             server = _Server(_uvicorn_config(settings, lane, gateway))
@@ -52,6 +54,7 @@ async def serve(settings: Settings) -> None:
                 tasks = [
                     group.create_task(lane.sweep(), name="gateway-sweep"),
                     group.create_task(lane.lookups.serve(), name="gateway-lookups"),
+                    group.create_task(validation.trials.tend(), name="gateway-trials"),
                     group.create_task(_open(settings, view, lane, gateway), name="gateway-api"),
                 ]
                 await server.serve(sockets=[listener])

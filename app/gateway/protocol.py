@@ -18,6 +18,7 @@ from app.gateway.directory import IMPORT
 from app.gateway.headers import plain_address
 from app.gateway.ingest import Ingest
 from app.gateway.lane import KEEP_ALIVE_SECONDS, LINGER_SECONDS, Lane
+from app.gateway.query import wants_validation
 
 if TYPE_CHECKING:
     import asyncio
@@ -152,6 +153,9 @@ class IngestProtocol(HttpToolsProtocol):
         if not self.url.startswith(b"/"):
             self._strip_authority()
         if not self.url.startswith(IMPORT) or parser.get_method() != b"POST":
+            self._begin_asgi()
+            return
+        if b"?" in self.url and wants_validation(self.url):
             self._begin_asgi()
             return
         names = lane.names

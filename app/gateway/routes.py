@@ -1,4 +1,4 @@
-"""The gateway's routes beside ingest: liveness, readiness, metrics; the Buffer API has all others.
+"""The gateway's routes beside ingest: validation, liveness, readiness, metrics; the Buffer API has all others.
 
 `/health-check` says that the process is alive, `/ready` that it can accept: Kafka answers, the view of the control log
 is fresh, the API is open.
@@ -7,14 +7,17 @@ is fresh, the API is open.
 from __future__ import annotations
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.errors import envelope
-from app.api.http import RequestId
+from app.api.http import CrashAnswer, RequestId
 from app.gateway.directory import IMPORT
 from app.gateway.lane import Lane
 from app.gateway.metrics import GatewayCollector
+from app.gateway.query import wants_validation
+from app.gateway.validation import Validation
 
 _IMPORT_METHODS = "POST, OPTIONS"
 _IMPORT_PREFIX = IMPORT.decode()
@@ -23,12 +26,13 @@ _IMPORT_PREFIX = IMPORT.decode()
 class Gateway:
     """The ASGI application. `api` is set when the API has opened; before that its routes answer 503."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, validation: Validation) -> None:
         self.api: ASGIApp | None = None
         self._lane = lane
+        self._validation = validation
         self._registry = CollectorRegistry()
         self._registry.register(GatewayCollector(lane.counters, lambda: lane.levels))
-        self._own = RequestId(self._answer)
+        self._own = RequestId(CrashAnswer(self._answer))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,7 +44,11 @@ class Gateway:
             await self.api(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._route(scope)(scope, receive, send)
+        if _asks_to_validate(scope):
+            answer = await self._validation.answer(Request(scope, receive))
+        else:
+            answer = self._route(scope)
+        await answer(scope, receive, send)
 
     def _route(self, scope: Scope) -> Response:
         path, method, request_id = scope["path"], scope["method"], scope["request_id"]
@@ -86,3 +94,10 @@ class Gateway:
     def _unavailable(self, request_id: str, message: str) -> Response:
         seconds = self._lane.settings.retry_after_seconds
         return envelope(request_id, 503, "buffer.kafkaUnavailable", message, seconds)
+
+
+def _asks_to_validate(scope: Scope) -> bool:
+    """All other events are the lane's and do not come here."""
+    if scope["method"] != "POST" or not scope["path"].startswith(_IMPORT_PREFIX):
+        return False
+    return wants_validation(b"?" + scope["query_string"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import NoReturn
@@ -68,6 +69,13 @@ def split_body(body: bytes, kind: BodyKind) -> list[bytes] | None:
             f"The body is a JSON array that does not parse, so none of its events was taken: {error}. "
             "Send a valid array, or another Content-Type if it is not JSON"
         ) from error
+
+
+def split_request(body: bytes, headers: Mapping[str, bytes]) -> list[bytes] | None:
+    """The same by the request's headers; a compressed body is one event as it is."""
+    if "Content-Encoding" in headers:
+        return None
+    return split_body(body, body_kind(headers.get("Content-Type")))
 
 
 def split_lines(body: bytes) -> list[bytes]:

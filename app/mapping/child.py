@@ -52,14 +52,15 @@ def main(arguments: list[str]) -> None:
 def serve(connection: socket.socket, progress: Progress) -> None:
     """Answer requests until the connection ends.
 
-    A request is (whether to forget what is known, [(key, mapping)], batch, [(key, start, stop)]). For each job comes
-    (segments, "", seconds, leaving) or (None, error, seconds, leaving), in order. `seconds` is the CPU time taken;
-    `leaving` says that the child wants no more work (the engine leaks when a template makes it panic).
+    A request is (whether to forget what is known, [(key, mapping)], batch, [(key, start, stop)], whether rows are
+    wanted). For each job comes (segments, "", seconds, leaving) or (None, error, seconds, leaving), in order.
+    `seconds` is the CPU time taken; `leaving` says that the child wants no more work (the engine leaks when a template
+    makes it panic).
     """
     mappings: dict[str, Mapping] = {}
     while True:
         try:
-            forget, definitions, packed, jobs = parsed(_read_frame(connection))
+            forget, definitions, packed, jobs, rows = parsed(_read_frame(connection))
         except (EOFError, ConnectionResetError):
             return
         if forget:
@@ -71,7 +72,8 @@ def serve(connection: socket.socket, progress: Progress) -> None:
             begun = time.process_time()
             answer: Any
             try:
-                answer, error = pack_segments(map_batch(mappings[key], events, JobWatch(progress), start, stop)), ""
+                segments = map_batch(mappings[key], events, JobWatch(progress), start, stop)
+                answer, error = pack_segments(segments, rows), ""
             except MemoryError:
                 raise
             except Exception as problem:

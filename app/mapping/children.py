@@ -34,16 +34,24 @@ class MappingPool:
     """Children that map chunks. Start it before use and close it at the end; all in one event loop.
 
     `memory_mib` is what a child may have beside the program itself, `budget_seconds` the computing that one export may
-    take for one chunk, `event_seconds` the computing that one event may take for one export.
+    take for one chunk, `event_seconds` the computing that one event may take for one export. Without `rows` segments
+    have no CSV: for who wants to know failures only, and not to hold what templates can blow up.
     """
 
     def __init__(
-        self, children: int, *, memory_mib: int = 512, budget_seconds: float = 5.0, event_seconds: float = 1.0
+        self,
+        children: int,
+        *,
+        memory_mib: int = 512,
+        budget_seconds: float = 5.0,
+        event_seconds: float = 1.0,
+        rows: bool = True,
     ) -> None:
         self._children = [ChildProcess(memory_mib) for _ in range(children)]
         self._free: asyncio.LifoQueue[ChildProcess] = asyncio.LifoQueue()
         self._budget_seconds = budget_seconds
         self._event_seconds = event_seconds
+        self._rows = rows
         self._open = False
         self._working: set[asyncio.Task[list[list[Segment]]]] = set()
 
@@ -112,7 +120,7 @@ class MappingPool:
         attention = Attention(child, self._event_seconds)
         answered = 0
         try:
-            await child.send(_request(child, exports, jobs, packed))
+            await child.send(_request(child, exports, jobs, packed, self._rows))
             while answered < len(jobs):
                 segments, error, seconds, leaving = await attention.answer(
                     answered, chunk.seconds(jobs[answered].export)
@@ -131,7 +139,7 @@ class MappingPool:
             chunk.lost(jobs[answered], loss, seconds)
 
 
-def _request(child: ChildProcess, exports: Exports, jobs: Sequence[Job], packed: bytes) -> object:
+def _request(child: ChildProcess, exports: Exports, jobs: Sequence[Job], packed: bytes, rows: bool) -> object:
     forget = len(child.known) > _MAX_KNOWN
     if forget:
         child.known.clear()
@@ -139,4 +147,4 @@ def _request(child: ChildProcess, exports: Exports, jobs: Sequence[Job], packed:
     new = wanted.keys() - child.known
     child.known |= new
     work = [(exports[job.export][0], job.start, job.stop) for job in jobs]
-    return (forget, [(key, pack_mapping(wanted[key])) for key in new], packed, work)
+    return (forget, [(key, pack_mapping(wanted[key])) for key in new], packed, work, rows)

@@ -49,11 +49,13 @@ def unpack_mapping(packed: tuple[Any, ...]) -> Mapping:
     return Mapping(table_id, made, incremental)
 
 
-def pack_segments(segments: Sequence[Segment]) -> list[Any]:
-    return [
-        (s.end, s.csv, s.offsets, [(f.offset, f.reason.value, f.column, f.message) for f in s.failures])
-        for s in segments
-    ]
+def pack_segments(segments: Sequence[Segment], rows: bool = True) -> list[Any]:
+    """Segments for `unpack_segments`; without their CSV where rows are not wanted."""
+    return [(s.end, s.csv if rows else b"", s.offsets, _pack_failures(s.failures)) for s in segments]
+
+
+def _pack_failures(failures: Sequence[Failure]) -> list[Any]:
+    return [(f.offset, f.reason.value, f.column, f.message) for f in failures]
 
 
 def unpack_segments(packed: list[Any]) -> list[Segment]:

@@ -55,6 +55,17 @@ class EventBatch:
             self.headers[start:stop],
         )
 
+    def pick(self, indexes: Sequence[int]) -> EventBatch:
+        """The events with these ascending indexes."""
+        return EventBatch(
+            [self.offsets[index] for index in indexes],
+            [self.times_ms[index] for index in indexes],
+            [self.ids[index] for index in indexes],
+            [self.ips[index] for index in indexes],
+            [self.bodies[index] for index in indexes],
+            [self.headers[index] for index in indexes],
+        )
+
 
 class Reason(StrEnum):
     """Why an event became a dead letter instead of a row."""

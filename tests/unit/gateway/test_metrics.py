@@ -10,6 +10,7 @@ from app.gateway.metrics import Counters, GatewayCollector, Levels
 def test_counters_and_levels_are_shown() -> None:
     counters = Counters(accepted=3, abandoned=1, events=5, body_bytes=70)
     counters.refused[404] += 2
+    counters.validations[400] += 1
     for seconds in (0.001, 0.0011, 0.5, 60):
         counters.acknowledged(seconds)
     registry = CollectorRegistry()
@@ -21,6 +22,7 @@ def test_counters_and_levels_are_shown() -> None:
         'streams_gateway_requests_total{status="200"} 3.0',
         'streams_gateway_requests_total{status="404"} 2.0',
         "streams_gateway_abandoned_total 1.0",
+        'streams_gateway_validations_total{status="400"} 1.0',
         "streams_gateway_events_total 5.0",
         "streams_gateway_body_bytes_total 70.0",
         "streams_gateway_inflight_bytes 11.0",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.gateway.split import BodyKind, body_kind, split_array, split_body, split_lines
+from app.gateway.split import BodyKind, body_kind, split_array, split_body, split_lines, split_request
 from app.model.errors import BadRequest
 
 SPACE = st.text(" \t\r\n", max_size=3)
@@ -133,6 +133,19 @@ def test_content_type_says_how_to_read_the_body(content_type: bytes | None, kind
 )
 def test_body_is_many_events_only_when_it_says_so(kind: BodyKind, body: bytes, events: list[bytes] | None) -> None:
     assert split_body(body, kind) == events
+
+
+@pytest.mark.parametrize(
+    ("headers", "events"),
+    [
+        ({}, [b"1", b"2"]),
+        ({"Content-Type": b"application/json"}, [b"1", b"2"]),
+        ({"Content-Type": b"text/plain"}, None),
+        ({"Content-Type": b"application/json", "Content-Encoding": b"gzip"}, None),
+    ],
+)
+def test_request_is_split_by_its_headers(headers: dict[str, bytes], events: list[bytes] | None) -> None:
+    assert split_request(b"[1,2]", headers) == events
 
 
 def test_broken_array_that_is_called_json_is_refused() -> None:

@@ -1,0 +1,182 @@
+"""`POST /v1/import/...?validate=1`: says whether every export of the receiver could map the events. Nothing is stored.
+
+An event has the headers, address and body that the lane would write to Kafka (app.gateway.ingest), and is split from
+its request in the same way, so the verdict is what the mapper will find.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from app.api.errors import envelope
+from app.gateway.answers import STALE, TIMED_OUT, Refusal
+from app.gateway.directory import Endpoint
+from app.gateway.headers import plain_address
+from app.gateway.query import check_validation
+from app.gateway.split import split_request
+from app.gateway.trials import Crowded, Trials
+from app.gateway.verdict import verdict
+from app.mapping.child_process import ChildGone
+from app.mapping.children import PoolClosed
+from app.mapping.headers import HeaderSet
+from app.model.errors import BadRequest, KafkaUnavailable
+from app.model.event import EventBatch, Headers
+from app.model.ids import new_event_id
+
+if TYPE_CHECKING:
+    from app.gateway.lane import Lane
+    from app.kafka.view import ControlView
+    from app.model.receiver import Export
+
+CROWDED = Refusal(
+    503,
+    "buffer.overloaded",
+    "Too many validations are under way on this gateway; send the request again later.",
+    again=True,
+)
+NO_CHILD = Refusal(
+    503,
+    "buffer.overloaded",
+    "The process in which this gateway maps for validations does not run; send the request again later.",
+    again=True,
+)
+
+
+class _Refused(Exception):
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class Validation:
+    """Answers the requests that `app.gateway.query.wants_validation` picks. `trials.tend` runs beside it."""
+
+    def __init__(self, lane: Lane, view: ControlView) -> None:
+        self.trials = Trials(lane.settings)
+        self._lane, self._view = lane, view
+
+    async def answer(self, request: Request) -> Response:
+        """200 without a body, or the envelope."""
+        try:
+            refusal = await self._judge(request)
+        except _Refused as error:
+            refusal = error.refusal
+        if refusal is None:
+            answer = Response()
+        else:
+            again = self._lane.settings.retry_after_seconds if refusal.again else None
+            answer = envelope(request.scope["request_id"], refusal.status, refusal.name, refusal.message, again)
+            answer.headers["Access-Control-Expose-Headers"] = "X-Request-Id, Retry-After"
+        answer.headers["Access-Control-Allow-Origin"] = "*"
+        self._lane.counters.validations[answer.status_code] += 1
+        return answer
+
+    async def _judge(self, request: Request) -> Refusal | None:
+        lane, path = self._lane, request.scope["raw_path"]
+        try:
+            check_validation(path + b"?" + request.scope["query_string"])
+        except BadRequest as error:
+            return _refusal(error)
+        if lane.stale:
+            return STALE
+        await self._known(path)
+        try:
+            with self.trials.place():
+                endpoint, exports = await self._exports(path)
+                fields = [(name, value) for raw, value in request.headers.raw if (name := lane.names[raw])]
+                events = self._events(await self._body(request), fields, endpoint)
+                batch = to_batch(events, fields, self._sender(request, fields))
+                misfits = await self.trials.misfits(exports, batch)
+        except Crowded:
+            return CROWDED
+        except (ChildGone, PoolClosed):
+            return NO_CHILD
+        except TimeoutError:
+            return too_slow(lane.settings.synchronous_seconds)
+        content_type = HeaderSet(fields).values.get("Content-Type", "")
+        return verdict(misfits, content_type, len(events))
+
+    async def _known(self, path: bytes) -> None:
+        """Who has no right secret waits for a read barrier that costs Kafka no more than one a second."""
+        if self._lane.directory.find(path) is not None:
+            return
+        met: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._lane.lookups.ask(lambda answered: None if met.done() else met.set_result(answered))
+        if not await met:
+            raise _Refused(STALE)
+        if self._lane.directory.find(path) is None:
+            raise _Refused(self._lane.directory.missing(path))
+
+    async def _exports(self, path: bytes) -> tuple[Endpoint, list[Export]]:
+        """The receiver and its exports as all finished tasks have left them."""
+        try:
+            await self._view.caught_up(self._lane.settings.acknowledge_seconds)
+        except KafkaUnavailable:
+            raise _Refused(STALE) from None
+        endpoint = self._lane.directory.find(path)
+        if endpoint is None:
+            raise _Refused(self._lane.directory.missing(path))
+        catalog = self._view.catalog
+        exports = catalog.exports_of(catalog.receivers_by_topic[endpoint.topic])
+        return endpoint, [export for export in exports if export.drain_to is None]
+
+    async def _body(self, request: Request) -> bytes:
+        length, limit = request.headers.get("content-length", "0"), self._lane.max_body_bytes
+        body = bytearray()
+        if int(length) <= limit:
+            try:
+                async for data in request.stream():
+                    body += data
+                    if len(body) > limit:
+                        break
+                else:
+                    return bytes(body)
+            except ClientDisconnect:
+                raise _Refused(TIMED_OUT) from None  # nobody reads it
+        raise _Refused(self._lane.too_large)
+
+    def _events(self, body: bytes, fields: Headers, endpoint: Endpoint) -> list[bytes]:
+        settings = self._lane.settings
+        try:
+            events = split_request(body, dict(fields)) if endpoint.split else None
+        except BadRequest as error:
+            raise _Refused(_refusal(error)) from None
+        if events is None:
+            return [body]
+        if len(events) > settings.max_events_per_request:
+            raise _Refused(self._lane.too_many_events)
+        if len(events) > settings.max_validation_events:
+            raise _Refused(too_many_to_validate(settings.max_validation_events))
+        return events
+
+    def _sender(self, request: Request, fields: Headers) -> str:
+        proxies = self._lane.proxies
+        peer = plain_address(request.client.host) if request.client else ""
+        return proxies.sender(peer, dict(fields)) if proxies.trusts(peer) else peer
+
+
+def to_batch(events: list[bytes], fields: Headers, sender: str) -> EventBatch:
+    """The events as the mapper would read them from Kafka, had they come now; their indexes are their offsets."""
+    count = len(events)
+    now_ms = time.time_ns() // 1_000_000
+    ids = [new_event_id() for _ in events]
+    return EventBatch(list(range(count)), [now_ms] * count, ids, [sender] * count, events, [fields] * count)
+
+
+def too_many_to_validate(most: int) -> Refusal:
+    text = f"Too many events to validate, the maximum is {most} in one request; without validate more are accepted."
+    return Refusal(413, "buffer.payloadTooLarge", text)
+
+
+def too_slow(seconds: float) -> Refusal:
+    text = f"The exports' templates did not come to an end within {seconds:g} s together, so there is no verdict."
+    return Refusal(504, "buffer.validationTimeout", text)
+
+
+def _refusal(error: BadRequest) -> Refusal:
+    return Refusal(error.status, error.name, error.message)
