@@ -38,6 +38,11 @@ class Trials:
         self._held = self._running = 0
         self._used_at = time.monotonic()
 
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the children that run."""
+        return self._pool.pids if self._pool is not None else []
+
     @contextmanager
     def place(self) -> Iterator[None]:
         """Hold a validation, from before its body is read. Raises Crowded when there are enough."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -14,18 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from confluent_kafka import Producer
 
 from app.kafka.client import connect_admin
 from app.kafka.codec import ControlValue, control_codec
 from app.kafka.names import Names
 from app.kafka.plan import create_topics, describe_topics, receiver_topic, system_topics
-from app.kafka.producer import AsyncProducer
 from app.kafka.reader import read_to_end
 from app.kafka.view import control_key
 from app.local.ports import free_port
 from app.model.cipher import Cipher
+from app.model.conditions import Conditions
 from app.model.ids import new_secret, new_uid
-from app.model.receiver import Receiver
+from app.model.receiver import Column, ColumnType, Export, Mapping, Receiver, Revision
 from app.settings import Settings
 
 DEADLINE_SECONDS = 60
@@ -45,6 +45,7 @@ class Target:
     """Where to send a receiver's events, and where they go."""
 
     receiver_id: str
+    uid: str
     path: str
     topic: str
 
@@ -68,6 +69,7 @@ class GatewayProcess:
         environment = {f"STREAMS_{name.upper()}": str(value) for name, value in given.items()}
         self._environment = {**os.environ, **environment, "STREAMS_ENCRYPTION_KEY": self.settings.encryption_key[0]}
         self._log = log
+        self._exports: dict[str, set[str]] = {}
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -117,6 +119,13 @@ class GatewayProcess:
             lines = client.get("/metrics").text.splitlines()
         return float(next(line.rpartition(" ")[2] for line in lines if line.startswith(f"{name} ")))
 
+    @property
+    def children(self) -> list[int]:
+        """Process ids of its children."""
+        assert self.process is not None
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+        return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+
     def create_topics(self) -> None:
         create_topics(connect_admin(self.settings), system_topics(self.settings))
 
@@ -133,17 +142,34 @@ class GatewayProcess:
             new_uid(), "1", receiver_id, receiver_id, "", encrypted, topic, topic_id, partitions, 0, split=split
         )
         self.write_control("receiver", f"1/{receiver_id}", receiver)
-        return Target(receiver_id, f"/v1/import/1/{receiver_id}/{secret}", topic)
+        return Target(receiver_id, receiver.uid, f"/v1/import/1/{receiver_id}/{secret}", topic)
+
+    def set_exports(self, target: Target, exports: dict[str, dict[str, str]]) -> None:
+        """Make these the receiver's only exports: templates by column by export id. As control would."""
+        gone = self._exports.get(target.uid, set()) - exports.keys()
+        self._exports[target.uid] = set(exports)
+        records: list[tuple[str, ControlValue | None]] = [(export_id, None) for export_id in gone]
+        for export_id, templates in exports.items():
+            columns = [Column(name, ColumnType.TEMPLATE, template=source) for name, source in templates.items()]
+            mapping = Mapping("in.c-bucket.table", (Column("id", ColumnType.ID), *columns))
+            revision = Revision(1, mapping, "1", b"", 0)
+            export = Export(
+                *(new_uid(), target.uid, "1", target.receiver_id, export_id, export_id, Conditions(), 0, ()),
+                *((revision,), 0),
+            )
+            records.append((export_id, export))
+        self._write([("export", f"1/{target.receiver_id}/{export_id}", value) for export_id, value in records])
 
     def write_control(self, kind: str, entity: str, value: ControlValue | None) -> None:
-        async def write() -> None:
-            async with AsyncProducer(self.settings) as producer:
-                data = None if value is None else control_codec.encode(value)
-                await producer.send(
-                    Names(self.settings.topic_prefix).control, data, control_key(kind, entity), partition=0
-                )
+        self._write([(kind, entity, value)])
 
-        asyncio.run(write())
+    def _write(self, records: Sequence[tuple[str, str, ControlValue | None]]) -> None:
+        topic = Names(self.settings.topic_prefix).control
+        producer = Producer({"bootstrap.servers": self.settings.kafka_bootstrap_servers, "linger.ms": 0})
+        for kind, entity, value in records:
+            data = None if value is None else control_codec.encode(value)
+            producer.produce(topic, data, control_key(kind, entity), partition=0)
+        assert producer.flush(DEADLINE_SECONDS) == 0
 
     def events(self, target: Target) -> list[Event]:
         """All that the receiver's topic has, partition by partition."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import uvicorn
 from confluent_kafka import KafkaError
+from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
 from app.gateway.lane import Lane
@@ -179,6 +180,10 @@ class Stage:
         )
         self._config.load()
         self._state = ServerState()
+
+    def serve(self, app: ASGIApp) -> None:
+        """From now on this application answers what is not the lane's."""
+        self._config.loaded_app = app  # type: ignore[assignment]  # uvicorn has a name of its own for the same
 
     def connect(self, address: str = "10.0.0.9") -> Connection:
         protocol = self._config.http_protocol_class

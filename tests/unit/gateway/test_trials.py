@@ -1,0 +1,163 @@
+"""Events mapped on trial, by real children."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from app.gateway.trials import MAX_SEARCHED_EVENTS, Crowded, Trials
+from app.gateway.validation import to_batch
+from app.model.conditions import Conditions
+from app.model.event import Reason
+from app.model.receiver import Column, ColumnType, Export, Mapping, Revision
+from app.settings import Settings
+
+FOREVER = "local f(n) = if n == 0 then 'x' else f(n - 1) + f(n - 1); f(60)"
+DEADLINE_SECONDS = 60
+
+
+@asynccontextmanager
+async def trials_with(**settings: float) -> AsyncIterator[Trials]:
+    made = Trials(Settings(_env_file=None, **settings))  # type: ignore[arg-type, call-arg]  # what its fields take
+    task = asyncio.create_task(made.tend())
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            yield made
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert made.pids == []
+
+
+def export(export_id: str, **templates: str) -> Export:
+    """With an id column and these template columns."""
+    columns = [Column(name, ColumnType.TEMPLATE, template=source) for name, source in templates.items()]
+    mapping = Mapping("in.c-b.t", (Column("id", ColumnType.ID), *columns))
+    revision = Revision(1, mapping, "token", b"", 0)
+    return Export(
+        *(f"uid-{export_id}", "uid-receiver", "1", "receiver", export_id, export_id, Conditions(), 0, ()),
+        *((revision,), 0),
+    )
+
+
+async def found(trials: Trials, exports: list[Export], *bodies: bytes) -> list[tuple[str, int, list[str | None]]]:
+    """Export, event and columns at fault of each misfit."""
+    misfits = await trials.misfits(exports, to_batch(list(bodies), [], ""))
+    return [(m.export_id, m.event, [failure.column for failure in m.failures]) for m in misfits]
+
+
+async def until(trials: Trials, children: int) -> None:
+    """So many children run."""
+    while len(trials.pids) != children:  # noqa: ASYNC110 - processes set no event
+        await asyncio.sleep(0.01)
+
+
+async def test_misfits_have_all_columns_at_fault_of_each_export_and_event() -> None:
+    exports = [
+        export("fits", x="Body('a', 1)"),
+        export("two", x="Body('a')", y="'constant'", z="Header('X-A')"),
+        export("one", x="Body('a')"),
+    ]
+    async with trials_with() as trials:
+        misfits = await found(trials, exports, b'{"a": 1}', b"{}", b"broken")
+
+    assert misfits == [
+        ("fits", 2, [None]),
+        ("two", 0, ["z"]),
+        ("two", 1, ["x", "z"]),
+        ("two", 2, [None]),
+        ("one", 1, ["x"]),
+        ("one", 2, [None]),
+    ]
+
+
+async def test_columns_at_fault_are_looked_for_in_some_events_only() -> None:
+    count = MAX_SEARCHED_EVENTS + 1
+    async with trials_with() as trials:
+        misfits = await found(trials, [export("all", x="Body('a')", y="Body('b')")], *[b"{}"] * count)
+
+    assert [columns for _, _, columns in misfits] == [["x", "y"]] * MAX_SEARCHED_EVENTS + [["x"]]
+
+
+async def test_large_row_is_the_rows_fault_whatever_its_columns_are_worth() -> None:
+    large = "std.repeat('x', 1000000)"
+    async with trials_with() as trials:
+        assert await found(trials, [export("a", x=large, y=large)], b"{}") == [("a", 0, [None])]
+        assert await found(trials, [export("b", x="Body('a')", y=f"{large} + {large}")], b"{}") == [("b", 0, ["x"])]
+
+
+async def test_template_that_does_not_end_is_a_misfit_of_its_own_export() -> None:
+    async with trials_with(mapping_event_seconds=0.3) as trials:
+        misfits = await trials.misfits([export("loop", x=FOREVER), export("fits", x="1")], to_batch([b"{}"], [], ""))
+
+    assert [(m.export_id, m.failures[0].reason, m.failures[0].column) for m in misfits] == [
+        ("loop", Reason.TEMPLATE_TIMEOUT, "x")
+    ]
+
+
+async def test_columns_that_do_not_end_leave_the_one_that_is_known() -> None:
+    exports = [export("all", x="Body('a')", y=FOREVER)]
+    async with trials_with(mapping_event_seconds=60, mapping_budget_seconds=0.5) as trials:
+        assert await found(trials, exports, b"{}") == [("all", 0, ["x"])]
+        assert await found(trials, [export("fits", x="1")], b"{}") == []
+
+
+async def test_mapping_that_takes_too_long_is_given_up_and_harms_no_other() -> None:
+    async with trials_with(synchronous_seconds=0.5, mapping_event_seconds=60, mapping_budget_seconds=60) as trials:
+        await found(trials, [export("fits", x="1")], b"{}")
+
+        with pytest.raises(TimeoutError):
+            await found(trials, [export("loop", x=FOREVER)], b"{}")
+
+    async with trials_with() as trials:
+        assert await found(trials, [export("fits", x="1")], b"{}") == []
+
+
+async def test_who_waits_too_long_for_a_child_is_told_to_come_again() -> None:
+    slow = export("slow", x="Body('a')", y=FOREVER)
+    async with trials_with(synchronous_seconds=0.5, mapping_event_seconds=60, mapping_budget_seconds=60) as trials:
+        first = asyncio.create_task(found(trials, [slow], b"{}"))
+        await asyncio.sleep(0)  # it has the child now
+
+        with pytest.raises(Crowded):
+            await found(trials, [export("fits", x="1")], b"{}")
+
+        assert not first.done()
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        assert await found(trials, [export("fits", x="1")], b"{}") == []
+
+
+async def test_no_more_validations_are_held_than_the_bound() -> None:
+    async with trials_with(max_validations=2) as trials:
+        with trials.place(), trials.place(), pytest.raises(Crowded):
+            trials.place().__enter__()
+
+        with trials.place(), trials.place():
+            pass
+
+
+async def test_nothing_to_map_needs_no_child() -> None:
+    async with trials_with() as trials:
+        assert await found(trials, [], b"{}") == []
+        assert await found(trials, [export("fits", x="1")]) == []
+        assert trials.pids == []
+
+
+async def test_children_run_only_while_they_are_needed() -> None:
+    async with trials_with(validation_children=2, validation_idle_seconds=0.2) as trials:
+        assert trials.pids == []
+        await found(trials, [export("fits", x="1")], b"{}")
+        assert len(trials.pids) == 2
+
+        await until(trials, 0)
+
+        assert await found(trials, [export("one", x="Body('a')")], b"{}") == [("one", 0, ["x"])]
+
+
+async def test_children_that_map_are_not_idle() -> None:
+    async with trials_with(validation_idle_seconds=0.05, mapping_event_seconds=1) as trials:
+        assert await found(trials, [export("loop", x=FOREVER)], b"{}") == [("loop", 0, ["x"])]
