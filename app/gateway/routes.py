@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.errors import envelope
-from app.api.http import CrashAnswer, RequestId
+from app.api.http import RequestId
 from app.gateway.directory import IMPORT
 from app.gateway.lane import Lane
 from app.gateway.metrics import GatewayCollector
@@ -32,7 +32,7 @@ class Gateway:
         self._validation = validation
         self._registry = CollectorRegistry()
         self._registry.register(GatewayCollector(lane.counters, lambda: lane.levels))
-        self._own = RequestId(CrashAnswer(self._answer))
+        self._own = RequestId(self._answer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

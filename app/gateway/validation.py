@@ -7,13 +7,14 @@ its request in the same way, so the verdict is what the mapper will find.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from app.api.errors import envelope
+from app.api.errors import crash_answer, envelope
 from app.gateway.answers import STALE, TIMED_OUT, Refusal
 from app.gateway.directory import Endpoint
 from app.gateway.headers import plain_address
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from app.kafka.view import ControlView
     from app.model.receiver import Export
 
+_log = logging.getLogger(__name__)
 CROWDED = Refusal(
     503,
     "buffer.overloaded",
@@ -61,20 +63,26 @@ class Validation:
         self._lane, self._view = lane, view
 
     async def answer(self, request: Request) -> Response:
-        """200 without a body, or the envelope."""
+        """200 without a body, or the envelope, also when the request meets a defect of ours."""
+        request_id = request.scope["request_id"]
         try:
-            refusal = await self._judge(request)
+            answer = self._render(await self._judge(request), request_id)
         except _Refused as error:
-            refusal = error.refusal
-        if refusal is None:
-            answer = Response()
-        else:
-            again = self._lane.settings.retry_after_seconds if refusal.again else None
-            answer = envelope(request.scope["request_id"], refusal.status, refusal.name, refusal.message, again)
+            answer = self._render(error.refusal, request_id)
+        except Exception:
+            _log.exception("validation %s failed", request_id)  # the path is not said: it has the secret
+            answer = crash_answer(request_id)
+        if answer.status_code != 200:
             answer.headers["Access-Control-Expose-Headers"] = "X-Request-Id, Retry-After"
         answer.headers["Access-Control-Allow-Origin"] = "*"
         self._lane.counters.validations[answer.status_code] += 1
         return answer
+
+    def _render(self, refusal: Refusal | None, request_id: str) -> Response:
+        if refusal is None:
+            return Response()
+        again = self._lane.settings.retry_after_seconds if refusal.again else None
+        return envelope(request_id, refusal.status, refusal.name, refusal.message, again)
 
     async def _judge(self, request: Request) -> Refusal | None:
         lane, path = self._lane, request.scope["raw_path"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -106,19 +107,17 @@ async def test_columns_that_do_not_end_leave_the_one_that_is_known() -> None:
 
 
 async def test_mapping_that_takes_too_long_is_given_up_and_harms_no_other() -> None:
-    async with trials_with(synchronous_seconds=0.5, mapping_event_seconds=60, mapping_budget_seconds=60) as trials:
-        await found(trials, [export("fits", x="1")], b"{}")
-
+    slow = {"mapping_event_seconds": 60, "mapping_budget_seconds": 60}
+    async with trials_with(synchronous_seconds=3, **slow) as trials:
         with pytest.raises(TimeoutError):
             await found(trials, [export("loop", x=FOREVER)], b"{}")
 
-    async with trials_with() as trials:
         assert await found(trials, [export("fits", x="1")], b"{}") == []
 
 
 async def test_who_waits_too_long_for_a_child_is_told_to_come_again() -> None:
     slow = export("slow", x="Body('a')", y=FOREVER)
-    async with trials_with(synchronous_seconds=0.5, mapping_event_seconds=60, mapping_budget_seconds=60) as trials:
+    async with trials_with(synchronous_seconds=1, mapping_event_seconds=60, mapping_budget_seconds=60) as trials:
         first = asyncio.create_task(found(trials, [slow], b"{}"))
         await asyncio.sleep(0)  # it has the child now
 
@@ -128,7 +127,6 @@ async def test_who_waits_too_long_for_a_child_is_told_to_come_again() -> None:
         assert not first.done()
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
-        assert await found(trials, [export("fits", x="1")], b"{}") == []
 
 
 async def test_no_more_validations_are_held_than_the_bound() -> None:
@@ -138,6 +136,19 @@ async def test_no_more_validations_are_held_than_the_bound() -> None:
 
         with trials.place(), trials.place():
             pass
+
+
+async def test_rows_stay_in_the_child() -> None:
+    async with trials_with() as trials:
+        await found(trials, [export("fits", x="1")], b"{}")
+        tracemalloc.start()
+        try:
+            assert await found(trials, [export("large", x="std.repeat('x', 900000)")], *[b"{}"] * 30) == []
+            _, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    assert peak_bytes < 10 * 1024 * 1024
 
 
 async def test_nothing_to_map_needs_no_child() -> None:

@@ -24,7 +24,7 @@ from app.model.errors import KafkaUnavailable
 from app.model.event import EventBatch, Failure, Reason
 from app.model.receiver import Column, ColumnType, Export, Mapping, Revision, SourceOffset
 
-from .lane_stage import PATH, Connection, Stage, post, receiver
+from .lane_stage import PATH, SECRET, Connection, Stage, post, receiver
 
 VALIDATE = PATH + "?validate=1"
 EXPORT = Export(
@@ -157,6 +157,7 @@ async def test_misfit_is_answered_in_the_envelope(scene: Scene) -> None:
     [
         ("10.0.0.9", ("x-a: 1", "X-A: 2", "x-z: \xe9", "STREAMS.id: forged", "Content-Type: application/json")),
         ("::ffff:192.168.0.7", ("X-Forwarded-For: 9.9.9.9, 1.2.3.4", "content-TYPE: application/x-ndjson")),
+        ("::ffff:10.0.0.9", ("X-Forwarded-For: 1.2.3.4",)),
         ("10.0.0.9", ("X-Real-IP: 1.2.3.4", "Content-Encoding: gzip")),
     ],
 )
@@ -360,9 +361,14 @@ async def test_sender_that_leaves_within_the_body_is_no_defect(scene: Scene, cap
     assert (scene.trials.asked, caplog.records) == ([], [])
 
 
-async def test_defect_of_ours_is_a_500_in_the_envelope(scene: Scene) -> None:
+async def test_defect_of_ours_is_a_500_in_the_envelope_and_the_log_has_no_secret(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
     scene.trials.fails = ZeroDivisionError()
 
     connection = await scene.send(post(path=VALIDATE))
 
     assert error_of(connection)[:2] == (500, "buffer.internalError")
+    assert b"access-control-allow-origin: *" in head_of(connection)
+    assert "ZeroDivisionError" in caplog.text
+    assert SECRET not in caplog.text
