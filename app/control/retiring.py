@@ -35,19 +35,26 @@ async def retire_revisions(run: Run) -> None:
     draining = run.catalog.draining.get(asked.uid)
     if draining is not None and len(spent) == len(export.revisions) and _topic_goes(run, draining):
         await delete_topic(run.around.admin, draining.topic)
+    numbers = {revision.number for revision in spent}
+
+    def left() -> Export | None:
+        """The export without them; None when it is gone, or nothing of it is left."""
+        now = run.catalog.exports_by_uid.get(asked.uid)
+        revisions = tuple(r for r in now.revisions if r.number not in numbers) if now is not None else ()
+        if now is None or not revisions:
+            return None
+        drained = asked.uid in run.catalog.draining
+        return replace(now, revisions=revisions, ended_by=now.ended_by if drained or len(revisions) > 1 else None)
+
+    def entities() -> list[ControlValue]:
+        export, draining = left(), run.catalog.draining.get(asked.uid)
+        if export is None:
+            return []
+        return [export if draining is None else replace(draining, export=export)]
 
     def ended() -> list[Draining]:
         draining = run.catalog.draining.get(asked.uid)
-        return [draining] if draining is not None and not _left(draining.export, asked) else []
-
-    def entities() -> list[ControlValue]:
-        draining, export = run.catalog.draining.get(asked.uid), run.catalog.exports_by_uid.get(asked.uid)
-        if export is None or not _left(export, asked):
-            return []
-        left = _left(export, asked)
-        kept = export.ended_by if len(left) > 1 or draining is not None else None
-        export = replace(export, revisions=left, ended_by=kept)
-        return [export if draining is None else replace(draining, export=export)]
+        return [draining] if draining is not None and left() is None else []
 
     await run.succeed("revisions retired", entities, ended)
 
@@ -55,10 +62,6 @@ async def retire_revisions(run: Run) -> None:
 def _spent(run: Run, export: Export, asked: Retirement) -> list[Revision]:
     in_force = None if export.uid in run.catalog.draining else export.revision.number
     return [r for r in export.revisions if r.number in asked.revisions and r.number != in_force]
-
-
-def _left(export: Export, asked: Retirement) -> tuple[Revision, ...]:
-    return tuple(revision for revision in export.revisions if revision.number not in asked.revisions)
 
 
 def _topic_goes(run: Run, draining: Draining) -> bool:

@@ -7,14 +7,18 @@ from typing import Any
 import pytest
 from buffer_stack import Client, ControlProcess, Controls, export_body, export_of, tokens_of, until
 
+from app.api.commands import CommandSender
+from app.api.drafts import Retirement, dump_draft
 from app.kafka.client import connect_admin
 from app.kafka.names import Names
 from app.kafka.plan import describe_topics
 from app.keboola.client import StorageClient
 from app.keboola.errors import StorageNotFound, StorageTokenInvalid
 from app.local.storage import Emulator
+from app.model.catalog import task_key
 from app.model.cipher import Cipher
 from app.model.receiver import Draining, Export
+from app.model.task import TaskType, new_task
 from app.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("control")
@@ -287,3 +291,79 @@ async def test_control_that_dies_in_a_refresh_leaves_it_to_the_next(
     assert (await answer).status_code == 200
     with StorageClient(settings.storage_api_host, token_of(settings, export_of(api, name, "e"))) as client:
         assert client.verify_token()
+
+
+async def retire(api: Client, settings: Settings, export: Export, *numbers: int) -> dict[str, Any]:
+    """What the sink would say; the task when it has finished."""
+    task = new_task("1234", TaskType.EXPORT_RETIRE, export.receiver_id, export.export_id)
+    async with CommandSender(settings) as commands:
+        await commands.send(task, dump_draft(Retirement(export.uid, numbers)))
+    await until(lambda: task_key(task) in api.view.catalog.tasks, "the task")
+    return await api.task(f"/v1/tasks/{task.task_id}")
+
+
+async def test_replaced_mapping_that_is_over_leaves_no_token_and_no_revision(
+    api: Client, storage: StorageClient, settings: Settings, receiver: str, name: str
+) -> None:
+    await api.finished(await api.patch(f"{receiver}/exports/e", {"mapping": mapping(f"in.c-{name}.other", "raw")}))
+
+    task = await retire(api, settings, export_of(api, name, "e"), 1, 2)
+
+    assert task["result"] == "revisions retired"
+    export = export_of(api, name, "e")
+    assert [revision.number for revision in export.revisions] == [2]
+    assert export.ended_by is None
+    assert tokens_of(storage, name) == [export.revision.token_id]
+
+
+async def test_drained_export_is_over_when_the_last_of_its_tokens_is_gone(
+    api: Client, storage: StorageClient, settings: Settings, receiver: str, name: str
+) -> None:
+    await api.delete(f"{receiver}?deleteTopic=true")
+    (draining,) = draining_of(api, name)
+
+    await retire(api, settings, draining.export, 1)
+
+    assert draining_of(api, name) == []
+    assert tokens_of(storage, name) == []
+    await until(lambda: topics_of(settings, name) == [], "the topic gone")
+
+
+async def test_revision_stays_while_storage_does_not_delete_its_token(
+    api: Client,
+    storage: StorageClient,
+    emulator: Emulator,
+    settings: Settings,
+    control: ControlProcess,
+    controls: Controls,
+    receiver: str,
+    name: str,
+) -> None:
+    await api.delete(receiver)
+    (draining,) = draining_of(api, name)
+    control.kill()
+    impatient = controls.start(task_timeout_seconds=3)
+    emulator.fault("status", method="DELETE", path="storage/tokens/", status=503, times=None)
+
+    failed = await retire(api, settings, draining.export, 1)
+    still = draining_of(api, name)
+    emulator.clear_faults()
+    later = await retire(api, settings, draining.export, 1)
+
+    assert failed["status"] == "error"
+    assert len(still) == 1
+    assert (later["status"], draining_of(api, name), tokens_of(storage, name)) == ("success", [], [])
+    impatient.kill()
+
+
+async def test_token_that_may_not_be_deleted_holds_nothing_back(
+    api: Client, emulator: Emulator, settings: Settings, receiver: str, name: str
+) -> None:
+    await api.delete(receiver)
+    (draining,) = draining_of(api, name)
+    emulator.fault("status", method="DELETE", path="storage/tokens/", status=403)
+
+    task = await retire(api, settings, draining.export, 1)
+
+    assert task["status"] == "success"
+    assert draining_of(api, name) == []
