@@ -41,7 +41,9 @@ class Settings(BaseSettings):
     encryption_key: Annotated[list[str], NoDecode] = Field(default_factory=list, repr=False)
     """Fernet keys, separated by commas: the first encrypts, all decrypt."""
     public_address: str = "http://127.0.0.1:8000"
-    """What import and task URLs begin with."""
+    """What import and task URLs begin with, and where the command line finds the API."""
+    storage_token: str | None = Field(None, repr=False)
+    """Master token of a project, with which the command line calls the API. The processes don't use it."""
     topic_prefix: str = Field("streams", pattern=r"^[A-Za-z0-9._-]{1,60}$")
     topics: Literal["auto", "managed"] = "auto"
     """auto: missing topics are created; managed: operators create them and we only check."""

@@ -12,8 +12,11 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from app.cli.exports import exports
 from app.cli.local import local
 from app.cli.processes import add_processes
+from app.cli.receivers import receivers
+from app.cli.tasks import tasks, tokens
 from app.cli.topics import topics
 from app.model.errors import ConfigurationError, StreamsError
 
@@ -55,6 +58,11 @@ def key() -> None:
 
 
 add_processes(app)
+_PANEL = "What the Buffer API keeps"
+app.add_typer(receivers, name="receivers", rich_help_panel=_PANEL)
+app.add_typer(exports, name="exports", rich_help_panel=_PANEL)
+app.add_typer(tasks, name="tasks", rich_help_panel=_PANEL)
+app.add_typer(tokens, name="tokens", rich_help_panel=_PANEL)
 app.add_typer(topics, name="topics")
 app.add_typer(local, name="local")
 

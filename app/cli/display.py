@@ -1,0 +1,150 @@
+"""What the commands on receivers, exports and tasks print for people. Texts of users are never read as markup."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Column, Table
+from rich.text import Text
+
+from app.cli.plan import Action, Difference, Plan, Step
+
+_SIGNS = {Action.CREATE: ("+", "green"), Action.CHANGE: ("~", "yellow"), Action.DELETE: ("-", "red")}
+
+
+def receivers_table(receivers: Sequence[Mapping[str, Any]]) -> Table:
+    """Without the URLs: they hold secrets, and `streams receivers url` prints one."""
+    table = Table("id", "name", "exports", Column("tables", overflow="fold"), box=None, header_style="bold")
+    for receiver in receivers:
+        tables = sorted({export["mapping"]["tableId"] for export in receiver["exports"]})
+        table.add_row(
+            Text(receiver["id"]), Text(receiver["name"]), str(len(receiver["exports"])), Text("\n".join(tables))
+        )
+    return table
+
+
+def exports_table(exports: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table("id", "name", "table", "columns", "load", "conditions", box=None, header_style="bold")
+    for export in exports:
+        mapping = export["mapping"]
+        table.add_row(
+            Text(export["id"]),
+            Text(export["name"]),
+            Text(mapping["tableId"]),
+            str(len(mapping["columns"])),
+            _load(mapping),
+            _conditions(export["conditions"]),
+        )
+    return table
+
+
+def receiver_view(receiver: Mapping[str, Any]) -> RenderableType:
+    facts = _facts({name: receiver[name] for name in ("id", "name", "description", "url")})
+    exports = receiver["exports"]
+    return Group(facts, Text(), exports_table(exports) if exports else Text("No exports: its events go nowhere yet."))
+
+
+def export_view(export: Mapping[str, Any]) -> RenderableType:
+    mapping = export["mapping"]
+    facts = _facts(
+        {
+            "id": f"{export['receiverId']}/{export['id']}",
+            "name": export["name"],
+            "table": f"{mapping['tableId']} ({_load(mapping)})",
+            "conditions": _conditions(export["conditions"]),
+        }
+    )
+    columns = Table("column", "type", "key", Column("template", overflow="fold"), box=None, header_style="bold")
+    for column in mapping["columns"]:
+        template = column.get("template", {}).get("content", "")
+        columns.add_row(Text(column["name"]), column["type"], "primary" if column["primaryKey"] else "", Text(template))
+    return Group(facts, Text(), columns)
+
+
+def task_view(task: Mapping[str, Any]) -> RenderableType:
+    names = ("id", "type", "status", "createdAt", "finishedAt", "result", "error")
+    facts = {name: str(task[name]) for name in names if name in task}
+    if "duration" in task:
+        facts["duration"] = f"{task['duration']} ms"
+    return _facts(facts)
+
+
+def plan_view(plan: Plan) -> RenderableType:
+    """The steps with what differs, then what is left as it is."""
+    lines = [line for step in plan.steps for line in _step_lines(step)]
+    lines += [Text(f"  {name} is as in the file", style="dim") for name in plan.unchanged]
+    lines += [Text(f"  {name} is not in the file and is left alone (--prune deletes it)") for name in plan.left_alone]
+    return Group(*lines)
+
+
+def plan_body(plan: Plan) -> dict[str, Any]:
+    """The plan for scripts."""
+    return {
+        "steps": [
+            {
+                "action": step.action.value,
+                "receiverId": step.receiver_id,
+                **({} if step.export_id is None else {"exportId": step.export_id}),
+                "differences": [
+                    {"path": one.path, "before": one.before, "after": one.after} for one in step.differences
+                ],
+            }
+            for step in plan.steps
+        ],
+        "unchanged": list(plan.unchanged),
+        "leftAlone": list(plan.left_alone),
+    }
+
+
+def step_name(step: Step) -> str:
+    """Such as `create receiver clicks`, `change export clicks/all`."""
+    if step.export_id is None:
+        return f"{step.action} receiver {step.receiver_id}"
+    return f"{step.action} export {step.receiver_id}/{step.export_id}"
+
+
+def _step_lines(step: Step) -> Iterator[Text]:
+    sign, style = _SIGNS[step.action]
+    yield Text(f"{sign} {step_name(step)}", style=style)
+    for export in getattr(step.draft, "exports", ()):
+        yield Text(f"    + export {export.export_id} into {export.mapping.table_id}", style="green")
+    for difference in step.differences:
+        yield from _difference_lines(difference)
+
+
+def _difference_lines(difference: Difference) -> Iterator[Text]:
+    path, before, after = difference.path, difference.before, difference.after
+    if before is None or after is None:
+        sign, style = ("+", "green") if before is None else ("-", "red")
+        yield Text(f"    {sign} {path}: {after if before is None else before}", style=style)
+    elif "\n" in before + after:
+        yield Text(f"    {path}:")
+        lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1)
+        for line in list(lines)[3:]:
+            yield Text(f"      {line}", style={"+": "green", "-": "red"}.get(line[:1], ""))
+    else:
+        yield Text(f"    {path}: {_quoted(before)} → {_quoted(after)}")
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _facts(facts: Mapping[str, str]) -> Table:
+    table = Table(Column(style="bold"), Column(overflow="fold"), box=None, show_header=False)
+    for name, value in facts.items():
+        if value:
+            table.add_row(name, Text(value))
+    return table
+
+
+def _load(mapping: Mapping[str, Any]) -> str:
+    return "incremental" if mapping["incremental"] else "full"
+
+
+def _conditions(conditions: Mapping[str, Any]) -> str:
+    return f"{conditions['count']:,} rows, {conditions['size']} or {conditions['time']}"

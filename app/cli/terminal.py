@@ -1,0 +1,81 @@
+"""How commands that speak to the API talk to a person or a script: options, spinner, questions, JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console, RenderableType
+
+from app.model.errors import ConfigurationError
+from app.settings import load_settings
+
+if TYPE_CHECKING:
+    from app.cli.buffer import BufferApi
+
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="Where the API is. By default STREAMS_PUBLIC_ADDRESS, or the local stack that runs.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the API's answer, for scripts.")]
+File = Annotated[
+    str,
+    typer.Option(
+        "--file", "-f", help="YAML or JSON, one document or several; - is standard input.", show_default=False
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Give the task at once instead of waiting for its end.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only show the difference; ends with 3 when there is one, else with 0.")
+]
+Prune = Annotated[bool, typer.Option("--prune", help="Delete exports that the file does not name.")]
+Discard = Annotated[bool, typer.Option("--discard", help="Drop what was accepted and is not imported yet.")]
+
+DIFFERENT = 3
+"""What `apply --dry-run` ends with when there is something to do."""
+
+
+def api(address: str | None) -> BufferApi:
+    """The API that the options and settings name."""
+    from app.cli.buffer import connect
+
+    return connect(load_settings(), address)
+
+
+def show(view: RenderableType) -> None:
+    Console().print(view)
+
+
+def print_json(answer: Any) -> None:
+    """One document on standard output."""
+    typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """On standard error, so that a script's JSON stays one document."""
+    for warning in warnings:
+        typer.secho(f"warning: {warning}", fg="yellow", err=True)
+
+
+def spinner(text: str, quiet: bool = False) -> AbstractContextManager[Any]:
+    """Turns on standard error while something is waited for; nothing when that is no terminal."""
+    console = Console(stderr=True)
+    return nullcontext() if quiet or not console.is_terminal else console.status(text)
+
+
+def ask(question: str, yes: bool) -> None:
+    """Go on only when the person says so; raises typer.Abort. A script must say --yes."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigurationError(f"{question} Nobody can be asked here (no terminal): add --yes to do it.")
+    typer.confirm(question, abort=True, err=True)
