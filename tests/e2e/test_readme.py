@@ -21,8 +21,8 @@ def blocks(heading: str) -> list[str]:
     return re.findall(r"```sh\n(.*?)```", section, flags=re.DOTALL)
 
 
-def run(system: Any, script: str) -> str:
-    """What the block prints, with bash stopping at its first error."""
+def run(system: Any, script: str, folder: Path = ROOT) -> str:
+    """What the block prints, with bash stopping at its first error. A block that writes files gets a folder."""
     script = script.replace("http://127.0.0.1:8000", system.url).replace(".venv/bin/python", sys.executable)
     script = script.replace(".venv/bin/streams", f"{sys.executable} -m app")
     port = system.storage.url.rpartition(":")[2]
@@ -32,11 +32,12 @@ def run(system: Any, script: str) -> str:
         "STREAMS_STORAGE_PORT": port,
         "STREAMS_KAFKA_PORT": system.kafka.rpartition(":")[2],
         "STREAMS_LOCAL_DIR": str(system.folder),
+        "STREAMS_STORAGE_TOKEN": system.token,  # of a stack that `make run` has started it is known
         "COLUMNS": "200",
     }
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
-        cwd=ROOT,
+        cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
@@ -71,6 +72,19 @@ async def test_an_event_of_ones_own_gets_into_its_table(system: Any) -> None:
     assert answers.count("HTTP/1.1 200 OK") == 2
     await system.until(arrived, "the events are in the table")
     await system.until(complained, "the event without a page is a dead letter")
+
+
+async def test_receiver_in_a_file_is_applied_changed_and_deleted(system: Any, tmp_path: Path) -> None:
+    first, second = blocks("Keep receivers in files")
+    await system.ready()
+
+    applied = await asyncio.to_thread(run, system, first, tmp_path)
+    changed = await asyncio.to_thread(run, system, second, tmp_path)
+
+    assert "receiver pages created" in applied
+    assert "HTTP/1.1 200 OK" in applied
+    assert 'conditions.time: "10s" → "1m0s"' in changed
+    assert "receiver pages deleted" in changed
 
 
 def test_the_picture_and_every_linked_file_are_there() -> None:

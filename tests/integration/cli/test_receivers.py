@@ -1,0 +1,252 @@
+"""Receivers, exports, tasks and tokens from the command line, over HTTP, on a real gateway and control process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from buffer_stack import Controls, make_settings
+from click.testing import Result
+from gateway_process import wait_for
+from typer.testing import CliRunner
+
+from app.cli import app
+from app.local.ports import free_port
+from app.local.storage import Emulator
+from app.settings import Settings
+
+Streams = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def gateway(kafka: str, emulator_process: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """The settings of a gateway that is ready, with a control process behind it."""
+    folder = tmp_path_factory.mktemp("gateway")
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    settings = make_settings(
+        kafka, f"test-{folder.name}-{port}", emulator_process, gateway_port=port, public_address=address
+    )
+    values = {**settings.model_dump(mode="json", exclude_defaults=True), "encryption_key": settings.encryption_key[0]}
+    environment = {f"STREAMS_{name.upper()}": str(value) for name, value in values.items()}
+    controls = Controls(settings, folder)
+    controls.start()
+    with (folder / "gateway.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app", "gateway"], env={**os.environ, **environment}, stdout=log, stderr=log
+        )
+
+    def ready() -> bool:
+        try:
+            return httpx.get(f"{address}/ready").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    try:
+        wait_for(ready, "a ready gateway")
+        yield settings
+    finally:
+        process.terminate()
+        process.wait(30)
+        for control in controls.started:
+            control.kill()
+
+
+@pytest.fixture
+def streams(gateway: Settings, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Streams:
+    """Runs `streams ...` as a script would: without a terminal."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STREAMS_PUBLIC_ADDRESS", gateway.public_address)
+    monkeypatch.setenv("STREAMS_STORAGE_TOKEN", emulator.master_token)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str, stdin: str | None = None) -> Result:
+        return CliRunner().invoke(app, list(arguments), input=stdin)
+
+    return run
+
+
+def receiver_file(name: str, **others: Any) -> str:
+    """As YAML, of which JSON is a part."""
+    return json.dumps({"name": name, "exports": [export(name)], **others})
+
+
+def export(name: str, export_id: str = "all", **others: Any) -> dict[str, Any]:
+    columns = [{"name": "id", "type": "id", "primaryKey": True}, {"name": "body", "type": "body"}]
+    mapping = {"tableId": f"in.c-{name}.{export_id}", "columns": columns}
+    return {"id": export_id, "name": export_id, "mapping": mapping, **others}
+
+
+def succeed(result: Result) -> str:
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.stdout
+
+
+def message_of(result: Result) -> str:
+    """The one line that `main` prints of an error."""
+    message: str = getattr(result.exception, "message", "")
+    assert message, (result.output, result.exception)
+    assert "\n" not in message
+    return message
+
+
+def test_created_receiver_is_listed_and_shown(streams: Streams, name: str) -> None:
+    created = succeed(streams("receivers", "create", "-f", "-", stdin=receiver_file(name)))
+
+    assert created == f"receiver {name} created\n"
+    assert f"in.c-{name}.all" in succeed(streams("receivers", "list"))
+    assert name in succeed(streams("receivers", "show", name))
+    assert "1,000 rows, 5MB or 5m0s" in succeed(streams("exports", "show", name, "all"))
+    assert succeed(streams("receivers", "url", name)).startswith(os.environ["STREAMS_PUBLIC_ADDRESS"])
+
+
+def test_json_is_the_answer_of_the_api(streams: Streams, name: str) -> None:
+    task = json.loads(succeed(streams("receivers", "create", "-f", "-", "--json", stdin=receiver_file(name))))
+
+    shown = json.loads(succeed(streams("receivers", "show", name, "--json")))
+    assert (task["status"], task["outputs"]) == ("success", {"receiverId": name})
+    assert shown in json.loads(succeed(streams("receivers", "list", "--json")))["receivers"]
+    assert json.loads(succeed(streams("exports", "list", name, "--json"))) == {"exports": shown["exports"]}
+    assert json.loads(succeed(streams("exports", "show", name, "all", "--json"))) == shown["exports"][0]
+    assert json.loads(succeed(streams("tasks", "show", task["url"], "--json"))) == task
+
+
+def test_task_may_be_waited_for_later(streams: Streams, name: str) -> None:
+    begun = succeed(streams("receivers", "create", "-f", "-", "--no-wait", "--json", stdin=receiver_file(name)))
+
+    finished = json.loads(succeed(streams("tasks", "wait", json.loads(begun)["id"], "--json")))
+
+    assert finished["status"] == "success"
+
+
+def test_apply_creates_then_changes_then_does_nothing(streams: Streams, name: str) -> None:
+    first, second = (
+        receiver_file(name),
+        receiver_file(
+            name, description="Web", exports=[export(name, conditions={"size": "1024kB"}), export(name, "more")]
+        ),
+    )
+
+    created = succeed(streams("receivers", "apply", "-f", "-", "--yes", stdin=first))
+    changed = succeed(streams("receivers", "apply", "-f", "-", "--yes", stdin=second))
+    again = succeed(streams("receivers", "apply", "-f", "-", stdin=second))
+
+    assert f"+ create receiver {name}" in created
+    assert 'description: "" → "Web"' in changed
+    assert 'conditions.size: "5MB" → "1MB"' in changed
+    assert f"export {name}/more created" in changed
+    assert again.endswith("Nothing to do.\n")
+    shown = json.loads(succeed(streams("receivers", "show", name, "--json")))
+    assert (shown["description"], [one["conditions"]["size"] for one in shown["exports"]]) == ("Web", ["1MB", "5MB"])
+
+
+def test_apply_changes_a_mapping(streams: Streams, name: str) -> None:
+    succeed(streams("receivers", "create", "-f", "-", stdin=receiver_file(name)))
+    other = export(name)
+    other["mapping"] = {**other["mapping"], "tableId": f"in.c-{name}.new"}
+
+    succeed(streams("exports", "apply", name, "-f", "-", "--yes", stdin=json.dumps(other)))
+
+    assert json.loads(succeed(streams("exports", "show", name, "all", "--json")))["mapping"]["tableId"].endswith("new")
+
+
+def test_dry_run_changes_nothing_and_ends_with_three(streams: Streams, name: str) -> None:
+    result = streams("receivers", "apply", "-f", "-", "--dry-run", "--json", stdin=receiver_file(name))
+
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["steps"] == [{"action": "create", "receiverId": name, "differences": []}]
+    assert "not found" in message_of(streams("receivers", "show", name))
+
+
+def test_apply_without_a_terminal_wants_a_yes(streams: Streams, name: str) -> None:
+    result = streams("receivers", "apply", "-f", "-", stdin=receiver_file(name))
+
+    assert "add --yes" in message_of(result)
+    assert "not found" in message_of(streams("receivers", "show", name))
+
+
+def test_export_that_the_file_does_not_name_is_deleted_only_with_prune(streams: Streams, name: str) -> None:
+    succeed(streams("receivers", "create", "-f", "-", stdin=receiver_file(name)))
+    bare = receiver_file(name, exports=[])
+
+    kept = succeed(streams("receivers", "apply", "-f", "-", "--yes", stdin=bare))
+    pruned = succeed(streams("receivers", "apply", "-f", "-", "--yes", "--prune", "--json", stdin=bare))
+
+    assert f"{name}/all is not in the file and is left alone" in kept
+    assert json.loads(pruned)["exports"] == []
+
+
+def test_update_changes_what_is_given(streams: Streams, name: str) -> None:
+    succeed(streams("receivers", "create", "-f", "-", stdin=receiver_file(name)))
+
+    changed = json.loads(succeed(streams("receivers", "update", name, "--description", "Of the shop", "--json")))
+
+    assert (changed["name"], changed["description"]) == (name, "Of the shop")
+
+
+def test_tokens_are_refreshed(streams: Streams, name: str) -> None:
+    succeed(streams("receivers", "create", "-f", "-", stdin=receiver_file(name)))
+
+    assert succeed(streams("tokens", "refresh", name)) == f"1 exports of receiver {name} have new tokens\n"
+
+
+def test_exports_and_receivers_are_deleted(streams: Streams, name: str) -> None:
+    succeed(streams("receivers", "create", "-f", "-", stdin=receiver_file(name)))
+    succeed(streams("exports", "create", name, "-f", "-", stdin=json.dumps(export(name, "more"))))
+
+    succeed(streams("exports", "delete", name, "more", "--discard", "--yes"))
+    left = json.loads(succeed(streams("exports", "list", name, "--json")))["exports"]
+    succeed(streams("receivers", "delete", name, "--discard", "--delete-topic", "--yes"))
+
+    assert [one["id"] for one in left] == ["all"]
+    assert "`streams receivers list`" in message_of(streams("receivers", "show", name))
+
+
+def test_receiver_that_is_there_is_not_created_again(streams: Streams, name: str) -> None:
+    succeed(streams("receivers", "create", "-f", "-", stdin=receiver_file(name)))
+
+    result = streams("receivers", "create", "-f", "-", stdin=receiver_file(name))
+
+    assert message_of(result) == (
+        f'Receiver "{name}" already exists in the project. `streams receivers apply` changes one that is there.'
+    )
+
+
+def test_failed_task_is_one_line(streams: Streams, emulator: Emulator, name: str) -> None:
+    succeed(streams("receivers", "create", "-f", "-", stdin=receiver_file(name)))
+    other = export(name, "other")
+    other["mapping"] = {"tableId": f"in.c-{name}.all", "columns": [{"name": "different", "type": "body"}]}
+
+    result = streams("exports", "create", name, "-f", "-", stdin=json.dumps(other))
+
+    assert message_of(result).startswith("export.create failed: ")
+    assert getattr(result.exception, "exit_code", None) == 1
+
+
+def test_refused_token_says_which_setting_to_mend(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAMS_STORAGE_TOKEN", "1234-9-wrong")
+
+    message = message_of(streams("receivers", "list"))
+
+    assert "STREAMS_STORAGE_TOKEN" in message
+    assert "1234-9-wrong" not in message
+
+
+def test_nobody_at_the_address_says_how_to_start_or_find_it(streams: Streams) -> None:
+    result = streams("receivers", "list", "--address", f"http://127.0.0.1:{free_port()}")
+
+    assert "streams local up" in message_of(result)
+    assert "--address" in message_of(result)
+
+
+def test_another_server_is_no_buffer_api(streams: Streams, emulator: Emulator) -> None:
+    result = streams("receivers", "list", "--address", emulator.url)
+
+    assert "is no Buffer API" in message_of(result)
