@@ -103,10 +103,8 @@ def _column_body(column: Column) -> Body:
 
 
 def _as_echoed(export: ExportDraft) -> ExportDraft:
-    """The API echoes a time with six digits. Twice, because "59.9999999s" is echoed as "60s" and that as "1m0s"."""
-    seconds = export.conditions.time_seconds
-    for _ in range(2):
-        seconds = parse_time(format_time(seconds))
+    """The API echoes a time with six digits of its seconds: "59.9999999s" is shown as a minute."""
+    seconds = parse_time(format_time(export.conditions.time_seconds))
     return replace(export, conditions=replace(export.conditions, time_seconds=seconds))
 
 

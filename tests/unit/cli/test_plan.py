@@ -151,9 +151,13 @@ columns = kinds.flatmap(
 mappings = st.fixed_dictionaries(
     {"tableId": st.sampled_from(["in.c-a.b", "in.c-a.c"]), "columns": columns}, optional={"incremental": st.booleans()}
 )
-export_bodies = st.fixed_dictionaries({"name": names, "mapping": mappings}, optional={"conditions": conditions})
+# Few ids, so that a file and what was there before often have an export in common.
+ids = st.sampled_from(["all", "MORE", "some"])
+export_bodies = st.fixed_dictionaries(
+    {"id": ids, "name": names, "mapping": mappings}, optional={"conditions": conditions}
+)
 receiver_bodies = st.fixed_dictionaries(
-    {"name": names, "exports": st.lists(export_bodies, max_size=4, unique_by=lambda b: read_export(b)[0].export_id)},
+    {"name": names, "exports": st.lists(export_bodies, max_size=3, unique_by=lambda b: str(b["id"]))},
     optional={"description": st.text(max_size=5)},
 )
 
