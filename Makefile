@@ -22,7 +22,7 @@ environment: $(VENV_READY) ## Install the Python packages alone (what the image 
 	@:
 
 test: setup lint ## Run every check that CI runs
-	@scripts/prerequisites curl
+	@scripts/prerequisites curl chromium
 	$(BIN)/pytest -m "not long" --numprocesses 2 --dist loadfile
 
 test-long: setup ## Run the long tests: chaos, fuzz, matrices

@@ -13,9 +13,11 @@ router = APIRouter()
 
 @router.get("/", status_code=301)
 async def redirect_to_index() -> RedirectResponse:
+    """Leads to the index."""
     return RedirectResponse("/v1", 301)
 
 
 @router.get("/v1")
 async def get_index(context: InContext) -> IndexAnswer:
+    """The name of the API and where its documentation is."""
     return IndexAnswer(api="buffer", documentation=f"{context.settings.public_address}/v1/documentation")

@@ -9,8 +9,10 @@ from app.api import exports, index, receivers, tasks
 from app.api.auth import TokenVerifier
 from app.api.commands import CommandSender
 from app.api.context import Context
+from app.api.documentation import install_documentation
 from app.api.errors import install_errors
 from app.api.http import AnswerOptions, BodyLimit, CrashAnswer, RequestId
+from app.api.openapi import operation_id
 from app.api.running import RunningTasks
 from app.kafka.view import ControlView
 from app.model.cipher import Cipher
@@ -30,6 +32,7 @@ def create_api(settings: Settings, view: ControlView, commands: CommandSender) -
         openapi_url=None,
         redirect_slashes=False,
         strict_content_type=False,
+        generate_unique_id_function=operation_id,
     )
     api.state.context = Context(
         settings,
@@ -53,4 +56,5 @@ def create_api(settings: Settings, view: ControlView, commands: CommandSender) -
     api.add_middleware(RequestId)
     for module in (receivers, exports, tasks, index):
         api.include_router(module.router)
+    install_documentation(api, settings)
     return api

@@ -71,6 +71,16 @@ def test_java_that_is_too_old_counts_as_missing(bare: Path, version: str) -> Non
     assert "maven" not in done.stderr
 
 
+def test_browser_that_is_missing_is_named(bare: Path) -> None:
+    done = check(bare, "curl", "chromium")
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        "Missing: curl, Chromium. Install what is missing (Debian, Ubuntu: sudo apt-get install curl chromium; "
+        "macOS: brew install curl chromium), then run this again.\n"
+    )
+
+
 def test_root_on_debian_gets_what_is_missing_by_apt(bare: Path) -> None:
     (bare / "id").unlink()
     (bare / "id").write_text("#!/bin/sh\necho 0\n")

@@ -1,0 +1,161 @@
+"""Which errors each operation may answer with, and how each error reads: the table that the OpenAPI document shows.
+
+An operation that is missing here, or answers with an error that is not in its line, fails a test
+(`tests/unit/api/test_openapi.py`, the fuzz tests). Source of names and messages: Buffer API, errors.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+_MESSAGES: dict[int, dict[str, str]] = {
+    400: {
+        "buffer.badRequest": 'Column "page" template is invalid: 1:1-8 Unknown variable: invalid.',
+        "buffer.decodePayload": "Invalid JSON: Expecting value at character 8.",
+        "buffer.invalidEnumValue": 'Value of body.columns[0].template.language must be one of "jsonnet" but got '
+        'value "lua".',
+        "buffer.invalidLength": 'Length of body.name must be greater or equal than 1 but got value "" (len=0)',
+        "buffer.missingField": '"X-StorageApi-Token" is missing from header.',
+        "buffer.missingPayload": "Missing required payload.",
+    },
+    401: {
+        "buffer.masterTokenRequired": "Please provide a master token of a project administrator.",
+        "storage.tokenInvalid": "Invalid access token.",
+    },
+    404: {
+        "buffer.endpointNotFound": 'No endpoint found for path "/v1/receivers/a/b".',
+        "buffer.exportNotFound": 'Export "all" not found in the receiver.',
+        "buffer.receiverNotFound": 'Receiver "clicks" not found in the project.',
+        "buffer.taskNotFound": 'Task "clicks/receiver.create/2026-01-02T03:04:05.678Z_aB3xY" not found in the project.',
+    },
+    408: {"buffer.requestTimeout": "The request did not arrive in time."},
+    409: {
+        "buffer.exportAlreadyExists": 'Export "all" already exists in the receiver.',
+        "buffer.exportCountLimitReached": "Export count limit reached in the receiver, the maximum is 20.",
+        "buffer.receiverAlreadyExists": 'Receiver "clicks" already exists in the project.',
+        "buffer.receiverCountLimitReached": "Receiver count limit reached in the project, the maximum is 100.",
+        "buffer.tableInUse": 'Table "in.c-web.clicks" is the target of the export "clicks/all"; exports share a table '
+        'only when all of them are incremental ("incremental": true).',
+        "buffer.taskAlreadyRunning": 'Task "export.create" is already running on the export "all"; wait for it to '
+        'finish: "clicks/all/export.create/2026-01-02T03:04:05.678Z_aB3xY".',
+    },
+    413: {"buffer.payloadTooLarge": "Payload too large, the maximum size is 1MB."},
+    431: {"buffer.headersTooLarge": "Headers too large, the maximum is 200 headers of 64KB together."},
+    500: {
+        "buffer.internalError": "Application error. Please contact our support support@keboola.com with exception id "
+        "(keboola-buffer-aB3xYaB3xYaB3xY) attached.",
+        "buffer.taskFailed": "The task failed.",
+    },
+    503: {
+        "buffer.kafkaUnavailable": "Kafka did not answer in time; send the request again later.",
+        "buffer.misconfigured": "The receiver's secret cannot be decrypted; the operator finds the cause in the "
+        "gateway's log.",
+        "buffer.overloaded": "Too many bytes wait for Kafka on this gateway; send the request again later.",
+        "storage.unavailable": "Storage could not be reached.",
+    },
+    504: {
+        "buffer.taskTimeout": "The task has not finished within 30 s and goes on. Follow it at "
+        '"https://streams.example.com/v1/tasks/clicks/receiver.delete/2026-01-02T03:04:05.678Z_aB3xY".',
+    },
+}
+_STATUS = {name: status for status, names in _MESSAGES.items() for name in names}
+
+_ANY = ("buffer.badRequest", "buffer.requestTimeout", "buffer.payloadTooLarge", "buffer.headersTooLarge")
+"""What the gateway answers to any request that is no HTTP, is too slow or too large."""
+_OPEN = (*_ANY, "buffer.internalError", "buffer.kafkaUnavailable")
+_TOKEN = (
+    *_OPEN,
+    "buffer.missingField",
+    "storage.tokenInvalid",
+    "buffer.masterTokenRequired",
+    "storage.unavailable",
+)
+_BODY = (
+    "buffer.missingPayload",
+    "buffer.decodePayload",
+    "buffer.missingField",
+    "buffer.invalidLength",
+    "buffer.invalidEnumValue",
+    "buffer.badRequest",
+)
+_CHANGE = (*_TOKEN, "buffer.taskAlreadyRunning")
+_WAIT = (*_CHANGE, "buffer.taskFailed", "buffer.taskTimeout")
+"""A call that waits for its task also answers with what went wrong in it."""
+_RECEIVER = ("buffer.receiverNotFound", "buffer.endpointNotFound")
+"""An id with a slash in it is another path."""
+_TASK = ("buffer.taskNotFound", "buffer.endpointNotFound", "buffer.invalidLength")
+_EXPORT = (*_RECEIVER, "buffer.exportNotFound")
+_NEW_EXPORT = ("buffer.exportCountLimitReached", "buffer.tableInUse")
+
+OPERATIONS: dict[str, tuple[str, ...]] = {
+    "redirectToIndex": _OPEN,
+    "getIndex": _OPEN,
+    "healthCheck": _ANY,
+    "ready": (*_ANY, "buffer.kafkaUnavailable"),
+    "importEvents": (
+        *_ANY,
+        "buffer.receiverNotFound",
+        "buffer.endpointNotFound",
+        "buffer.overloaded",
+        "buffer.kafkaUnavailable",
+        "buffer.misconfigured",
+    ),
+    "createReceiver": (
+        *_CHANGE,
+        *_BODY,
+        *_NEW_EXPORT,
+        "buffer.receiverAlreadyExists",
+        "buffer.receiverCountLimitReached",
+    ),
+    "listReceivers": _TOKEN,
+    "getReceiver": (*_TOKEN, *_RECEIVER),
+    "deleteReceiver": (*_WAIT, *_RECEIVER),
+    "createExport": (*_CHANGE, *_BODY, *_RECEIVER, *_NEW_EXPORT, "buffer.exportAlreadyExists"),
+    "listExports": (*_TOKEN, *_RECEIVER),
+    "getExport": (*_TOKEN, *_EXPORT),
+    "deleteExport": (*_WAIT, *_EXPORT),
+    "getTask": (*_TOKEN, *_TASK),
+    "getTaskOfReceiver": (*_TOKEN, *_TASK),
+}
+"""Error names by operation id. A new route needs one line here."""
+
+
+def error_responses(operation_id: str) -> dict[str, Any]:
+    """The OpenAPI responses of an operation's errors, by status: the names that it may have, an example of each."""
+    names: dict[int, set[str]] = {}
+    for name in OPERATIONS.get(operation_id, ()):
+        names.setdefault(_STATUS[name], set()).add(name)
+    return {str(status): _response(status, sorted(found)) for status, found in sorted(names.items())}
+
+
+def _response(status: int, names: list[str]) -> dict[str, Any]:
+    narrowed: dict[str, Any] = {"statusCode": {"const": status}, "error": {"enum": names}}
+    if status == 401:
+        # What Storage refuses a token for has the name that Storage gives it.
+        narrowed["error"] = {"anyOf": [{"enum": names}, {"pattern": r"^storage\."}]}
+    if status >= 500:
+        narrowed["exceptionId"] = {"pattern": "^keboola-buffer-"}
+    schema = {"allOf": [{"$ref": "#/components/schemas/Error"}, {"properties": narrowed}]}
+    if status >= 500:
+        schema["allOf"].append({"required": ["exceptionId"]})
+    headers = {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
+    if status == 503:
+        headers["Retry-After"] = {"$ref": "#/components/headers/Retry-After"}
+    return {
+        "description": f"{HTTPStatus(status).phrase}: {', '.join(f'`{name}`' for name in names)}",
+        "headers": headers,
+        "content": {
+            "application/json": {
+                "schema": schema,
+                "examples": {name: {"value": _example(status, name)} for name in names},
+            }
+        },
+    }
+
+
+def _example(status: int, name: str) -> dict[str, Any]:
+    example: dict[str, Any] = {"statusCode": status, "error": name, "message": _MESSAGES[status][name]}
+    if status >= 500:
+        example["exceptionId"] = "keboola-buffer-aB3xYaB3xYaB3xY"
+    return example

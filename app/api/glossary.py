@@ -1,0 +1,137 @@
+"""What the fields and parameters of the API mean, as the OpenAPI document says it, and the examples of requests.
+
+By name, because a word means the same wherever it stands; a line "Schema.field" goes before one for the field alone.
+What a schema of a payload enforces stands there; here is what the code behind it checks. Source: Buffer API, request
+and response schemas, identifiers, conditions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.model.task import TaskStatus, TaskType
+from app.settings import Settings
+
+_ID = r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$"
+_DATE = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"
+_TABLE_ID = r"^(in|out|sys)\.[A-Za-z0-9_-]{1,96}\.[A-Za-z0-9_-]{1,96}$"
+_TASK_ID = "clicks/receiver.create/2026-01-02T03:04:05.678Z_aB3xY"
+
+
+def _text(description: str, example: object, **more: Any) -> dict[str, Any]:
+    return {"description": description, "examples": [example], **more}
+
+
+def fields(settings: Settings) -> dict[str, dict[str, Any]]:
+    """JSON Schema keywords for the fields of all schemas, by "field" or "Schema.field"."""
+    address = settings.public_address
+    return {
+        # Receivers and exports
+        "id": _text(
+            "Lower case letters, digits and dashes. What is given is normalised so; without it, the name is.",
+            "clicks",
+        ),
+        "Receiver.id": _text("The receiver's id.", "clicks", pattern=_ID),
+        "Export.id": _text("The export's id.", "all", pattern=_ID),
+        "receiverId": _text("The id of the receiver.", "clicks", pattern=_ID),
+        "exportId": _text("The id of the export.", "all", pattern=_ID),
+        "name": _text("A name for people.", "Clicks"),
+        "description": _text("A text for people.", "Clicks of the shop."),
+        "Receiver.url": _text(
+            "Where events are sent to (POST). It holds the receiver's secret.",
+            f"{address}/v1/import/1234/clicks/{'0aZ' * 16}",
+            format="uri",
+        ),
+        "exports": {"description": "Exports of the receiver: each maps every event to a row of its table."},
+        "Receivers.receivers": {"description": "All of the project, by id."},
+        "Exports.exports": {"description": "All of the receiver, by id."},
+        # Mapping
+        "mapping": {"description": "How an event becomes a row; replaced as a whole."},
+        "tableId": _text("The table: stage, bucket and name.", "in.c-web.clicks", pattern=_TABLE_ID),
+        "incremental": _text("Add rows to the table; false replaces the whole table with each import.", True),
+        "columns": {
+            "description": "The table's columns in order; their names are unique.",
+            "maxItems": settings.max_columns,
+        },
+        "ColumnPayload.name": _text("The column's name in the table.", "page"),
+        "Column.name": _text("The column's name in the table.", "page"),
+        "ColumnPayload.type": _text("What the column holds.", "template"),
+        "Column.type": _text("What the column holds.", "template"),
+        "primaryKey": _text("Whether the column is part of the table's primary key.", False),
+        "template": {"description": "How the value is made; for the type `template` alone."},
+        "language": _text("The template's language.", "jsonnet"),
+        "content": _text(
+            "Jsonnet, with the functions Ip, Now, Header, HeaderStr, Body and BodyStr.",
+            'Body("page")',
+            format="jsonnet",
+        ),
+        # Conditions
+        "conditions": {
+            "description": "When gathered rows are imported: as soon as one of the conditions is met. Replaced as a "
+            "whole; what is missing takes its default."
+        },
+        "count": _text("Rows.", 1000, minimum=settings.min_count, maximum=settings.max_count),
+        "size": _text("Size of the rows as CSV, 100B to 50MB: an integer and B, kB or MB.", "5MB", format="size"),
+        "time": _text("Age of the first row, 30s to 24h, in hours, minutes and seconds.", "5m0s", format="go-duration"),
+        # Tasks
+        "Task.id": _text("The task's id; it contains slashes.", _TASK_ID),
+        "Task.type": _text("What the task does.", "receiver.create", enum=[kind.value for kind in TaskType]),
+        "Task.url": _text("Where the task can be followed.", f"{address}/v1/tasks/{_TASK_ID}", format="uri"),
+        "status": _text("How far it is.", "success", enum=[status.value for status in TaskStatus]),
+        "isFinished": _text("Whether it has ended, well or not.", True),
+        "createdAt": _text("When it began (UTC).", "2026-01-02T03:04:05.678Z", pattern=_DATE),
+        "finishedAt": _text("When it ended (UTC).", "2026-01-02T03:04:06.789Z", pattern=_DATE),
+        "duration": _text("Milliseconds that it took.", 1111, minimum=0),
+        "result": _text("What was done, when it succeeded.", "receiver created"),
+        "Task.error": _text("Why it failed.", "Storage refused to create the table."),
+        "outputs": {"description": "What the task was for, when it succeeded."},
+        "warnings": _text(
+            "What was ignored in the request; only in the answer to it.",
+            ['Unknown field "colour" in body is ignored.'],
+        ),
+        # Index and errors
+        "api": _text("Always buffer.", "buffer", const="buffer"),
+        "documentation": _text("Where the documentation is.", f"{address}/v1/documentation", format="uri"),
+        "statusCode": _text("The HTTP status.", 404),
+        "error": _text("The error's name.", "buffer.receiverNotFound"),
+        "message": _text("What was wrong and what is allowed.", 'Receiver "clicks" not found in the project.'),
+        "exceptionId": _text(
+            "Names the request in the log; for statuses from 500 on.", "keboola-buffer-aB3xYaB3xYaB3xY"
+        ),
+    }
+
+
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "receiverId": {"description": "The receiver's id.", "example": "clicks", "schema": {"pattern": _ID}},
+    "exportId": {"description": "The export's id.", "example": "all", "schema": {"pattern": _ID}},
+    "taskId": {
+        "description": "The task's id. Its slashes may stay as they are, as in the task's `url`.",
+        "example": _TASK_ID,
+        "schema": {"minLength": 1},
+    },
+}
+"""Keywords for path and query parameters, by their names in the document."""
+
+_EXPORT: dict[str, Any] = {
+    "id": "all",
+    "name": "All clicks",
+    "conditions": {"count": 1000, "size": "5MB", "time": "1m"},
+    "mapping": {
+        "tableId": "in.c-web.clicks",
+        "columns": [
+            {"name": "id", "type": "id", "primaryKey": True},
+            {"name": "time", "type": "datetime"},
+            {"name": "page", "type": "template", "template": {"language": "jsonnet", "content": 'Body("page")'}},
+            {"name": "body", "type": "body"},
+        ],
+    },
+}
+
+BODIES: dict[str, dict[str, Any]] = {
+    "createReceiver": {
+        "receiver with a table": {"id": "clicks", "name": "Clicks", "exports": [_EXPORT]},
+        "receiver alone": {"name": "Clicks"},
+    },
+    "createExport": {"export": _EXPORT},
+}
+"""Examples of a request's JSON body, by operation id and title. A new route with a body needs one line here."""
