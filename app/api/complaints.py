@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic.alias_generators import to_camel
+
 MAX_ECHO = 100
 """Characters of a refused value that are repeated in the message."""
 _WANTED = {
@@ -68,7 +70,9 @@ def _complain(error: Mapping[str, Any]) -> Complaint:
 
 
 def path_of(location: Sequence[Any]) -> str:
-    """("body", "exports", 0, "name") is "body.exports[0].name"."""
+    """("body", "exports", 0, "name") is "body.exports[0].name"; parameters have the names of the documentation."""
+    if location[0] == "path":
+        location = ("path", *(to_camel(str(part)) for part in location[1:]))
     text = str(location[0])
     for part in location[1:]:
         text += f"[{part}]" if isinstance(part, int) else f".{part}"

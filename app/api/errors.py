@@ -33,7 +33,8 @@ def envelope(request_id: str, status: int, name: str, message: str, retry_after:
         body["exceptionId"] = exception_id(request_id)
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     text = json.dumps(body, indent=2, ensure_ascii=False) + "\n"
-    return Response(text, status, headers, "application/json")
+    # What a message repeats of a request may have half a surrogate pair ("\ud800" in JSON), which UTF-8 cannot say.
+    return Response(text.encode("utf-8", "replace"), status, headers, "application/json")
 
 
 def crash_answer(request_id: str) -> Response:
@@ -90,6 +91,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         answer = envelope(request_id_of(request), 405, "buffer.methodNotAllowed", text)
         answer.headers.update(error.headers or {})
         return answer
-    else:
-        return envelope(request_id_of(request), error.status_code, "buffer.badRequest", str(error.detail))
+    else:  # FastAPI refuses so what is no text, or is nested too deeply, to be read as JSON
+        name = "buffer.decodePayload" if error.status_code == 400 else "buffer.badRequest"
+        return envelope(request_id_of(request), error.status_code, name, str(error.detail))
     return envelope(request_id_of(request), found.status, found.name, found.message)

@@ -101,6 +101,14 @@ def fields(settings: Settings) -> dict[str, dict[str, Any]]:
     }
 
 
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "ColumnPayload": {
+        "if": {"properties": {"type": {"const": "template"}}},
+        "then": {"required": ["template"], "properties": {"template": {"type": "object"}}},
+    }
+}
+"""Keywords for whole schemas."""
+
 PARAMETERS: dict[str, dict[str, Any]] = {
     "receiverId": {"description": "The receiver's id.", "example": "clicks", "schema": {"pattern": _ID}},
     "exportId": {"description": "The export's id.", "example": "all", "schema": {"pattern": _ID}},

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
 from app.api.failures import error_responses
-from app.api.glossary import BODIES, PARAMETERS, fields
+from app.api.glossary import BODIES, PARAMETERS, SCHEMAS, fields
 from app.api.openapi_gateway import GATEWAY_PATHS
 from app.settings import Settings
 
@@ -121,7 +121,7 @@ def _components(schemas: dict[str, Any], settings: Settings) -> dict[str, Any]:
                 described = _never_null(described)
             extra = known.get(f"{public}.{field}", known.get(field, {}))
             schema["properties"][field] = _describe(_untitled(described), extra)
-        schema["title"] = public
+        schema.update(SCHEMAS.get(name, {}), title=public)
     return {
         "schemas": {_public_schema(name): schema for name, schema in sorted(schemas.items())},
         "securitySchemes": {

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 from pydantic.alias_generators import to_camel
 
 from app.api.drafts import ExportChange, ExportDraft, ReceiverChange, ReceiverDraft
@@ -25,6 +25,8 @@ T = TypeVar("T")
 Id = Annotated[StrictStr, Field(min_length=1, max_length=48)]
 Name = Annotated[StrictStr, Field(min_length=1, max_length=40)]
 Description = Annotated[StrictStr, Field(max_length=4096)]
+Count = Annotated[StrictInt, BeforeValidator(lambda n: int(n) if isinstance(n, float) and n.is_integer() else n)]
+"""1000.0 is an integer too, as JSON Schema has it."""
 
 
 class Payload(BaseModel):
@@ -54,7 +56,7 @@ class MappingPayload(Payload):
 class ConditionsPayload(Payload):
     """Each that is missing takes its default."""
 
-    count: StrictInt | None = None
+    count: Count | None = None
     size: StrictStr | None = None
     time: StrictStr | None = None
 

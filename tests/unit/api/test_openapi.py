@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -16,24 +15,14 @@ from fastapi.routing import APIRoute
 from app.api.failures import OPERATIONS
 from app.api.glossary import BODIES
 from app.api.openapi import openapi_document
-from app.api.service import create_api
-from app.model.catalog import Catalog
-from app.model.cipher import Cipher
 from app.settings import Settings
 
-SETTINGS = Settings(_env_file=None, encryption_key=[Cipher.new_key()], public_address="https://streams.example.com")
 METHODS = {"get", "post", "patch", "put", "delete"}
 
 
 @pytest.fixture
-def api() -> FastAPI:
-    view = SimpleNamespace(catalog=Catalog(), listen=lambda listener: None)
-    return create_api(SETTINGS, view, None)  # type: ignore[arg-type]  # nothing is sent
-
-
-@pytest.fixture
-def document(api: FastAPI) -> dict[str, Any]:
-    return openapi_document(api, SETTINGS)
+def document(api: FastAPI, settings: Settings) -> dict[str, Any]:
+    return openapi_document(api, settings)
 
 
 def operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
