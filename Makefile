@@ -1,10 +1,11 @@
 # Every way to work with the project. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup environment test test-long lint format bench lock clean-local
+.PHONY: help run setup environment test test-long fuzz lint format bench lock clean-local
 
 BIN := .venv/bin
 DEMO ?= 1
+FUZZ_SECONDS ?= 300
 VENV_READY := .venv/.complete
 DEMO_READY := .venv/.demo-complete
 KAFKA_READY := .local/kafka/lib/.complete
@@ -25,8 +26,11 @@ test: setup lint ## Run every check that CI runs
 	@scripts/prerequisites curl chromium
 	$(BIN)/pytest -m "not long" --numprocesses 2 --dist loadfile
 
-test-long: setup ## Run the long tests: chaos, fuzz, matrices
+test-long: setup ## Run the long tests: chaos, matrices
 	$(BIN)/pytest -m long
+
+fuzz: setup ## Send chance requests to the whole API, for FUZZ_SECONDS (300), and check every answer
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest tests/conformance/test_openapi.py -s
 
 lint: $(VENV_READY) ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -54,20 +54,22 @@ def make_settings(kafka: str, prefix: str, emulator: Emulator, **others: Any) ->
     return settings
 
 
+def environment(settings: Settings, **others: Any) -> dict[str, str]:
+    """What a process of its own needs in its environment to have these settings, and some others."""
+    plain = {**settings.model_dump(mode="json", exclude_defaults=True), **others}
+    plain["encryption_key"] = ",".join(settings.encryption_key)
+    return {**os.environ, **{f"STREAMS_{name.upper()}": str(value) for name, value in plain.items()}}
+
+
 class ControlProcess:
     """`streams control` as a process of its own. Its log is `log`."""
 
     def __init__(self, settings: Settings, folder: Path, **others: Any) -> None:
         """Each has a port for metrics of its own, so that two can run."""
         self.log = folder / f"control-{time.monotonic_ns()}.log"
-        plain = {**settings.model_dump(mode="json", exclude_defaults=True), **others}
-        plain["encryption_key"] = ",".join(settings.encryption_key)
-        plain["control_port"] = free_port()
-        given = {f"STREAMS_{name.upper()}": str(value) for name, value in plain.items()}
+        given = environment(settings, **{**others, "control_port": free_port()})
         with self.log.open("wb") as stream:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _MAIN], env={**os.environ, **given}, stdout=stream, stderr=stream
-            )
+            self._process = subprocess.Popen([sys.executable, "-c", _MAIN], env=given, stdout=stream, stderr=stream)
 
     def kill(self) -> None:
         """As a power cut would (SIGKILL)."""

@@ -1,0 +1,75 @@
+"""The whole API as clients see it: a gateway and a control process, on the run's Kafka and an emulator."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.local.ports import free_port
+from app.local.storage import running
+from app.settings import Settings
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "integration" / "control"))
+
+from buffer_stack import DEADLINE_SECONDS, ControlProcess, environment, make_settings  # after the path is set
+
+
+@pytest.fixture(scope="module")
+def settings(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Few receivers and exports are allowed, so that what a test makes by chance stays little."""
+    port = free_port()
+    with running(tmp_path_factory.mktemp("storage")) as emulator:
+        yield make_settings(
+            kafka,
+            f"test-{uuid.uuid4().hex[:12]}",
+            emulator,
+            gateway_port=port,
+            public_address=f"http://127.0.0.1:{port}",
+            max_receivers=5,
+            max_exports=5,
+            unknown_receiver_barrier_seconds=0.05,  # each event to an unknown receiver waits for it
+        )
+
+
+@pytest.fixture(scope="module")
+def address(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the gateway is ready; both processes must live to the end."""
+    folder = tmp_path_factory.mktemp("processes")
+    control = ControlProcess(settings, folder)
+    log = folder / "gateway.log"
+    with log.open("wb") as stream:
+        gateway = subprocess.Popen(
+            [sys.executable, "-m", "app", "gateway"],
+            env=environment(settings),
+            stdout=stream,
+            stderr=stream,
+            cwd=folder,  # where no .env is
+        )
+    try:
+        _wait_until_ready(settings.public_address)
+        yield settings.public_address
+        assert control.alive, control.log.read_text()[-3000:]
+        assert gateway.poll() is None, log.read_text()[-3000:]
+    finally:
+        gateway.terminate()
+        gateway.wait(DEADLINE_SECONDS)
+        control.stop()
+
+
+def _wait_until_ready(address: str) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while True:
+        assert time.monotonic() < deadline, "the gateway is not ready in time"
+        try:
+            if httpx.get(f"{address}/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
