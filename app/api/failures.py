@@ -18,6 +18,9 @@ _MESSAGES: dict[int, dict[str, str]] = {
         "buffer.invalidLength": 'Length of body.name must be greater or equal than 1 but got value "" (len=0)',
         "buffer.missingField": '"X-StorageApi-Token" is missing from header.',
         "buffer.missingPayload": "Missing required payload.",
+        "storage.accessDenied": 'Storage refused to refresh the token of the export "all": Access denied.',
+        "storage.notFound": 'Storage refused to refresh the token of the export "all": The bucket does not exist.',
+        "storage.refused": 'Storage refused to refresh the token of the export "all": The name is too long.',
     },
     401: {
         "buffer.masterTokenRequired": "Please provide a master token of a project administrator.",
@@ -33,6 +36,8 @@ _MESSAGES: dict[int, dict[str, str]] = {
     409: {
         "buffer.exportAlreadyExists": 'Export "all" already exists in the receiver.',
         "buffer.exportCountLimitReached": "Export count limit reached in the receiver, the maximum is 20.",
+        "buffer.mappingRevisionCountLimitReached": "Mapping revision count limit reached in the export, the maximum is "
+        "100.",
         "buffer.receiverAlreadyExists": 'Receiver "clicks" already exists in the project.',
         "buffer.receiverCountLimitReached": "Receiver count limit reached in the project, the maximum is 100.",
         "buffer.tableInUse": 'Table "in.c-web.clicks" is the target of the export "clicks/all"; exports share a table '
@@ -45,7 +50,7 @@ _MESSAGES: dict[int, dict[str, str]] = {
     500: {
         "buffer.internalError": "Application error. Please contact our support support@keboola.com with exception id "
         "(keboola-buffer-aB3xYaB3xYaB3xY) attached.",
-        "buffer.taskFailed": "The task failed.",
+        "buffer.taskFailed": "Application error; the log of control says more under the id of this task.",
     },
     503: {
         "buffer.kafkaUnavailable": "Kafka did not answer in time; send the request again later.",
@@ -55,11 +60,11 @@ _MESSAGES: dict[int, dict[str, str]] = {
         "storage.unavailable": "Storage could not be reached.",
     },
     504: {
+        "buffer.taskFailed": 'Storage did not refresh the token of the export "all" in time.',
         "buffer.taskTimeout": "The task has not finished within 30 s and goes on. Follow it at "
         '"https://streams.example.com/v1/tasks/clicks/receiver.delete/2026-01-02T03:04:05.678Z_aB3xY".',
     },
 }
-_STATUS = {name: status for status, names in _MESSAGES.items() for name in names}
 
 _ANY = ("buffer.badRequest", "buffer.requestTimeout", "buffer.payloadTooLarge", "buffer.headersTooLarge")
 """What the gateway answers to any request that is no HTTP, is too slow or too large."""
@@ -86,6 +91,8 @@ _RECEIVER = ("buffer.receiverNotFound", "buffer.endpointNotFound")
 """An id with a slash in it is another path."""
 _TASK = ("buffer.taskNotFound", "buffer.endpointNotFound", "buffer.invalidLength")
 _EXPORT = (*_RECEIVER, "buffer.exportNotFound")
+_REFUSED = ("storage.accessDenied", "storage.notFound", "storage.refused")
+"""What Storage may refuse while a call waits; of other calls the task says it."""
 _NEW_EXPORT = ("buffer.exportCountLimitReached", "buffer.tableInUse")
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
@@ -110,10 +117,19 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     ),
     "listReceivers": _TOKEN,
     "getReceiver": (*_TOKEN, *_RECEIVER),
+    "updateReceiver": (*_WAIT, *_BODY, *_RECEIVER),
+    "refreshTokens": (*_WAIT, *_RECEIVER, *_REFUSED),
     "deleteReceiver": (*_WAIT, *_RECEIVER),
     "createExport": (*_CHANGE, *_BODY, *_RECEIVER, *_NEW_EXPORT, "buffer.exportAlreadyExists"),
     "listExports": (*_TOKEN, *_RECEIVER),
     "getExport": (*_TOKEN, *_EXPORT),
+    "updateExport": (
+        *_CHANGE,
+        *_BODY,
+        *_EXPORT,
+        "buffer.tableInUse",
+        "buffer.mappingRevisionCountLimitReached",
+    ),
     "deleteExport": (*_WAIT, *_EXPORT),
     "getTask": (*_TOKEN, *_TASK),
     "getTaskOfReceiver": (*_TOKEN, *_TASK),
@@ -123,10 +139,9 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
 
 def error_responses(operation_id: str) -> dict[str, Any]:
     """The OpenAPI responses of an operation's errors, by status: the names that it may have, an example of each."""
-    names: dict[int, set[str]] = {}
-    for name in OPERATIONS.get(operation_id, ()):
-        names.setdefault(_STATUS[name], set()).add(name)
-    return {str(status): _response(status, sorted(found)) for status, found in sorted(names.items())}
+    wanted = set(OPERATIONS.get(operation_id, ()))
+    found = {status: sorted(wanted & names.keys()) for status, names in _MESSAGES.items()}
+    return {str(status): _response(status, names) for status, names in found.items() if names}
 
 
 def _response(status: int, names: list[str]) -> dict[str, Any]:

@@ -141,5 +141,10 @@ BODIES: dict[str, dict[str, Any]] = {
         "receiver alone": {"name": "Clicks"},
     },
     "createExport": {"export": _EXPORT},
+    "updateReceiver": {"name and description": {"name": "Clicks", "description": "Clicks of the shop."}},
+    "updateExport": {
+        "mapping": {"mapping": _EXPORT["mapping"]},
+        "conditions": {"conditions": {"count": 5000, "size": "10MB", "time": "5m"}},
+    },
 }
 """Examples of a request's JSON body, by operation id and title. A new route with a body needs one line here."""

@@ -117,7 +117,7 @@ def _components(schemas: dict[str, Any], settings: Settings) -> dict[str, Any]:
     for name, schema in schemas.items():
         public = _public_schema(name)
         for field, described in schema["properties"].items():
-            if not name.endswith("Payload"):  # answers leave out what is absent
+            if not name.endswith(("Payload", "Patch")):  # answers leave out what is absent
                 described = _never_null(described)
             extra = known.get(f"{public}.{field}", known.get(field, {}))
             schema["properties"][field] = _describe(_untitled(described), extra)

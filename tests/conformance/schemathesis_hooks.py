@@ -27,10 +27,11 @@ schemathesis.openapi.format("usable-name", st.uuids().map(lambda one: f"N {one.h
 @schemathesis.hook
 def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
     """Make names of which ids can be made and that are unique, or hardly any generated body would be taken."""
-    for schema in ("ReceiverPayload", "ExportPayload", "ColumnPayload"):
-        raw_schema["components"]["schemas"][schema]["properties"]["name"]["format"] = "usable-name"
-    for schema in ("ReceiverPayload", "ExportPayload"):
-        raw_schema["components"]["schemas"][schema]["properties"]["id"]["anyOf"][0]["format"] = "usable-name"
+    schemas = raw_schema["components"]["schemas"]
+    for name in ("ReceiverPayload", "ExportPayload", "ColumnPayload"):
+        schemas[name]["properties"]["name"]["format"] = "usable-name"
+    for name in ("ReceiverPayload", "ExportPayload"):
+        schemas[name]["properties"]["id"]["anyOf"][0]["format"] = "usable-name"
 
 
 @schemathesis.hook
