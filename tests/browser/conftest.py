@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from gateway_process import GatewayProcess, running
 from playwright.async_api import BrowserContext, async_playwright
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "integration" / "gateway"))
-
-from gateway_process import GatewayProcess, running  # after the path is set
 
 _MACOS = "/Applications/Chromium.app/Contents/MacOS/Chromium"
 _OPTIONS = [

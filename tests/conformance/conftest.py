@@ -7,35 +7,30 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
+from buffer_stack import DEADLINE_SECONDS, ControlProcess, environment, make_settings
 
 from app.local.ports import free_port
-from app.local.storage import running
+from app.local.storage import Emulator
 from app.settings import Settings
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "integration" / "control"))
-
-from buffer_stack import DEADLINE_SECONDS, ControlProcess, environment, make_settings  # after the path is set
 
 
 @pytest.fixture(scope="module")
-def settings(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def settings(kafka: str, emulator_process: Emulator) -> Settings:
     """Few receivers and exports are allowed, so that what a test makes by chance stays little."""
     port = free_port()
-    with running(tmp_path_factory.mktemp("storage")) as emulator:
-        yield make_settings(
-            kafka,
-            f"test-{uuid.uuid4().hex[:12]}",
-            emulator,
-            gateway_port=port,
-            public_address=f"http://127.0.0.1:{port}",
-            max_receivers=5,
-            max_exports=5,
-            unknown_receiver_barrier_seconds=0.05,  # each event to an unknown receiver waits for it
-        )
+    return make_settings(
+        kafka,
+        f"test-{uuid.uuid4().hex[:12]}",
+        emulator_process,
+        gateway_port=port,
+        public_address=f"http://127.0.0.1:{port}",
+        max_receivers=5,
+        max_exports=5,
+        unknown_receiver_barrier_seconds=0.05,  # each event to an unknown receiver waits for it
+    )
 
 
 @pytest.fixture(scope="module")
