@@ -17,6 +17,8 @@ _MESSAGES: dict[int, dict[str, str]] = {
         'value "lua".',
         "buffer.invalidLength": 'Length of body.name must be greater or equal than 1 but got value "" (len=0)',
         "buffer.missingField": '"X-StorageApi-Token" is missing from header.',
+        "buffer.multipleErrors": '- Failed to format record for export "all":\n  - path "page" not found in the body.\n'
+        '- Failed to format record for export "second":\n  - path "page" not found in the body.',
         "buffer.missingPayload": "Missing required payload.",
         "storage.accessDenied": 'Storage refused to refresh the token of the export "all": Access denied.',
         "storage.notFound": 'Storage refused to refresh the token of the export "all": The bucket does not exist.',
@@ -46,6 +48,10 @@ _MESSAGES: dict[int, dict[str, str]] = {
         'finish: "clicks/all/export.create/2026-01-02T03:04:05.678Z_aB3xY".',
     },
     413: {"buffer.payloadTooLarge": "Payload too large, the maximum size is 1MB."},
+    415: {
+        "buffer.unsupportedMediaType": 'Unsupported content type "text/plain", supported types: application/json and '
+        "application/x-www-form-urlencoded."
+    },
     431: {"buffer.headersTooLarge": "Headers too large, the maximum is 200 headers of 64KB together."},
     500: {
         "buffer.internalError": "Application error. Please contact our support support@keboola.com with exception id "
@@ -60,6 +66,8 @@ _MESSAGES: dict[int, dict[str, str]] = {
         "storage.unavailable": "Storage could not be reached.",
     },
     504: {
+        "buffer.validationTimeout": "The exports' templates did not come to an end within 5 s together, so there is no "
+        "verdict.",
         "buffer.taskFailed": 'Storage did not refresh the token of the export "all" in time.',
         "buffer.taskTimeout": "The task has not finished within 30 s and goes on. Follow it at "
         '"https://streams.example.com/v1/tasks/clicks/receiver.delete/2026-01-02T03:04:05.678Z_aB3xY".',
@@ -69,6 +77,14 @@ _MESSAGES: dict[int, dict[str, str]] = {
 _ANY = ("buffer.badRequest", "buffer.requestTimeout", "buffer.payloadTooLarge", "buffer.headersTooLarge")
 """What the gateway answers to any request that is no HTTP, is too slow or too large."""
 _OPEN = (*_ANY, "buffer.internalError", "buffer.kafkaUnavailable")
+_VALIDATION = (
+    "buffer.internalError",
+    "buffer.invalidEnumValue",
+    "buffer.multipleErrors",
+    "buffer.unsupportedMediaType",
+    "buffer.validationTimeout",
+)
+"""What is answered to events that are only validated."""
 _TOKEN = (
     *_OPEN,
     "buffer.missingField",
@@ -107,6 +123,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "buffer.overloaded",
         "buffer.kafkaUnavailable",
         "buffer.misconfigured",
+        *_VALIDATION,
     ),
     "createReceiver": (
         *_CHANGE,

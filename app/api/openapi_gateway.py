@@ -52,13 +52,21 @@ GATEWAY_PATHS: dict[str, Any] = {
                 _parameter("path", "projectId", "The project, as in the receiver's `url`.", "1234"),
                 _parameter("path", "receiverId", "The receiver's id.", "clicks"),
                 _parameter("path", "secret", "The receiver's secret, as in its `url`.", "0aZ" * 16),
+                _parameter(
+                    "query",
+                    "validate",
+                    "With `1` or `true` the events are mapped by every export and not stored: 200 when all of them can "
+                    "be mapped, else what is wrong.",
+                    "1",
+                    enum=["1", "true", "0", "false"],
+                ),
             ],
             "requestBody": {
                 "description": "The events. Content-Type need not be there.",
                 "required": False,
                 "content": _BODIES,
             },
-            "responses": {"200": {"description": "Kafka has all events. The body is empty."}},
+            "responses": {"200": {"description": "Kafka has all events, or they are valid. The body is empty."}},
         }
     },
     "/health-check": {
