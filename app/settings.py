@@ -91,6 +91,12 @@ class Settings(BaseSettings):
     synchronous_seconds: Seconds = 30
     """How long a synchronous call waits for its task before it is answered 504."""
     task_timeout_seconds: Seconds = 300
+    finished_task_hours: Annotated[float, Field(gt=0)] = 1
+    """How long a task is kept after it succeeded."""
+    failed_task_hours: Annotated[float, Field(gt=0)] = 48
+    """How long a task is kept after it failed; one that nobody carries out fails at this age."""
+    task_check_seconds: Seconds = 900
+    """How often it is looked for tasks to forget."""
     validation_children: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes in which one gateway maps for validations (`?validate=1`); they run only while they are needed."""
     validation_idle_seconds: Seconds = 60

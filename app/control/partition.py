@@ -2,14 +2,14 @@
 
 A project's commands run in order, projects run side by side. A command's offset is done when its task's terminal record
 is committed, and so are all before it; what was not done is delivered again to the next owner, which skips tasks that
-are terminal and resumes the others (delivery protocol, rule 23).
+are terminal, or forgotten, and resumes the others (delivery protocol, rule 23).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from app.api.rules import (
 )
 from app.api.running import RunningTasks
 from app.control import observe
+from app.control.forgetting import Forgetting
 from app.control.log import Closed, ControlLog, Interrupted
 from app.control.offsets import OpenOffsets
 from app.control.records import control_records, failed
@@ -67,6 +68,7 @@ class PartitionWorker:
         log: ControlLog,
         running: RunningTasks,
         ours: Callable[[str], bool],
+        forgetting: Forgetting,
         slots: asyncio.Semaphore,
         done: Callable[[int, int], None],
         hold: Callable[[bool], None],
@@ -79,8 +81,12 @@ class PartitionWorker:
         self._generation = 0
         self._queues: dict[str, asyncio.Queue[Taken]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._opening = self._own(log.open(), "control-open")
-        self._settling = self._own(self._settle(Settling(surroundings, log, ours)), "control-settle")
+        self._forgetting = forgetting
+        self._opening = self._own(self._open(), "control-open")
+        self._chores = [
+            self._own(self._once_open(Settling(surroundings, log, ours).run), "control-settle"),
+            self._own(self._once_open(forgetting.run), "control-forget"),
+        ]
 
     async def take(self, chunk: Chunk) -> None:
         """Write down what the commands of a chunk have begun or why they are refused, and set them to work."""
@@ -97,6 +103,7 @@ class PartitionWorker:
             return  # closed before the log was open
         try:
             self._opening.result()
+            taken = self._skip_forgotten(taken)
             await self._accept(taken)
         except Closed:
             return
@@ -107,7 +114,8 @@ class PartitionWorker:
     async def close(self) -> None:
         """Stop where the log and Storage are in step, or after CLOSE_SECONDS anywhere."""
         self._log.stop()
-        self._settling.cancel()
+        for chore in self._chores:
+            chore.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
         for task in self._tasks:
@@ -115,10 +123,25 @@ class PartitionWorker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._log.close()
 
-    async def _settle(self, settling: Settling) -> None:
+    async def _open(self) -> None:
+        await self._log.open()
+        await self._forgetting.open()
+
+    async def _once_open(self, chore: Callable[[], Awaitable[None]]) -> None:
         await asyncio.wait([self._opening])
         if not self._opening.cancelled() and self._opening.exception() is None:
-            await settling.run()
+            await chore()
+
+    def _skip_forgotten(self, taken: Sequence[Taken]) -> list[Taken]:
+        """What is left: commands that were done so long ago that their tasks are forgotten are done."""
+        left = []
+        for one in taken:
+            if self._forgetting.covers(one.offset):
+                _log.warning("task %s is over and forgotten: its command is skipped", one.command.task.task_id)
+                self._offsets.close(one.offset)
+            else:
+                left.append(one)
+        return left
 
     async def _accept(self, taken: Sequence[Taken]) -> None:
         while True:

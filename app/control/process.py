@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 from app.api.commands import command_partition
 from app.api.running import RunningTasks
+from app.control.forgetting import Forgetting
 from app.control.log import ControlLog, Echo
 from app.control.partition import PartitionWorker
 from app.control.run import Surroundings
@@ -92,11 +93,22 @@ class Control:
 
     def _make_worker(self, source: Partition) -> PartitionWorker:
         log = ControlLog(self._settings, source.partition, self._view, self._echo, self._app.commit_now)
+
+        def ours(project_id: str) -> bool:
+            return command_partition(project_id, self._command_partitions) == source.partition
+
+        async def committed() -> int | None:
+            if not await self._app.commit_now():
+                return None
+            found = await self._app.committed([source])
+            return found[source].offset if source in found else 0
+
         return PartitionWorker(
             self._around,
             log,
             self._running,
-            lambda project_id: command_partition(project_id, self._command_partitions) == source.partition,
+            ours,
+            Forgetting(self._around, log, source.partition, ours, committed),
             self._slots,
             lambda offset, generation: self._app.done(*source, offset, generation),
             lambda hold: self._app.hold_back([source]) if hold else self._app.let_go([source]),

@@ -14,9 +14,9 @@ from app.kafka.transaction import Record
 from app.kafka.view import control_key
 from app.model.catalog import task_key
 from app.model.receiver import Draining, Export, Receiver, Revision, SourceOffset, entity_key
-from app.model.task import Task, TaskStatus
+from app.model.task import Forgotten, Task, TaskStatus
 
-Ended = Receiver | Export | Draining
+Ended = Receiver | Export | Draining | Task
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,8 @@ def tokens_of(exports: Iterable[Export]) -> tuple[str, ...]:
 def _key(value: ControlValue) -> str:
     if isinstance(value, Task):
         return control_key("task", task_key(value))
+    if isinstance(value, Forgotten):
+        return control_key("forgotten", str(value.partition))
     if isinstance(value, Draining):
         return control_key("draining", value.export.uid)
     if isinstance(value, Export):

@@ -26,14 +26,20 @@ from app.model.errors import StreamsError
 from app.model.ledger import BatchRecord, ExportState
 from app.model.receiver import Draining, Export, Receiver
 from app.model.rows import Rows
-from app.model.task import Command, Task
+from app.model.task import Command, Forgotten, Task
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 _MARKER = b"\xc3\x01"
 _HEADER_BYTES = 10
 T = TypeVar("T")
-ControlValue = Receiver | Export | Draining | Task
-_KINDS: dict[str, Any] = {"receiver": Receiver, "export": Export, "draining": Draining, "task": Task}
+ControlValue = Receiver | Export | Draining | Task | Forgotten
+_KINDS: dict[str, Any] = {
+    "receiver": Receiver,
+    "export": Export,
+    "draining": Draining,
+    "task": Task,
+    "forgotten": Forgotten,
+}
 
 
 class CodecError(StreamsError):

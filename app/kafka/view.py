@@ -23,6 +23,7 @@ from app.kafka.names import Names
 from app.model.catalog import Catalog
 from app.model.errors import KafkaUnavailable
 from app.model.receiver import Draining, Export, Receiver
+from app.model.task import Forgotten
 from app.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ Listener = Callable[[str, ControlValue | None], None]
 
 class ControlView:
     """`start` it on a running loop; then `catalog` is live. Keys of the log are "receiver:<entity>", "export:<entity>",
-    "draining:<export uid>", "task:<id>".
+    "draining:<export uid>", "task:<id>", "forgotten:<commands partition>".
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -42,6 +43,7 @@ class ControlView:
             "export": self.catalog.drop_export,
             "draining": self.catalog.drop_draining,
             "task": self.catalog.drop_task,
+            "forgotten": self.catalog.drop_forgotten,
         }
         self.met_end_at = float("-inf")
         """Monotonic time at which the view last asked for the log's end and then met it; how fresh it is."""
@@ -181,6 +183,8 @@ class ControlView:
             self.catalog.put_export(value)
         elif isinstance(value, Draining):
             self.catalog.put_draining(value)
+        elif isinstance(value, Forgotten):
+            self.catalog.put_forgotten(value)
         else:
             self.catalog.put_task(value)
         for listener in self._listeners:
@@ -188,5 +192,5 @@ class ControlView:
 
 
 def control_key(kind: str, entity: str) -> str:
-    """The key in the control log: kind "receiver", "export", "draining" or "task"."""
+    """The key in the control log: kind "receiver", "export", "draining", "task" or "forgotten"."""
     return f"{kind}:{entity}"

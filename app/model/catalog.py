@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from app.model.receiver import Draining, Export, Receiver, entity_key
-from app.model.task import Task
+from app.model.task import Forgotten, Task
 
 
 @dataclass(slots=True)
@@ -21,6 +21,8 @@ class Catalog:
     exports_by_receiver: dict[str, dict[str, Export]] = field(default_factory=dict)
     receivers_by_topic: dict[str, Receiver] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
+    forgotten: dict[int, Forgotten] = field(default_factory=dict)
+    """By the commands partition."""
 
     def put_receiver(self, receiver: Receiver) -> None:
         self.receivers[entity_key(receiver.project_id, receiver.receiver_id)] = receiver
@@ -40,6 +42,9 @@ class Catalog:
 
     def put_task(self, task: Task) -> None:
         self.tasks[task_key(task)] = task
+
+    def put_forgotten(self, forgotten: Forgotten) -> None:
+        self.forgotten[forgotten.partition] = forgotten
 
     def drop_receiver(self, key: str) -> None:
         """The receiver has ended; its exports end by records of their own."""
@@ -61,6 +66,9 @@ class Catalog:
 
     def drop_task(self, key: str) -> None:
         self.tasks.pop(key, None)
+
+    def drop_forgotten(self, key: str) -> None:
+        self.forgotten.pop(int(key), None)
 
     def exports_of(self, receiver: Receiver) -> list[Export]:
         """The receiver's exports, by id."""

@@ -67,6 +67,18 @@ class Command:
     token: bytes
 
 
+@dataclass(frozen=True)
+class Forgotten:
+    """All commands of a partition before `offset` are done, and are done for ever: their tasks may be forgotten.
+
+    `topic_id` is Kafka's, of the commands topic.
+    """
+
+    topic_id: str
+    partition: int
+    offset: int
+
+
 def new_task(project_id: str, kind: TaskType, receiver_id: str, export_id: str | None = None) -> Task:
     """A task that begins now, with an id of its own."""
     created_ms = time.time_ns() // 1_000_000

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from app.control import partition
+from app.control.forgetting import Forgetting
 from app.control.log import ControlLog
 from app.control.partition import MAX_OPEN, PartitionWorker
 from app.control.run import Surroundings
@@ -45,6 +46,20 @@ class Log:
 
 
 @dataclass
+class Forgets:
+    """Stands in for the forgetting of tasks: commands before an offset are over."""
+
+    before: int = 0
+
+    async def open(self) -> None: ...
+
+    async def run(self) -> None: ...
+
+    def covers(self, offset: int) -> bool:
+        return offset < self.before
+
+
+@dataclass
 class Fetched:
     offset: int
     value: bytes
@@ -55,7 +70,7 @@ class Bench:
 
     def __init__(self) -> None:
         settings = Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own argument
-        self.log, self.slots = Log(), asyncio.Semaphore(0)
+        self.log, self.forgetting, self.slots = Log(), Forgets(), asyncio.Semaphore(0)
         self.done: list[int] = []
         self.holds: list[bool] = []
         self._more = asyncio.Event()
@@ -64,6 +79,7 @@ class Bench:
             cast(ControlLog, self.log),
             cast(Any, None),
             lambda _project_id: True,
+            cast(Forgetting, self.forgetting),
             self.slots,
             self._done,
             self.holds.append,
@@ -108,6 +124,16 @@ async def test_finished_tasks_are_skipped_and_their_commands_committed(bench: Be
     await bench.finish(3)
 
     assert (before, bench.done[-1], bench.holds) == (0, 3, [])
+
+
+async def test_commands_whose_tasks_are_forgotten_are_skipped_and_committed(bench: Bench) -> None:
+    bench.forgetting.before = 2
+    commands = [bench.finished_command(number) for number in range(3)]
+    bench.log.catalog.tasks = {key: task for key, task in bench.log.catalog.tasks.items() if key == "1/r2"}
+
+    await bench.worker.take(bench.chunk(commands))
+
+    assert bench.done[-1] == 2
 
 
 async def test_record_that_is_no_command_is_passed_over(bench: Bench) -> None:

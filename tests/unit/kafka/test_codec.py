@@ -25,7 +25,7 @@ from app.model.event import Reason
 from app.model.ledger import Attempt, BatchRecord, ExportState, Mark, Phase, Slice, SourceRange, StagedFile, Window
 from app.model.receiver import Column, ColumnType, Draining, Export, Mapping, Receiver, Revision, SourceOffset
 from app.model.rows import FailedEvent, Rows, Source
-from app.model.task import Command, Task, TaskStatus, TaskType
+from app.model.task import Command, Forgotten, Task, TaskStatus, TaskType
 
 ints = st.integers(0, 2**31 - 1)
 longs = st.integers(0, 2**63 - 1)
@@ -149,13 +149,15 @@ receivers = st.builds(
     split=st.booleans(),
 )
 
+forgotten = st.builds(Forgotten, texts, ints, longs)
+
 RECORDS: dict[str, tuple[Codec[Any], st.SearchStrategy[Any]]] = {
     "rows": (rows_codec, rows),
     "dead_letter": (dead_letter_codec, letters),
     "export_state": (state_codec, states),
     "batch_record": (batch_codec, batches),
     "command": (command_codec, commands),
-    "control_record": (control_codec, st.one_of(receivers, exports, drainings, tasks)),
+    "control_record": (control_codec, st.one_of(receivers, exports, drainings, tasks, forgotten)),
 }
 kinds = pytest.mark.parametrize("kind", RECORDS)
 
