@@ -10,9 +10,13 @@ from dataclasses import replace
 from app.api.drafts import ExportChange, ReceiverChange, load_draft
 from app.api.rules import check_export_update, find_export, find_receiver
 from app.control.creating import Tokens, wanted_for, with_provisions
+from app.control.patience import StepFailed
 from app.control.run import Run, now_ms
-from app.kafka.codec import ControlValue
+from app.kafka.codec import ControlValue, control_codec
 from app.model.receiver import Export, Revision
+
+_MESSAGE_MARGIN_BYTES = 256 * 1024
+"""For the ends of the revisions, which are written into the record later, and what Kafka adds."""
 
 
 async def update_receiver(run: Run) -> None:
@@ -48,11 +52,24 @@ async def update_export(run: Run) -> None:
         def entities() -> list[ControlValue]:
             export = _changed(_export(run), change)
             revision = Revision(export.revision.number + 1, mapping, token.token_id, token.token, now_ms())
-            return [replace(export, revisions=(*export.revisions, revision), ended_by=run.command.token)]
+            export = replace(export, revisions=(*export.revisions, revision), ended_by=run.command.token)
+            _check_size(run, export)
+            return [export]
 
         await run.succeed("export updated", entities)
 
     await with_provisions(run, [wanted_for(run, _export(run).export_id, mapping)], check, conclude)
+
+
+def _check_size(run: Run, export: Export) -> None:
+    """Mappings that still have rows on their way are all in one record, which must fit a message."""
+    if len(control_codec.encode(export)) > run.around.settings.max_message_bytes - _MESSAGE_MARGIN_BYTES:
+        raise StepFailed(
+            f'{len(export.revisions) - 1} mappings of the export "{export.export_id}" still have rows on their way, '
+            "and another one of this size does not fit beside them; change it again when their rows are imported.",
+            409,
+            "buffer.mappingRevisionCountLimitReached",
+        )
 
 
 def _export(run: Run) -> Export:

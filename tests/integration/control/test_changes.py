@@ -141,6 +141,25 @@ async def test_new_mapping_that_cannot_be_made_leaves_nothing_behind(
         storage.bucket_detail(f"in.c-{name}2")
 
 
+async def test_mapping_that_does_not_fit_beside_earlier_ones_on_their_way_is_refused(
+    api: Client, storage: StorageClient, receiver: str, name: str
+) -> None:
+    template = {"language": "jsonnet", "content": '"' + "é" * 4000 + '"'}
+    columns = [{"name": f"c{number}", "type": "template", "template": template} for number in range(100)]
+    tasks = [
+        await api.finished(
+            await api.patch(f"{receiver}/exports/e", {"mapping": {"tableId": f"in.c-{name}.t{n}", "columns": columns}})
+        )
+        for n in range(6)
+    ]
+
+    assert [task["status"] for task in tasks] == ["success"] * 5 + ["error"]
+    assert tasks[-1]["error"].startswith('6 mappings of the export "e" still have rows on their way')
+    assert len(tokens_of(storage, name)) == 6
+    with pytest.raises(StorageNotFound):
+        storage.table_detail(f"in.c-{name}.t5")
+
+
 @pytest.mark.parametrize(
     ("path", "body", "error"),
     [
