@@ -26,9 +26,9 @@ def normalise_id(text: str) -> str:
 
     Source: Buffer API, identifiers; explicit ids go the same way. Raises BadRequest when nothing usable is left.
     """
-    spaced = re.sub(r"(?<=[^A-Z\W_])(?=[A-Z])", "-", text)
-    plain = "".join(c for c in unicodedata.normalize("NFD", spaced) if not unicodedata.combining(c))
-    result = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:MAX_ID_LENGTH].strip("-")
+    plain = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
+    spaced = re.sub(r"(?<=[^A-Z\W_])(?=[A-Z])", "-", plain)
+    result = re.sub(r"[^a-z0-9]+", "-", spaced.lower()).strip("-")[:MAX_ID_LENGTH].strip("-")
     if not result:
         raise BadRequest(f'No id can be made from "{text}": it needs at least one letter or digit (a-z, 0-9).')
     return result

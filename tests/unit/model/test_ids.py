@@ -20,6 +20,7 @@ from app.model.errors import BadRequest
         ("My Receiver", "my-receiver"),
         ("myReceiver", "my-receiver"),
         ("  Café — Été!  ", "cafe-ete"),
+        ("ÉTÉ auÉté", "ete-au-ete"),
         ("a__b..c", "a-b-c"),
         ("-x-", "x"),
         ("HTTP", "http"),
