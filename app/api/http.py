@@ -52,6 +52,22 @@ class AnswerOptions:
             await self._app(scope, receive, send)
 
 
+class AssumeJson:
+    """A body is JSON, whatever its Content-Type says: curl says of JSON that it is a form unless told otherwise.
+
+    A browser that sends a form to us does no harm, because it cannot send the token's header with it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            others = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
+            scope = {**scope, "headers": [*others, (b"content-type", b"application/json")]}
+        await self._app(scope, receive, send)
+
+
 class BodyLimit:
     """A body above the limit is 413 as soon as that is known. FastAPI's own limit answers in plain text (0.165)."""
 

@@ -11,7 +11,7 @@ from app.api.commands import CommandSender
 from app.api.context import Context
 from app.api.documentation import install_documentation
 from app.api.errors import install_errors
-from app.api.http import AnswerOptions, BodyLimit, CrashAnswer, RequestId
+from app.api.http import AnswerOptions, AssumeJson, BodyLimit, CrashAnswer, RequestId
 from app.api.openapi import operation_id
 from app.api.running import RunningTasks
 from app.kafka.view import ControlView
@@ -43,6 +43,7 @@ def create_api(settings: Settings, view: ControlView, commands: CommandSender) -
         Cipher(settings.encryption_key),
     )
     install_errors(api)
+    api.add_middleware(AssumeJson)
     api.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     api.add_middleware(CrashAnswer)
     api.add_middleware(AnswerOptions)
