@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from app.api.complaints import Complaint, first_complaints
+from app.model.conditions import format_size
 from app.model.errors import KafkaUnavailable, NotFound, PayloadTooLarge, StreamsError
 
 _log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         found: StreamsError = NotFound(f'No endpoint found for path "{path}".', "buffer.endpointNotFound")
     elif error.status_code == 413:
         limit = request.app.state.context.settings.max_body_bytes
-        found = PayloadTooLarge(f"Payload too large, the maximum size is {limit} bytes.")
+        found = PayloadTooLarge(f"Payload too large, the maximum size is {format_size(limit)}.")
     elif error.status_code == 405:
         text = f'Method {request.method} is not allowed for path "{path}".'
         answer = envelope(request_id_of(request), 405, "buffer.methodNotAllowed", text)
