@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-MAX_ECHO = 100
-"""Characters of a refused value that are repeated in the message."""
+from app.model.errors import clipped
+
 _WANTED = {
     "string_type": "a string",
     "int_type": "an integer",
@@ -48,6 +48,8 @@ def _complain(error: Mapping[str, Any]) -> Complaint:
     if kind == "json_invalid":
         text = f"invalid JSON: {context.get('error', 'syntax error')} at character {location[-1]}"
         return Complaint("buffer.decodePayload", text)
+    if kind in _WANTED and value is None and isinstance(location[-1], str):
+        kind = "missing"  # null is like a field that is not there
     if kind == "missing" and location == ("body",):
         return Complaint("buffer.missingPayload", "missing required payload")
     if kind == "missing" and location[0] == "header":
@@ -92,4 +94,4 @@ def _echo(value: Any) -> str:
     if isinstance(value, int | float):
         return str(value)
     text = value if isinstance(value, str) else type(value).__name__
-    return f'"{text[:MAX_ECHO]}…"' if len(text) > MAX_ECHO else f'"{text}"'
+    return f'"{clipped(text)}"'

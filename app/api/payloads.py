@@ -8,15 +8,15 @@ conditions), all of it before they raise, and give the normalised draft. Unknown
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 from pydantic.alias_generators import to_camel
 
 from app.api.drafts import ExportChange, ExportDraft, ReceiverChange, ReceiverDraft
 from app.mapping.templates import check_template
-from app.model.conditions import Conditions, parse_size, parse_time
-from app.model.errors import BadRequest
+from app.model.conditions import Conditions, read_count, read_size, read_time
+from app.model.errors import BadRequest, clipped
 from app.model.ids import normalise_id
 from app.model.receiver import Column, ColumnType, Mapping, TableId
 from app.settings import Settings
@@ -30,7 +30,7 @@ Count = Annotated[StrictInt, BeforeValidator(lambda n: int(n) if isinstance(n, f
 
 
 class Payload(BaseModel):
-    """Any part of a body; names are camelCase on the wire."""
+    """Any part of a body; names are camelCase on the wire. Null is like a field that is not there."""
 
     model_config = ConfigDict(extra="allow", alias_generator=to_camel, frozen=True)
 
@@ -43,13 +43,13 @@ class TemplatePayload(Payload):
 class ColumnPayload(Payload):
     name: Annotated[StrictStr, Field(min_length=1)]
     type: Literal["id", "datetime", "ip", "body", "headers", "template"]
-    primary_key: StrictBool = False
+    primary_key: StrictBool | None = False
     template: TemplatePayload | None = None
 
 
 class MappingPayload(Payload):
     table_id: StrictStr
-    incremental: StrictBool = True
+    incremental: StrictBool | None = True
     columns: Annotated[list[ColumnPayload], Field(min_length=1)]
 
 
@@ -71,8 +71,8 @@ class ExportPayload(Payload):
 class ReceiverPayload(Payload):
     id: Id | None = None
     name: Name
-    description: Description = ""
-    exports: list[ExportPayload] = Field(default_factory=list)
+    description: Description | None = ""
+    exports: list[ExportPayload] | None = Field(default_factory=list)
 
 
 class ReceiverPatch(Payload):
@@ -94,18 +94,21 @@ def receiver_draft(payload: ReceiverPayload, settings: Settings) -> ReceiverDraf
     """Raises BadRequest with every problem of the body."""
     problems = _Problems()
     receiver_id = problems.of(lambda: normalise_id(payload.id or payload.name), "")
-    exports = [_export(problems, export, settings) for export in payload.exports]
+    exports = [
+        _export(problems, export, f"body.exports[{index}]", settings)
+        for index, export in enumerate(payload.exports or ())
+    ]
     ids = [export.export_id for export in exports if export.export_id]
     for repeated in sorted({one for one in ids if ids.count(one) > 1}):
         problems.add(f'Two exports have the id "{repeated}"; an id must be unique in its receiver')
     problems.settle()
-    return ReceiverDraft(receiver_id, payload.name, payload.description, tuple(exports))
+    return ReceiverDraft(receiver_id, payload.name, payload.description or "", tuple(exports))
 
 
 def export_draft(payload: ExportPayload, settings: Settings) -> ExportDraft:
     """Raises BadRequest with every problem of the body."""
     problems = _Problems()
-    draft = _export(problems, payload, settings)
+    draft = _export(problems, payload, "body", settings)
     problems.settle()
     return draft
 
@@ -117,10 +120,11 @@ def receiver_change(payload: ReceiverPatch) -> ReceiverChange:
 def export_change(payload: ExportPatch, settings: Settings) -> ExportChange:
     """Raises BadRequest with every problem of the body."""
     problems = _Problems()
-    mapping = None if payload.mapping is None else _mapping(problems, payload.mapping, settings)
-    conditions = None
+    mapping, conditions = None, None
+    if payload.mapping is not None:
+        mapping = _mapping(problems, payload.mapping, "body.mapping", settings)
     if payload.conditions is not None:
-        conditions = problems.of(lambda: _conditions(payload.conditions, settings), Conditions())
+        conditions = _conditions(problems, payload.conditions, "body.conditions", settings)
     problems.settle()
     return ExportChange(payload.name, mapping, conditions)
 
@@ -162,56 +166,55 @@ class _Problems:
 
     def settle(self) -> None:
         if self._found:
-            raise BadRequest("; ".join(problem.message for problem in self._found), self._found[0].name)
+            *others, last = [problem.message for problem in self._found]
+            raise BadRequest("; ".join([*(text.removesuffix(".") for text in others), last]), self._found[0].name)
 
 
-def _export(problems: _Problems, payload: ExportPayload, settings: Settings) -> ExportDraft:
+def _export(problems: _Problems, payload: ExportPayload, path: str, settings: Settings) -> ExportDraft:
     export_id = problems.of(lambda: normalise_id(payload.id or payload.name), "")
-    mapping = _mapping(problems, payload.mapping, settings)
-    conditions = problems.of(lambda: _conditions(payload.conditions, settings), Conditions())
+    mapping = _mapping(problems, payload.mapping, f"{path}.mapping", settings)
+    conditions = _conditions(problems, payload.conditions or ConditionsPayload(), f"{path}.conditions", settings)
     return ExportDraft(export_id, payload.name, mapping, conditions)
 
 
-def _mapping(problems: _Problems, payload: MappingPayload, settings: Settings) -> Mapping:
+def _mapping(problems: _Problems, payload: MappingPayload, path: str, settings: Settings) -> Mapping:
     problems.of(lambda: TableId.parse(payload.table_id), None)
     if len(payload.columns) > settings.max_columns:
         problems.add(
-            f"length of body.mapping.columns must be lesser or equal than {settings.max_columns} "
+            f"length of {path}.columns must be lesser or equal than {settings.max_columns} "
             f"but got (len={len(payload.columns)})",
             "buffer.invalidLength",
         )
     names = [column.name for column in payload.columns]
     for repeated in sorted({name for name in names if names.count(name) > 1}):
-        problems.add(f'Column name "{repeated}" is used more than once; names of columns must be unique')
+        problems.add(f'Column name "{clipped(repeated)}" is used more than once; names of columns must be unique')
     for column in payload.columns:
         problems.of(lambda column=column: _check_column(column), None)  # type: ignore[misc]  # mypy knows no defaults of lambdas
     columns = tuple(_column(column) for column in payload.columns)
-    return Mapping(payload.table_id, columns, payload.incremental)
+    return Mapping(payload.table_id, columns, payload.incremental is not False)
 
 
 def _check_column(column: ColumnPayload) -> None:
     if column.type != "template":
         return
     if column.template is None:
-        raise BadRequest(f'column "{column.name}" is missing template')
+        raise BadRequest(f'column "{clipped(column.name)}" is missing template')
     try:
         check_template(column.template.content)
     except BadRequest as problem:
-        raise BadRequest(f'Column "{column.name}" template is invalid: {problem.message}') from problem
+        raise BadRequest(f'Column "{clipped(column.name)}" template is invalid: {problem.message}') from problem
 
 
 def _column(column: ColumnPayload) -> Column:
     template = column.template.content if column.template is not None and column.type == "template" else None
-    return Column(column.name, ColumnType(column.type), column.primary_key, template)
+    return Column(column.name, ColumnType(column.type), column.primary_key or False, template)
 
 
-def _conditions(payload: ConditionsPayload | None, settings: Settings) -> Conditions:
-    default = Conditions()
-    given: dict[str, Any] = {} if payload is None else payload.model_dump()
-    conditions = Conditions(
-        count=default.count if given.get("count") is None else given["count"],
-        size_bytes=default.size_bytes if given.get("size") is None else parse_size(given["size"]),
-        time_seconds=default.time_seconds if given.get("time") is None else parse_time(given["time"]),
+def _conditions(problems: _Problems, payload: ConditionsPayload, path: str, settings: Settings) -> Conditions:
+    default, bounds = Conditions(), settings.bounds
+    count, size, time = payload.count, payload.size, payload.time
+    return Conditions(
+        default.count if count is None else problems.of(lambda: read_count(count, bounds, f"{path}.count"), 0),
+        default.size_bytes if size is None else problems.of(lambda: read_size(size, bounds), 0),
+        default.time_seconds if time is None else problems.of(lambda: read_time(time, bounds), 0.0),
     )
-    conditions.check(settings.bounds)
-    return conditions

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from app.model.errors import BadRequest
+from app.model.errors import BadRequest, clipped
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -35,18 +35,36 @@ class Conditions:
     size_bytes: int = 5 * MIB
     time_seconds: float = 300
 
-    def check(self, bounds: Bounds) -> None:
-        """Raise BadRequest naming the first condition that is out of bounds and what is allowed."""
-        if not bounds.min_count <= self.count <= bounds.max_count:
-            raise BadRequest(f'Invalid conditions: "count" must be from {bounds.min_count} to {bounds.max_count}.')
-        if self.size_bytes < bounds.min_size_bytes:
-            raise BadRequest(f'Invalid conditions: "size" must be {format_size(bounds.min_size_bytes)} or greater.')
-        if self.size_bytes > bounds.max_size_bytes:
-            raise BadRequest(f'Invalid conditions: "size" must be {format_size(bounds.max_size_bytes)} or less.')
-        if self.time_seconds < bounds.min_time_seconds:
-            raise BadRequest(f'Invalid conditions: "time" must be {format_time(bounds.min_time_seconds)} or greater.')
-        if self.time_seconds > bounds.max_time_seconds:
-            raise BadRequest(f'Invalid conditions: "time" must be {format_time(bounds.max_time_seconds)} or less.')
+
+def read_count(count: int, bounds: Bounds, path: str) -> int:
+    """The count when it is within bounds. Raises BadRequest, which names the `path` that it has in the body."""
+    if count < bounds.min_count:
+        problem = f"greater or equal than {bounds.min_count}"
+    elif count > bounds.max_count:
+        problem = f"lesser or equal than {bounds.max_count}"
+    else:
+        return count
+    raise BadRequest(f"{path} must be {problem} but got value {count}", "buffer.invalidRange")
+
+
+def read_size(text: str, bounds: Bounds) -> int:
+    """Bytes of a size within bounds. Raises BadRequest."""
+    size_bytes = parse_size(text)
+    if size_bytes < bounds.min_size_bytes:
+        raise BadRequest(f'Invalid conditions: "size" must be {format_size(bounds.min_size_bytes)} or greater')
+    if size_bytes > bounds.max_size_bytes:
+        raise BadRequest(f'Invalid conditions: "size" must be {format_size(bounds.max_size_bytes)} or less')
+    return size_bytes
+
+
+def read_time(text: str, bounds: Bounds) -> float:
+    """Seconds of a duration within bounds. Raises BadRequest."""
+    seconds = parse_time(text)
+    if seconds < bounds.min_time_seconds:
+        raise BadRequest(f'Invalid conditions: "time" must be {format_time(bounds.min_time_seconds)} or greater')
+    if seconds > bounds.max_time_seconds:
+        raise BadRequest(f'Invalid conditions: "time" must be {format_time(bounds.max_time_seconds)} or less')
+    return seconds
 
 
 _SIZE = re.compile(r"(\d{1,15})\s*(B|b|k|K|kB|kb|KB|m|M|mB|mb|MB|g|G|gB|gb|GB)?")
@@ -68,7 +86,7 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise BadRequest(
-            f'Invalid conditions: value "{text}" is not valid buffer size in bytes. '
+            f'Invalid conditions: value "{clipped(text)}" is not valid buffer size in bytes. '
             'Allowed units: B, kB, MB. For example: "5MB"'
         )
     return int(match[1]) * _FACTORS[(match[2] or "").lower().removesuffix("b")]
@@ -87,7 +105,8 @@ def parse_time(text: str) -> float:
     parts = _TIME_PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise BadRequest(
-            f'Invalid conditions: value "{text}" is not valid time duration. Allowed units: s, m, h. For example: "30s"'
+            f'Invalid conditions: value "{clipped(text)}" is not valid time duration. Allowed units: s, m, h. '
+            'For example: "30s"'
         )
     return float(sum(Fraction(number) * _SECONDS[unit] for number, unit in parts))
 

@@ -6,6 +6,14 @@ line, task, dead letter) turns these into what its reader sees in one place of i
 
 from __future__ import annotations
 
+MAX_ECHO = 100
+"""Characters of a refused value that are repeated in a message, so that answers are bounded."""
+
+
+def clipped(text: str) -> str:
+    """The text as a message repeats it."""
+    return f"{text[:MAX_ECHO]}…" if len(text) > MAX_ECHO else text
+
 
 class StreamsError(Exception):
     """Any error of ours that a person can understand and mend; printed as one line, never as a stack trace.

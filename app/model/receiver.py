@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from app.model.conditions import Conditions
-from app.model.errors import BadRequest
+from app.model.errors import BadRequest, clipped
 
 LIVE_LANE = "live"
 """The lane of events as they arrive; a replay has a lane of its own."""
@@ -70,7 +70,7 @@ class TableId:
         parts = text.split(".")
         if len(parts) != 3 or parts[0] not in ("in", "out", "sys") or not all(0 < len(p) <= 96 for p in parts):
             raise BadRequest(
-                f'Invalid "tableId" value "{text}": it must be "stage.bucket.table", stage in, out or sys, '
+                f'Invalid "tableId" value "{clipped(text)}": it must be "stage.bucket.table", stage in, out or sys, '
                 'each name at most 96 characters. For example: "in.c-bucket.table"'
             )
         return cls(*parts)

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.model.conditions import KIB, MIB, Bounds, Conditions, format_size, format_time, parse_size, parse_time
+from app.model.conditions import (
+    KIB,
+    MIB,
+    Bounds,
+    format_size,
+    format_time,
+    parse_size,
+    parse_time,
+    read_count,
+    read_size,
+    read_time,
+)
 from app.model.errors import BadRequest
 
 
@@ -66,24 +79,34 @@ def test_time_is_echoed_as_go_does(seconds: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("conditions", "message"),
+    ("read", "value", "message"),
     [
-        (Conditions(count=0), '"count" must be from 1 to 10000000'),
-        (Conditions(count=10_000_001), '"count" must be from 1 to 10000000'),
-        (Conditions(size_bytes=99), '"size" must be 100B or greater'),
-        (Conditions(size_bytes=50 * MIB + 1), '"size" must be 50MB or less'),
-        (Conditions(time_seconds=29.9), '"time" must be 30s or greater'),
-        (Conditions(time_seconds=86401), '"time" must be 24h0m0s or less'),
+        (read_count, 0, "^here must be greater or equal than 1 but got value 0$"),
+        (read_count, 10_000_001, "^here must be lesser or equal than 10000000 but got value 10000001$"),
+        (read_size, "99", '"size" must be 100B or greater$'),
+        (read_size, "52428801", '"size" must be 50MB or less$'),
+        (read_time, "29.9s", '"time" must be 30s or greater$'),
+        (read_time, "24h1s", '"time" must be 24h0m0s or less$'),
     ],
 )
-def test_condition_out_of_bounds_is_named_with_what_is_allowed(conditions: Conditions, message: str) -> None:
+def test_condition_out_of_bounds_is_named_with_what_is_allowed(read: Any, value: Any, message: str) -> None:
+    path = ("here",) if read is read_count else ()
+
     with pytest.raises(BadRequest, match=message):
-        conditions.check(Bounds())
+        read(value, Bounds(), *path)
 
 
-@pytest.mark.parametrize(
-    "conditions",
-    [Conditions(), Conditions(1, 100, 30), Conditions(10_000_000, 50 * MIB, 86400)],
-)
-def test_condition_within_bounds_passes(conditions: Conditions) -> None:
-    conditions.check(Bounds())
+def test_conditions_at_their_bounds_pass() -> None:
+    bounds = Bounds()
+
+    assert [read_count(count, bounds, "here") for count in (1, 10_000_000)] == [1, 10_000_000]
+    assert [read_size(size, bounds) for size in ("100B", "50MB")] == [100, 50 * MIB]
+    assert [read_time(time, bounds) for time in ("30s", "24h")] == [30, 86400]
+
+
+def test_long_value_is_not_repeated_whole() -> None:
+    with pytest.raises(BadRequest) as refused:
+        parse_size("x" * 5000)
+
+    assert "x" * 100 + "…" in refused.value.message
+    assert len(refused.value.message) < 300
