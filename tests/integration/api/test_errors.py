@@ -132,7 +132,8 @@ _BAD_EXPORTS: list[tuple[str, Any, str, str]] = [
         {**_columns(_ID, _ID), "name": "!", "conditions": {"count": 0}},
         "buffer.badRequest",
         'No id can be made from "!": it needs at least one letter or digit (a-z, 0-9); Column name "id" is used more '
-        'than once; names of columns must be unique; body.conditions.count must be greater or equal than 1 but got value 0.',
+        "than once; names of columns must be unique; body.conditions.count must be greater or equal than 1 but got "
+        "value 0.",
     ),
 ]
 

@@ -1,0 +1,57 @@
+"""`streams gateway` as a process of its own, beside the control processes of `buffer_stack`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+from buffer_stack import DEADLINE_SECONDS, environment
+
+from app.local.ports import free_port
+from app.settings import Settings
+
+
+class GatewayServer:
+    """Started when it is made; `url` is where it listens, whatever its public address. Its log is `log`."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = folder / f"gateway-{port}.log"
+        with self.log.open("wb") as stream:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "app", "gateway"],
+                env=environment(settings, gateway_port=port),
+                stdout=stream,
+                stderr=stream,
+                cwd=folder,  # where no .env is
+            )
+
+    def wait_ready(self) -> None:
+        """Until the API is open."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            assert self.alive, self.log.read_text()[-3000:]
+            assert time.monotonic() < deadline, "the gateway is not ready in time"
+            try:
+                if httpx.get(f"{self.url}/ready").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)
+
+    def stop(self) -> int:
+        """Ask it to stop; its exit code."""
+        self._process.terminate()
+        try:
+            return self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
