@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -13,6 +14,8 @@ import pytest
 from buffer_stack import DEADLINE_SECONDS, Client, Controls, export_body, make_settings
 from gateway_server import GatewayServer
 
+from app.kafka.client import connect_admin
+from app.kafka.names import Names
 from app.local.storage import Emulator
 from app.settings import Settings
 
@@ -42,12 +45,27 @@ def addresses(settings: Settings, controls: Controls, tmp_path_factory: pytest.T
     try:
         for gateway in gateways:
             gateway.wait_ready()
+        _wait_for_members(settings, len(processes))
         yield [gateway.url for gateway in gateways]
         for process in (*processes, *gateways):
             assert process.alive, process.log.read_text()[-3000:]
     finally:
         for gateway in gateways:
             gateway.stop()
+
+
+def _wait_for_members(settings: Settings, wanted: int) -> None:
+    """A process that joins later makes control pause, and then a gateway answers without waiting for it."""
+    admin, group = connect_admin(settings), Names(settings.topic_prefix).group("control")
+
+    def sizes() -> list[int]:
+        found = admin.describe_consumer_groups([group])[group].result(20)
+        return [len(member.assignment.topic_partitions) for member in found.members]
+
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while sizes() != [1] * wanted:
+        assert time.monotonic() < deadline, f"no {wanted} control processes share the commands: {sizes()}"
+        time.sleep(0.1)
 
 
 class Caller(Client):
