@@ -8,6 +8,7 @@ from .case import Ask, Case, Like, case, column, error, export, refused, succeed
 
 RECEIVERS, EXPORTS, EXPORT = "/v1/receivers", "/v1/receivers/<there>/exports", "/v1/receivers/<there>/exports/e"
 BAD = "buffer.badRequest"
+SECRET = "s" * 48
 TEMPLATES = {
     "invalid": "1:1-8 Unknown variable: invalid.",
     "Body('a') +\n  nothing": "2:3-10 Unknown variable: nothing.",
@@ -70,6 +71,25 @@ CASES: list[Case] = [
     *(
         refused(f"{method} of an unknown export", method, f"{EXPORTS}/nix", body, *_not_found("export", "nix"))
         for method, body in (("GET", None), ("PATCH", {"name": "x"}), ("DELETE", None))
+    ),
+    refused(
+        "event for an unknown receiver",
+        *("POST", f"/v1/import/<project>/nobody/{SECRET}", b"{}", *_not_found("receiver", "nobody")),
+        token=False,
+    ),
+    *(
+        refused(
+            f"event with {what}",
+            *("POST", f"/v1/import/<project>/<there>/{secret}", b"{}", 404, "buffer.receiverNotFound"),
+            'Receiver "<there>" with given secret not found.',
+            token=False,
+        )
+        for what, secret in (("another secret", SECRET), ("a secret of another length", "x"))
+    ),
+    refused(
+        "event for a project that is no number",
+        *("POST", f"/v1/import/x/<there>/{SECRET}", b"{}", *_not_found("receiver", "<there>")),
+        token=False,
     ),
     refused(
         "receiver exists already",
