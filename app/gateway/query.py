@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl
 
-from app.api.complaints import MAX_ECHO
-from app.model.errors import BadRequest
+from app.model.errors import BadRequest, clipped
 
 _NAME = "validate"
 _ON = frozenset({"1", "true"})
@@ -21,9 +20,8 @@ def check_validation(url: bytes) -> None:
     """Raise BadRequest when the URL says what is neither yes nor no."""
     for value in _values(url):
         if value not in _ON | _OFF:
-            text = f"{value[:MAX_ECHO]}…" if len(value) > MAX_ECHO else value
             raise BadRequest(
-                f'value of query.validate must be one of "1", "true", "0", "false" but got value "{text}"',
+                f'value of query.validate must be one of "1", "true", "0", "false" but got value "{clipped(value)}"',
                 "buffer.invalidEnumValue",
             )
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.api.complaints import MAX_ECHO
 from app.api.errors import sentence
 from app.gateway.answers import Refusal
 from app.mapping.body import BodyKind, body_kind
 from app.mapping.faults import MAX_ROW_BYTES
 from app.model.conditions import format_size
+from app.model.errors import clipped
 from app.model.event import Failure, Reason
 
 MAX_TOLD = 20
@@ -60,7 +60,7 @@ def _refusal(misfit: Misfit, content_type: str) -> Refusal:
             return Refusal(
                 415,
                 "buffer.unsupportedMediaType",
-                f'Unsupported content type "{content_type[:MAX_ECHO]}", '
+                f'Unsupported content type "{clipped(content_type)}", '
                 "supported types: application/json and application/x-www-form-urlencoded.",
             )
         return Refusal(400, "buffer.badRequest", first.message)

@@ -73,7 +73,7 @@ MISSING_TEXT = 'Failed to format record for export "export-1":\n- path "col1" no
             "a" * 200,
             415,
             "buffer.unsupportedMediaType",
-            f'Unsupported content type "{"a" * 100}", '
+            f'Unsupported content type "{"a" * 100}…", '
             "supported types: application/json and application/x-www-form-urlencoded.",
         ),
         (
