@@ -16,6 +16,7 @@ _MESSAGES: dict[int, dict[str, str]] = {
         "buffer.invalidEnumValue": 'Value of body.columns[0].template.language must be one of "jsonnet" but got '
         'value "lua".',
         "buffer.invalidLength": 'Length of body.name must be greater or equal than 1 but got value "" (len=0)',
+        "buffer.invalidRange": "Body.conditions.count must be greater or equal than 1 but got value 0.",
         "buffer.missingField": '"X-StorageApi-Token" is missing from header.',
         "buffer.multipleErrors": '- Failed to format record for export "all":\n  - path "page" not found in the body.\n'
         '- Failed to format record for export "second":\n  - path "page" not found in the body.',
@@ -128,6 +129,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "createReceiver": (
         *_CHANGE,
         *_BODY,
+        "buffer.invalidRange",
         *_NEW_EXPORT,
         "buffer.receiverAlreadyExists",
         "buffer.receiverCountLimitReached",
@@ -137,12 +139,20 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "updateReceiver": (*_WAIT, *_BODY, *_RECEIVER),
     "refreshTokens": (*_WAIT, *_RECEIVER, *_REFUSED),
     "deleteReceiver": (*_WAIT, *_RECEIVER),
-    "createExport": (*_CHANGE, *_BODY, *_RECEIVER, *_NEW_EXPORT, "buffer.exportAlreadyExists"),
+    "createExport": (
+        *_CHANGE,
+        *_BODY,
+        "buffer.invalidRange",
+        *_RECEIVER,
+        *_NEW_EXPORT,
+        "buffer.exportAlreadyExists",
+    ),
     "listExports": (*_TOKEN, *_RECEIVER),
     "getExport": (*_TOKEN, *_EXPORT),
     "updateExport": (
         *_CHANGE,
         *_BODY,
+        "buffer.invalidRange",
         *_EXPORT,
         "buffer.tableInUse",
         "buffer.mappingRevisionCountLimitReached",

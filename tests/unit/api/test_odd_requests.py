@@ -54,7 +54,7 @@ async def test_count_that_is_no_integer_is_refused(api: FastAPI, count: str) -> 
 async def test_integer_may_be_written_with_a_point(api: FastAPI) -> None:
     error = await refusal(api, "POST", "/v1/receivers/r/exports", export(count=0.0))
 
-    assert error["message"] == 'Invalid conditions: "count" must be from 1 to 10000000.'
+    assert error["message"] == "Body.conditions.count must be greater or equal than 1 but got value 0."
 
 
 async def test_task_id_that_is_too_long_is_named_as_in_the_documentation(api: FastAPI) -> None:
