@@ -20,6 +20,7 @@ from app.gateway.query import wants_validation
 from app.gateway.validation import Validation
 
 _IMPORT_METHODS = "POST, OPTIONS"
+_OWN_METHODS = "GET, HEAD, OPTIONS"
 _IMPORT_PREFIX = IMPORT.decode()
 
 
@@ -52,12 +53,15 @@ class Gateway:
 
     def _route(self, scope: Scope) -> Response:
         path, method, request_id = scope["path"], scope["method"], scope["request_id"]
+        allowed = _IMPORT_METHODS if path.startswith(_IMPORT_PREFIX) else _OWN_METHODS
+        if method == "OPTIONS":
+            return _options(allowed)
         if path.startswith(_IMPORT_PREFIX):
-            return self._not_post(method, request_id)
+            return self._not_allowed(method, request_id, allowed)
         if path not in ("/health-check", "/ready", "/metrics"):
             return self._unavailable(request_id, "The gateway has just started and does not see Kafka yet.")
         if method not in ("GET", "HEAD"):
-            return self._not_allowed(method, request_id, "GET, HEAD")
+            return self._not_allowed(method, request_id, allowed)
         if path == "/ready":
             return self._ready(request_id)
         if path == "/metrics":
@@ -72,18 +76,6 @@ class Gateway:
             return self._unavailable(request_id, "Not ready: touch with Kafka is lost.")
         return PlainTextResponse("OK")
 
-    def _not_post(self, method: str, request_id: str) -> Response:
-        if method != "OPTIONS":
-            return self._not_allowed(method, request_id, _IMPORT_METHODS)
-        headers = {
-            "Allow": _IMPORT_METHODS,
-            "Access-Control-Allow-Origin": "*",
-            "Access-Control-Allow-Methods": "POST",
-            "Access-Control-Allow-Headers": "*",
-            "Access-Control-Max-Age": "600",
-        }
-        return Response(status_code=204, headers=headers)
-
     def _not_allowed(self, method: str, request_id: str, allowed: str) -> Response:
         text = f"Method {method} is not allowed here; allowed: {allowed}."
         answer = envelope(request_id, 405, "buffer.methodNotAllowed", text)
@@ -94,6 +86,17 @@ class Gateway:
     def _unavailable(self, request_id: str, message: str) -> Response:
         seconds = self._lane.settings.retry_after_seconds
         return envelope(request_id, 503, "buffer.kafkaUnavailable", message, seconds)
+
+
+def _options(allowed: str) -> Response:
+    headers = {
+        "Allow": allowed,
+        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Allow-Methods": allowed.removesuffix(", OPTIONS"),
+        "Access-Control-Allow-Headers": "*",
+        "Access-Control-Max-Age": "600",
+    }
+    return Response(status_code=204, headers=headers)
 
 
 def _asks_to_validate(scope: Scope) -> bool:

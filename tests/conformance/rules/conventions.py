@@ -15,8 +15,12 @@ PATHS = (
     "/v1/receivers/<there>/tasks/x",
     "/v1/tasks/x/y",
     "/v1/import/<project>/<there>/secret",
+    "/v1/documentation",
+    "/health-check",
+    "/ready",
     "/foo/bar",
 )
+GATEWAYS_OWN = ("/v1/import/", "/health-check", "/ready")
 REQUEST_ID = {"X-Request-Id": Like("[0-9A-Za-z]{15}")}
 MISSING = error(400, "buffer.missingField", '"X-StorageApi-Token" is missing from header.')
 INVALID = error(401, "storage.tokenInvalid", "Invalid access token.")
@@ -108,7 +112,23 @@ CASES: list[Case] = [
             ),
         )
         for path in PATHS
-        if "import" not in path
+        if not path.startswith(GATEWAYS_OWN)
+    ),
+    *(
+        case(
+            f"preflight is answered on {path}",
+            Ask(
+                *("OPTIONS", path, None, 204),
+                headers=_PREFLIGHT,
+                token=False,
+                answer_headers={
+                    "Access-Control-Allow-Origin": "*",
+                    "Access-Control-Allow-Methods": methods,
+                    "Access-Control-Allow-Headers": "*",
+                },
+            ),
+        )
+        for path, methods in (("/v1/import/<project>/<there>/secret", "POST"), ("/health-check", "GET, HEAD"))
     ),
     *(
         case(
