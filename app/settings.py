@@ -119,11 +119,11 @@ class Settings(BaseSettings):
     max_size_bytes: Count = 50 * MIB
     min_time_seconds: Seconds = 30
     max_time_seconds: Seconds = 86_400
-    max_exports: Count = 20
+    max_exports: Annotated[int, Field(ge=1, le=100)] = 20
     max_receivers: Count = 100
     max_revisions: Count = 100
     """Mappings that one export may have had."""
-    max_columns: Count = 100
+    max_columns: Annotated[int, Field(ge=1, le=100)] = 100
 
     # Mapper
     mapping_children: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=lambda: os.cpu_count() or 1)

@@ -15,6 +15,8 @@ from pydantic.alias_generators import to_camel
 
 from app.model.errors import clipped
 
+MAX_TOLD = 20
+"""Problems of one body that are told, so that answers are bounded."""
 _WANTED = {
     "string_type": "a string",
     "int_type": "an integer",
@@ -33,12 +35,20 @@ class Complaint:
 
 
 def first_complaints(errors: Sequence[Any]) -> list[Complaint]:
-    """The complaints about the body, all of them; only when it has none, those about the header.
+    """The complaints about the body; only when it has none, those about the header. One more than are told, at most.
 
     Source: Buffer API, conventions: the body is decoded and validated before the header.
     """
     body = [error for error in errors if error["loc"][0] == "body"]
-    return [_complain(error) for error in (body or errors)]
+    return [_complain(error) for error in (body or errors)[: MAX_TOLD + 1]]
+
+
+def told_together(messages: Sequence[str]) -> str:
+    """Several problems as one message, the first ones when there are too many. Source: Buffer API, errors."""
+    if len(messages) > MAX_TOLD:
+        messages = [*messages[:MAX_TOLD], "and more"]
+    *others, last = messages
+    return "; ".join([*(text.removesuffix(".") for text in others), last])
 
 
 def _complain(error: Mapping[str, Any]) -> Complaint:

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from app.api.complaints import Complaint, first_complaints
+from app.api.complaints import Complaint, first_complaints, told_together
 from app.model.conditions import format_size
 from app.model.errors import KafkaUnavailable, NotFound, PayloadTooLarge, StreamsError
 
@@ -75,7 +75,7 @@ async def _on_streams_error(request: Request, error: Exception) -> Response:
 async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     complaints: Sequence[Complaint] = first_complaints(error.errors())
-    message = "; ".join(complaint.message for complaint in complaints)
+    message = told_together([complaint.message for complaint in complaints])
     return envelope(request_id_of(request), 400, complaints[0].name, message)
 
 

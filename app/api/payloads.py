@@ -8,11 +8,13 @@ conditions), all of it before they raise, and give the normalised draft. Unknown
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 from pydantic.alias_generators import to_camel
 
+from app.api.complaints import told_together
 from app.api.drafts import ExportChange, ExportDraft, ReceiverChange, ReceiverDraft
 from app.mapping.templates import check_template
 from app.model.conditions import Conditions, read_count, read_size, read_time
@@ -25,6 +27,10 @@ T = TypeVar("T")
 Id = Annotated[StrictStr, Field(min_length=1, max_length=48)]
 Name = Annotated[StrictStr, Field(min_length=1, max_length=40)]
 Description = Annotated[StrictStr, Field(max_length=4096)]
+MAX_WARNINGS = 20
+"""Unknown fields of one body that are named."""
+MAX_ITEMS = 100
+"""Of any list: what is above is refused before it is looked at, so that no body keeps the gateway busy."""
 Count = Annotated[StrictInt, BeforeValidator(lambda n: int(n) if isinstance(n, float) and n.is_integer() else n)]
 """1000.0 is an integer too, as JSON Schema has it."""
 
@@ -50,7 +56,7 @@ class ColumnPayload(Payload):
 class MappingPayload(Payload):
     table_id: StrictStr
     incremental: StrictBool | None = True
-    columns: Annotated[list[ColumnPayload], Field(min_length=1)]
+    columns: Annotated[list[ColumnPayload], Field(min_length=1, max_length=MAX_ITEMS)]
 
 
 class ConditionsPayload(Payload):
@@ -72,7 +78,7 @@ class ReceiverPayload(Payload):
     id: Id | None = None
     name: Name
     description: Description | None = ""
-    exports: list[ExportPayload] | None = Field(default_factory=list)
+    exports: Annotated[list[ExportPayload], Field(max_length=MAX_ITEMS)] | None = None
 
 
 class ReceiverPatch(Payload):
@@ -129,14 +135,22 @@ def export_change(payload: ExportPatch, settings: Settings) -> ExportChange:
     return ExportChange(payload.name, mapping, conditions)
 
 
-def unknown_fields(payload: BaseModel, path: str = "body") -> list[str]:
-    """A warning for each field that the API does not know, and for each template that no column uses."""
-    warnings = [f'Unknown field "{name}" in {path} is ignored.' for name in payload.model_extra or ()]
+def unknown_fields(payload: BaseModel) -> list[str]:
+    """A warning for each field that the API does not know, and for each template that no column uses; the first ones
+    when there are too many.
+    """
+    found = _unknown_fields(payload, "body")
+    warnings = list(islice(found, MAX_WARNINGS))
+    return warnings if next(found, None) is None else [*warnings, "More fields are ignored."]
+
+
+def _unknown_fields(payload: BaseModel, path: str) -> Iterator[str]:
+    for name in payload.model_extra or ():
+        yield f'Unknown field "{clipped(name)}" in {path} is ignored.'
     if isinstance(payload, ColumnPayload) and payload.template is not None and payload.type != "template":
-        warnings.append(f'Field "template" in {path} is ignored, because the type of the column is "{payload.type}".')
+        yield f'Field "template" in {path} is ignored, because the type of the column is "{payload.type}".'
     for name, value in _parts(payload):
-        warnings += unknown_fields(value, f"{path}.{name}")
-    return warnings
+        yield from _unknown_fields(value, f"{path}.{name}")
 
 
 def _parts(payload: BaseModel) -> Iterator[tuple[str, BaseModel]]:
@@ -166,8 +180,7 @@ class _Problems:
 
     def settle(self) -> None:
         if self._found:
-            *others, last = [problem.message for problem in self._found]
-            raise BadRequest("; ".join([*(text.removesuffix(".") for text in others), last]), self._found[0].name)
+            raise BadRequest(told_together([problem.message for problem in self._found]), self._found[0].name)
 
 
 def _export(problems: _Problems, payload: ExportPayload, path: str, settings: Settings) -> ExportDraft:

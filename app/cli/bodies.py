@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.api.complaints import first_complaints
+from app.api.complaints import first_complaints, told_together
 from app.api.drafts import ExportChange, ExportDraft, ReceiverChange, ReceiverDraft
 from app.api.payloads import ExportPayload, ReceiverPayload, export_draft, receiver_draft, unknown_fields
 from app.model.conditions import Conditions, format_size, format_time, parse_time
@@ -118,4 +118,4 @@ def _without_receiver(export: object) -> object:
 def _complaint(error: ValidationError) -> BadRequest:
     found = [{**problem, "loc": ("body", *problem["loc"])} for problem in error.errors()]
     complaints = first_complaints(found)
-    return BadRequest("; ".join(complaint.message for complaint in complaints), complaints[0].name)
+    return BadRequest(told_together([complaint.message for complaint in complaints]), complaints[0].name)

@@ -9,6 +9,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+COLUMN = {"name": "a", "type": "ip"}
+
 
 async def refusal(api: FastAPI, method: str, path: str, body: bytes = b"") -> dict[str, Any]:
     headers = {"X-StorageApi-Token": "1234-1-token", "Content-Type": "application/json"}
@@ -55,6 +57,43 @@ async def test_integer_may_be_written_with_a_point(api: FastAPI) -> None:
     error = await refusal(api, "POST", "/v1/receivers/r/exports", export(count=0.0))
 
     assert error["message"] == "Body.conditions.count must be greater or equal than 1 but got value 0."
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"name": "x", "exports": [1] * 100},
+        {"name": "x", "exports": [{"name": "", "mapping": {"tableId": "", "columns": [{}] * 100}}] * 100},
+        {
+            "name": "x",
+            "exports": [{"name": "?", "mapping": {"tableId": "", "columns": [COLUMN]}}] * 99,
+        },
+    ],
+    ids=["exports", "columns", "ids and tables"],
+)
+async def test_of_many_problems_the_first_are_told(api: FastAPI, body: dict[str, Any]) -> None:
+    error = await refusal(api, "POST", "/v1/receivers", json.dumps(body).encode())
+
+    assert error["statusCode"] == 400
+    assert error["message"].count("; ") == 20
+    assert error["message"].endswith("; and more.")
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"name": "x", "exports": [1] * 101}, "body.exports"),
+        (
+            {"name": "x", "exports": [{"name": "e", "mapping": {"tableId": "t", "columns": [1] * 101}}]},
+            "body.exports[0].mapping.columns",
+        ),
+    ],
+    ids=["exports", "columns"],
+)
+async def test_list_that_is_too_long_is_not_looked_into(api: FastAPI, body: dict[str, Any], path: str) -> None:
+    error = await refusal(api, "POST", "/v1/receivers", json.dumps(body).encode())
+
+    assert error["message"] == f"Length of {path} must be lesser or equal than 100 but got (len=101)"
 
 
 async def test_task_id_that_is_too_long_is_named_as_in_the_documentation(api: FastAPI) -> None:

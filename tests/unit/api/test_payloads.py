@@ -84,6 +84,16 @@ def test_all_problems_are_told_at_once() -> None:
     assert all(part in refusal.value.message for part in parts), refusal.value.message
 
 
+def test_of_many_unknown_fields_the_first_are_named() -> None:
+    payload = ReceiverPayload.model_validate({"name": "x", **{f"f{number}": 1 for number in range(1000)}})
+
+    warnings = unknown_fields(payload)
+
+    assert len(warnings) == 21
+    assert warnings[0] == 'Unknown field "f0" in body is ignored.'
+    assert warnings[-1] == "More fields are ignored."
+
+
 def test_unknown_fields_are_named_with_their_path() -> None:
     payload = ReceiverPayload.model_validate(
         {"name": "R", "x": 1, "exports": [{"name": "E", "mapping": {**MAPPING, "y": 2}}]}
