@@ -7,6 +7,7 @@ import itertools
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
@@ -80,16 +81,15 @@ class Caller(Client):
 
 @pytest.fixture
 async def callers(addresses: list[str], emulator: Emulator) -> AsyncIterator[list[Caller]]:
-    """One for each gateway; the project has no receiver before and after."""
+    """One for each gateway; the project has no receiver afterwards."""
     headers = {"X-StorageApi-Token": emulator.master_token}
-    clients = [httpx.AsyncClient(base_url=url, headers=headers, timeout=DEADLINE_SECONDS) for url in addresses]
-    callers = [Caller(client) for client in clients]
-    await callers[0].create("/v1/receivers", {"name": "warm-up"})  # from now on control answers at once
-    await _delete_all(callers[0])
-    yield callers
-    await _delete_all(callers[0])
-    for client in clients:
-        await client.aclose()
+    async with AsyncExitStack() as stack:
+        callers = []
+        for url in addresses:
+            client = httpx.AsyncClient(base_url=url, headers=headers, timeout=DEADLINE_SECONDS)
+            callers.append(Caller(await stack.enter_async_context(client)))
+        yield callers
+        await _delete_all(callers[0])
 
 
 async def _delete_all(caller: Caller) -> None:
