@@ -1,4 +1,4 @@
-"""Section 1.6: how many there may be. The limits of receivers and revisions are in `test_limits`."""
+"""Section 1.6: how many there may be. The limits of receivers and revisions are tried in `control/test_races.py`."""
 
 from __future__ import annotations
 
