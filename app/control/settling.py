@@ -1,8 +1,8 @@
 """Finding out where events end: those of a mapping that was replaced, and those of a receiver that was deleted.
 
-Asked from Kafka once no gateway can write any more for what has ended: each sees the control log within
-`view_staleness_seconds` or takes nothing (delivery protocol, rule 20). What is found is written to the control log, and
-tells the sink when the last row is there.
+Asked from Kafka once no gateway can acknowledge any more for what has ended: each sees the control log within
+`view_staleness_seconds` or answers no event with 200 (delivery protocol, rule 20). What is found is written to the
+control log, and tells the sink when the last row is there.
 """
 
 from __future__ import annotations

@@ -47,6 +47,8 @@ class Directory:
         self._endpoints: dict[bytes, Endpoint] = {}
         self._unreadable: set[bytes] = set()
         """Paths of receivers whose secret none of our keys decrypts."""
+        self.endings = 0
+        """How often an endpoint has changed or ended: while this stays the same, what was found is still there."""
 
     def take(self, key: str, value: ControlValue | None) -> None:
         """Called on the event loop after each change in the control log."""
@@ -55,6 +57,7 @@ class Directory:
             return
         path = IMPORT + entity.encode()
         before = self._endpoints.pop(path, None)
+        self.endings += before is not None
         self._unreadable.discard(path)
         if not isinstance(value, Receiver):
             return

@@ -58,6 +58,7 @@ class Ingest:
         "body",
         "complete",
         "disconnected",
+        "endings",
         "endpoint",
         "events",
         "failed",
@@ -97,6 +98,7 @@ class Ingest:
         self.complete = self.response_complete = self.disconnected = self.failed = False
         self.refusal: Refusal | None = None
         self.endpoint: Endpoint | None = None
+        self.endings = self.lane.directory.endings
         self.body: bytes | bytearray = b""
         self.size = self.reserved = self.events = self.pending = 0
         self.started = 0.0
@@ -166,13 +168,22 @@ class Ingest:
             self.protocol.transport.write(CONTINUE)
 
     def settle(self, now: float) -> None:
-        """Kafka has reported on every event."""
-        self.lane.inflight_bytes -= self.reserved
+        """Kafka has reported on every event.
+
+        The body may have been long in coming, and Kafka in answering. Only while the receiver is still there is it
+        certain that the events lie before the end to which a deleted one is drained (delivery protocol, rule 20).
+        """
+        lane = self.lane
+        lane.inflight_bytes -= self.reserved
         self.reserved = 0
         if self.response_complete:
             return
         if self.failed:
             self.refuse(NOT_ACKNOWLEDGED)
+        elif now > lane.fresh_until:
+            self.refuse(STALE)
+        elif self.endings != lane.directory.endings and lane.directory.find(self.url) is None:
+            self.refuse(lane.directory.missing(self.url))
         else:
             self._accept(now)
 

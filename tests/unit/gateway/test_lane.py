@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -277,6 +278,39 @@ async def test_stale_view_accepts_nothing(stage: Stage) -> None:
     assert connection.statuses == [503]
     assert b"retry-after" in connection.transport.written
     assert stage.publisher.sent == []
+
+
+async def test_event_is_not_acknowledged_when_its_receiver_ended_before_kafka_had_it(stage: Stage) -> None:
+    connection = stage.connect()
+    connection.feed(post())
+
+    stage.lane.directory.take("receiver:1/flights", None)
+    stage.publisher.report()
+
+    assert error_of(connection)[:2] == (404, "buffer.receiverNotFound")
+    assert stage.lane.inflight_bytes == 0
+
+
+async def test_event_is_acknowledged_when_its_receiver_was_renamed_before_kafka_had_it(stage: Stage) -> None:
+    connection = stage.connect()
+    connection.feed(post())
+
+    stage.lane.directory.take("receiver:1/flights", replace(receiver(stage.cipher), name="Flights of today"))
+    stage.publisher.report()
+
+    assert connection.statuses == [200]
+
+
+async def test_event_is_not_acknowledged_when_the_view_grew_old_before_kafka_had_it(stage: Stage) -> None:
+    connection = stage.connect()
+    connection.feed(post())
+
+    stage.view.met_end_at = time.monotonic() - 16
+    stage.lane.look_at_view()
+    stage.publisher.report()
+
+    assert connection.statuses == [503]
+    assert stage.lane.inflight_bytes == 0
 
 
 async def test_secret_of_another_key_is_unavailable_not_wrong(stage: Stage) -> None:
