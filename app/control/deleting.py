@@ -18,7 +18,6 @@ from app.control.records import TopicFacts, control_records, tokens_of
 from app.control.run import Run, now_ms
 from app.control.steps import Progress
 from app.control.topics import delete_topic, find_topic
-from app.kafka.codec import ControlValue
 from app.kafka.transaction import Record
 from app.keboola.errors import StorageError
 from app.model.receiver import Draining, Export, Receiver
@@ -65,14 +64,12 @@ def _ended(
     """
     deletion = load_draft(Deletion, run.command.payload)
     drained = [] if deletion.discard else [_draining(run, receiver, export, facts) for export in exports]
-    values: list[ControlValue] = []
     progress = Progress(spent_tokens=tokens_of(exports) if deletion.discard else ())
     if deletion.delete_topic:
         others = run.catalog.draining_from(receiver.topic)
         drained = [replace(draining, delete_topic=True) for draining in (*others, *drained)]
-        progress = replace(progress, spent_topic="" if drained else receiver.topic)
-    values += drained
-    return control_records(run.log.names, [*values, run.with_progress(progress)], [*exports, *ended])
+        progress = replace(progress, spent_topic=None if drained else (receiver.topic, receiver.topic_id))
+    return control_records(run.log.names, [*drained, run.with_progress(progress)], [*exports, *ended])
 
 
 def _draining(run: Run, receiver: Receiver, export: Export, facts: TopicFacts | None) -> Draining:
@@ -92,7 +89,7 @@ async def _finish(run: Run, result: str) -> None:
     if progress.spent_tokens:
         await _delete_tokens(run, progress.spent_tokens)
     if progress.spent_topic:
-        await delete_topic(run.around.admin, progress.spent_topic)
+        await delete_topic(run.around.admin, *progress.spent_topic)
     await run.succeed(result)
 
 

@@ -34,7 +34,7 @@ async def retire_revisions(run: Run) -> None:
         await _delete_tokens(run, export.ended_by, spent)
     draining = run.catalog.draining.get(asked.uid)
     if draining is not None and len(spent) == len(export.revisions) and _topic_goes(run, draining):
-        await delete_topic(run.around.admin, draining.topic)
+        await delete_topic(run.around.admin, draining.topic, draining.topic_id)
     numbers = {revision.number for revision in spent}
 
     def left() -> Export | None:

@@ -48,7 +48,7 @@ class Progress:
 
     `buckets` and `tables` were absent, `other_tokens` had one of our descriptions, when the task looked first.
     With a `failure` the task is being undone. `spent_tokens` are to be deleted, by id, whatever their description, and
-    the topic `spent_topic` with them.
+    the topic `spent_topic` (name, id) with them.
     """
 
     buckets: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class Progress:
     other_tokens: tuple[str, ...] = ()
     failure: Failure | None = None
     spent_tokens: tuple[str, ...] = ()
-    spent_topic: str = ""
+    spent_topic: tuple[str, str] | None = None
 
 
 _progress = TypeAdapter(Progress)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from app.api.rules import find_receiver
 from app.control.patience import patiently
 from app.control.provision import delete_tokens
-from app.control.records import SealedToken, control_records
+from app.control.records import SealedToken, control_records, tokens_of
 from app.control.run import Run
 from app.control.steps import Progress, token_description
 from app.kafka.transaction import Record
@@ -33,7 +34,8 @@ async def refresh_tokens(run: Run) -> None:
         for export in _exports(run):
             for revision in export.revisions:
                 words = f'refresh the token of the export "{export.export_id}"'
-                made = await patiently(words, lambda e=export, r=revision: _renew(run, storage, e, r), run.make_until)  # type: ignore[misc]  # mypy knows no defaults of lambdas
+                renew = partial(_renew, storage, export, revision, _kept(run))
+                made = await patiently(words, renew, run.make_until)
                 sealed = SealedToken(made.id, run.around.cipher.encrypt(made.token))
                 await run.log.transact(
                     lambda e=export, r=revision, s=sealed: _with_token(run, e.uid, r.number, s)  # type: ignore[misc]  # the same
@@ -51,16 +53,20 @@ def _descriptions(exports: Sequence[Export]) -> set[str]:
     return {token_description(export.receiver_id, export.export_id) for export in exports}
 
 
-def _renew(run: Run, storage: StorageClient, export: Export, revision: Revision) -> CreatedToken:
-    """Runs in a thread; may be repeated."""
+def _kept(run: Run) -> set[str]:
+    """Ids of the tokens that are in use, or that were there before the task and are not its own."""
+    progress = run.progress or Progress()
+    return {*tokens_of(run.catalog.exports_by_uid.values()), *progress.other_tokens}
+
+
+def _renew(storage: StorageClient, export: Export, revision: Revision, kept: set[str]) -> CreatedToken:
+    """Runs in a thread, where the catalog must not be read; may be repeated."""
     try:
         return storage.refresh_token(revision.token_id)
     except StorageNotFound:
         pass
     description = token_description(export.receiver_id, export.export_id)
-    progress = run.progress or Progress()
-    ours = {r.token_id for e in run.catalog.exports_by_uid.values() for r in e.revisions} | {*progress.other_tokens}
-    left = [t.id for t in storage.list_tokens() if t.description == description and t.id not in ours]
+    left = [t.id for t in storage.list_tokens() if t.description == description and t.id not in kept]
     delete_tokens(storage, left)
     bucket_id = TableId.parse(revision.mapping.table_id).bucket_id
     return storage.create_token(description, {bucket_id: "write"}, can_read_all_file_uploads=True)

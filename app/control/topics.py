@@ -38,8 +38,15 @@ async def find_topic(admin: AdminClient, name: str) -> TopicFacts | None:
     return TopicFacts(name, topic_id, await asyncio.to_thread(_ends, admin, name, partitions))
 
 
-async def delete_topic(admin: AdminClient, name: str) -> None:
-    """Delete the topic with all that is in it; one that is gone counts as deleted. Raises KafkaUnavailable."""
+async def delete_topic(admin: AdminClient, name: str, topic_id: str) -> None:
+    """Delete the topic with this id and all that is in it; one that is gone counts as deleted. Raises KafkaUnavailable.
+
+    Kafka's client deletes by name only, so it is looked just before whether the name still stands for this topic: a
+    process that was frozen on the way must not delete the topic of a receiver that was made again meanwhile.
+    """
+    found = await asyncio.to_thread(describe_topics, admin, [name])
+    if name not in found or found[name][0] != topic_id:
+        return
     (future,) = admin.delete_topics([name], request_timeout=_SECONDS).values()
     try:
         await asyncio.to_thread(future.result, _SECONDS)
