@@ -124,7 +124,7 @@ class Forgetting:
     @property
     def _before(self) -> int:
         """A topic that was made anew begins at offset 0 again: what was said of another one counts no more."""
-        found = self._log.catalog.forgotten.get(self._partition)
+        found = self._log.catalog.forgotten.get(str(self._partition))
         return found.offset if found is not None and found.topic_id == self._topic_id else 0
 
     async def _forget(self) -> None:

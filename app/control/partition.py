@@ -103,11 +103,10 @@ class PartitionWorker:
             return  # closed before the log was open
         try:
             self._opening.result()
-            taken = self._skip_forgotten(taken)
             await self._accept(taken)
         except Closed:
             return
-        for one in taken:
+        for one in self._skip_forgotten(taken):
             self._enqueue(one)
         self._report()
 
@@ -152,17 +151,20 @@ class PartitionWorker:
                 continue
 
     def _first_records(self, taken: Sequence[Taken]) -> list[Record]:
-        """For each task that the log does not have: `processing`, or `error` with the reason."""
+        """For each task that the log does not have, and has not forgotten: `processing`, or `error` with the reason.
+
+        What is forgotten is decided here, under the log's lock: tasks may be forgotten while a chunk waits for it.
+        """
         tasks: dict[str, Task] = {}
-        for task in (one.command.task for one in taken):
+        for one in taken:
+            task = one.command.task
             key = task_key(task)
-            if key in self._log.catalog.tasks or key in tasks:
+            if key in self._log.catalog.tasks or key in tasks or self._forgetting.covers(one.offset):
                 continue
             others = [other for other in tasks.values() if other.status is TaskStatus.PROCESSING]
             others += [other for other in self._running.of_project(task.project_id) if task_key(other) != key]
-            command = next(one.command for one in taken if one.command.task is task)
             try:
-                self._check(command, others)
+                self._check(one.command, others)
                 tasks[key] = task
             except StreamsError as error:
                 tasks[key] = failed(task, Failure(error.message, error.status, error.name), task.created_ms)

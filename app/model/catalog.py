@@ -21,8 +21,8 @@ class Catalog:
     exports_by_receiver: dict[str, dict[str, Export]] = field(default_factory=dict)
     receivers_by_topic: dict[str, Receiver] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
-    forgotten: dict[int, Forgotten] = field(default_factory=dict)
-    """By the commands partition."""
+    forgotten: dict[str, Forgotten] = field(default_factory=dict)
+    """By the number of the commands partition, as the log's keys have it."""
 
     def put_receiver(self, receiver: Receiver) -> None:
         self.receivers[entity_key(receiver.project_id, receiver.receiver_id)] = receiver
@@ -44,12 +44,15 @@ class Catalog:
         self.tasks[task_key(task)] = task
 
     def put_forgotten(self, forgotten: Forgotten) -> None:
-        self.forgotten[forgotten.partition] = forgotten
+        self.forgotten[str(forgotten.partition)] = forgotten
 
     def drop_receiver(self, key: str) -> None:
-        """The receiver has ended; its exports end by records of their own."""
+        """The receiver has ended; its exports have ended by records of their own, before it."""
         receiver = self.receivers.pop(key, None)
-        if receiver is not None and self.receivers_by_topic.get(receiver.topic) is receiver:
+        if receiver is None:
+            return
+        self.exports_by_receiver.pop(receiver.uid, None)
+        if self.receivers_by_topic.get(receiver.topic) is receiver:
             del self.receivers_by_topic[receiver.topic]
 
     def drop_export(self, key: str) -> None:
@@ -68,7 +71,7 @@ class Catalog:
         self.tasks.pop(key, None)
 
     def drop_forgotten(self, key: str) -> None:
-        self.forgotten.pop(int(key), None)
+        self.forgotten.pop(key, None)
 
     def exports_of(self, receiver: Receiver) -> list[Export]:
         """The receiver's exports, by id."""

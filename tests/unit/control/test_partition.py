@@ -32,12 +32,15 @@ class Log:
 
     may_open: asyncio.Event = field(default_factory=asyncio.Event)
     opening: asyncio.Event = field(default_factory=asyncio.Event)
+    meanwhile: Callable[[], None] = lambda: None
+    """What happens while a write waits for its turn."""
 
     async def open(self) -> None:
         self.opening.set()
         await self.may_open.wait()
 
     async def transact(self, decide: Callable[[], Sequence[Record]]) -> None:
+        self.meanwhile()
         assert decide() == []
 
     def stop(self) -> None: ...
@@ -134,6 +137,20 @@ async def test_commands_whose_tasks_are_forgotten_are_skipped_and_committed(benc
     await bench.worker.take(bench.chunk(commands))
 
     assert bench.done[-1] == 2
+
+
+async def test_command_whose_task_is_forgotten_while_it_waits_for_the_log_is_skipped(bench: Bench) -> None:
+    command = bench.finished_command(0)
+
+    def forget() -> None:
+        bench.log.catalog.tasks.clear()
+        bench.forgetting.before = 1
+
+    bench.log.meanwhile = forget
+
+    await bench.worker.take(bench.chunk([command]))
+
+    assert bench.done[-1] == 1
 
 
 async def test_record_that_is_no_command_is_passed_over(bench: Bench) -> None:

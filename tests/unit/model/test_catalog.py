@@ -1,4 +1,4 @@
-"""The catalog knows an export that is drained all the time, from its deletion to its end."""
+"""The catalog: an export that is drained is known from its deletion to its end, and what ended leaves nothing."""
 
 from __future__ import annotations
 
@@ -56,3 +56,20 @@ def test_receivers_topic_counts_before_what_is_drained_from_an_earlier_one() -> 
     catalog.put_draining(replace(DRAINING, topic_id="old"))
 
     assert catalog.topic_id("topic") == "id"
+
+
+def test_receiver_that_ended_with_its_exports_leaves_nothing() -> None:
+    catalog = with_receiver()
+
+    catalog.drop_export("1/a/e")
+    catalog.drop_receiver("1/a")
+
+    assert catalog == Catalog()
+
+
+def test_mark_of_no_partition_of_ours_is_dropped_without_a_word() -> None:
+    catalog = Catalog()
+
+    catalog.drop_forgotten("no number")
+
+    assert catalog == Catalog()
