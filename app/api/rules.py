@@ -146,13 +146,11 @@ def _check_tables(
     for export in catalog.exports_by_uid.values():
         if export.project_id != project_id or export.uid == apart_from:
             continue
-        name = f"{export.receiver_id}/{export.export_id}"
-        words = (
-            f'the deleted export "{name}", whose rows are still on their way' if export.uid in catalog.draining else ""
-        )
+        words = f'the export "{export.receiver_id}/{export.export_id}"'
+        if export.uid in catalog.draining:
+            words = f'the deleted export "{export.receiver_id}/{export.export_id}", whose rows are still on their way'
         for revision in export.revisions:
-            mapping = revision.mapping
-            taken.setdefault(mapping.table_id, []).append((words or f'the export "{name}"', mapping))
+            taken.setdefault(revision.mapping.table_id, []).append((words, revision.mapping))
     for export_id, mapping in wanted:
         for words, other in taken.get(mapping.table_id, []):
             if not (mapping.incremental and other.incremental):

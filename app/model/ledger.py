@@ -49,6 +49,11 @@ class ExportState:
     windows: tuple[Window, ...] = ()
     parked: bool = False
 
+    @property
+    def next_offsets(self) -> dict[Source, int]:
+        """The marks, by source."""
+        return {mark.source: mark.next_offset for mark in self.marks}
+
 
 class Phase(StrEnum):
     """A batch's way: open, closing, importing, then imported; or failed (tried again), unclear (a person), expired."""

@@ -28,7 +28,7 @@ from app.sink.importer import Backoff, Importer
 from app.sink.importing import TERMINAL, in_order
 from app.sink.ledger import Ledger
 from app.sink.observe import Counters
-from app.sink.retiring import ending, over
+from app.sink.retiring import ending, may_end, over
 
 _log = logging.getLogger(__name__)
 _CREDENTIALS_MARGIN_MS = 30 * 60 * 1000
@@ -82,8 +82,6 @@ class ExportOwner:
         self._forgetting: asyncio.Task[None] | None = None
         self._failures_since: float | None = None
         self._unstaged_since: float | None = None
-        self._ending = False
-        """Whether a revision is over as soon as the ledger has what was taken."""
 
     @property
     def export(self) -> Export:
@@ -136,13 +134,13 @@ class ExportOwner:
         export = self._export()
         self.fold.close_due(clock.now_ms(), export.conditions)
         self._close_expiring(clock.now_ms())
-        self._close_ended(export)
+        ending_now = self._close_ended(export)
         now = time.monotonic()
         first = self.fold.first_unstaged
         late = self._unstaged_since is not None and now - self._unstaged_since >= settings.staging_span_seconds
         long = first is not None and next_position - first >= settings.staging_span_envelopes
         full = self.fold.buffered_bytes >= settings.staging_bytes
-        if self.fold.has_closed or late or long or full or self._ending:
+        if self.fold.has_closed or late or long or full or ending_now:
             self.stage()
         if self._failures_since is not None and now - self._failures_since >= settings.dead_letter_seconds:
             self._publish_failures()
@@ -165,7 +163,7 @@ class ExportOwner:
     def ended_revisions(self) -> tuple[int, ...]:
         """Numbers of the revisions that have nothing on their way any more; a gap leaves that open."""
         export = self._export()
-        if self.gap is not None or (len(export.revisions) == 1 and export.drain_to is None):
+        if self.gap is not None or not may_end(export):
             return ()
         return over(export, self.fold.staged, self._batches.values())
 
@@ -302,16 +300,18 @@ class ExportOwner:
             if batch.phase is Phase.OPEN and batch.file.expires_ms - now_ms < _CREDENTIALS_MARGIN_MS:
                 self.fold.close_batch(batch.batch_id, "credentials")
 
-    def _close_ended(self, export: Export) -> None:
-        """End the windows of earlier revisions, and all of a deleted export once its last row is here."""
+    def _close_ended(self, export: Export) -> bool:
+        """End the windows of earlier revisions, and all of a deleted export once its last row is here.
+
+        Whether a revision is over as soon as the ledger has what was taken.
+        """
         self.fold.close_before(export.revision.number)
-        self._ending = False
-        if len(export.revisions) == 1 and export.drain_to is None:
-            return
+        if not may_end(export):
+            return False
         ended = ending(export, self.fold.marks)
         if export.revision.number in ended:
             self.fold.close_before(export.revision.number + 1, "deletion")
-        self._ending = bool(ended) and ended != ending(export, self.fold.staged_marks)
+        return ended != ending(export, self.fold.staged.next_offsets)
 
     def _letter(self, failure: PendingFailure) -> DeadLetter:
         export = self._export()

@@ -100,7 +100,7 @@ class ExportFold:
         self.windows = {(w.revision, w.table_id): w for w in state.windows}
         self.step: Step | None = None
         """The step under way; the next one is cut after it is recorded."""
-        self._marks = {mark.source: mark.next_offset for mark in state.marks}
+        self._marks = state.next_offsets
         self._parts: dict[str, Part] = {}
         self._closed: dict[str, str] = {}
         self._failures: list[PendingFailure] = []
@@ -112,11 +112,6 @@ class ExportFold:
     def marks(self) -> Mapping[Source, int]:
         """How far each source has been taken."""
         return self._marks
-
-    @property
-    def staged_marks(self) -> Mapping[Source, int]:
-        """The marks that the ledger holds."""
-        return {mark.source: mark.next_offset for mark in self.staged.marks}
 
     # Taking envelopes
 

@@ -15,6 +15,11 @@ from app.model.rows import Source
 Marks = Mapping[Source, int]
 
 
+def may_end(export: Export) -> bool:
+    """Whether anything of the export can be over: an earlier mapping, or all of it. Most of the time nothing can."""
+    return len(export.revisions) > 1 or export.drain_to is not None
+
+
 def ending(export: Export, marks: Marks) -> set[int]:
     """Numbers of the revisions of which no more rows can come, by these marks."""
     return {
@@ -29,7 +34,7 @@ def over(export: Export, staged: ExportState, batches: Iterable[BatchRecord]) ->
 
     The ledger's own marks count: all that lies before them is in recorded slices, so an open window has a batch too.
     """
-    ended = ending(export, {mark.source: mark.next_offset for mark in staged.marks})
+    ended = ending(export, staged.next_offsets)
     return tuple(sorted(ended - {batch.revision for batch in batches}))
 
 
