@@ -12,7 +12,7 @@ from app.model.errors import KafkaUnavailable
 from app.model.receiver import Export, Mapping, Revision
 from app.model.task import Task, TaskType
 from app.sink import reports
-from app.sink.reports import AGAIN_SECONDS, EndReports
+from app.sink.reports import FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS, EndReports
 
 EXPORT = Export("e", "r", "1", "a", "x", "x", Conditions(), 0, (), (Revision(1, Mapping("t", ()), "1", b"", 0),), 0)
 
@@ -48,9 +48,22 @@ def test_report_is_due_once_and_again_after_a_while(clock: Clock) -> None:
     told = EndReports(Kafka().send)
 
     first, second = told.due(EXPORT, (1,)), told.due(EXPORT, (1,))
-    clock.now += AGAIN_SECONDS
+    clock.now += FIRST_PAUSE_SECONDS
 
     assert (first, second, told.due(EXPORT, (1,))) == (True, False, True)
+
+
+def test_report_that_nobody_acts_on_is_due_ever_more_seldom(clock: Clock) -> None:
+    told = EndReports(Kafka().send)
+
+    times = []
+    for _ in range(24 * 60):
+        if told.due(EXPORT, (1,)):
+            times.append(clock.now - 1000)
+        clock.now += 60
+
+    assert times[:5] == [0, 60, 120, 240, 480]
+    assert {after - before for before, after in zip(times[-9:], times[-8:], strict=False)} == {LAST_PAUSE_SECONDS}
 
 
 def test_what_ends_later_is_due_at_once(clock: Clock) -> None:
