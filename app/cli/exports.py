@@ -46,14 +46,11 @@ def show_(receiver: Receiver, export: Export, address: Address = None, as_json: 
     """
     from app.cli.buffer import export_path
     from app.cli.display import export_view
-    from app.cli.terminal import api, print_json, show
+    from app.cli.terminal import api, give
 
     with api(address) as buffer:
         answer = buffer.call("GET", export_path(receiver, export))
-    if as_json:
-        print_json(answer)
-    else:
-        show(export_view(answer))
+    give(answer, export_view, as_json)
 
 
 @exports.command()
@@ -102,7 +99,7 @@ def apply(
     from app.cli.buffer import export_path
     from app.cli.files import read_exports
     from app.cli.performing import apply as apply_plan
-    from app.cli.terminal import api, print_json, warn
+    from app.cli.terminal import api, print_answers, warn
 
     wanted, warnings = read_exports(file)
     warn(warnings)
@@ -110,7 +107,7 @@ def apply(
         plan = plan_for_exports(buffer, receiver, wanted, prune)
         if apply_plan(buffer, plan, as_json, yes, dry_run) and as_json:
             answers = [buffer.call("GET", export_path(receiver, draft.export_id)) for draft in wanted]
-            print_json(answers[0] if len(answers) == 1 else answers)
+            print_answers(answers)
 
 
 @exports.command()

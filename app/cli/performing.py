@@ -10,7 +10,7 @@ from app.cli.applying import carry_out, is_task
 from app.cli.buffer import BufferApi
 from app.cli.display import plan_body, plan_view, step_name
 from app.cli.plan import Plan, Step
-from app.cli.terminal import DIFFERENT, ask, print_json, show, spinner
+from app.cli.terminal import DIFFERENT, ask, print_answers, print_json, show, spinner
 
 _DONE = {"create": "created", "change": "changed", "delete": "deleted"}
 
@@ -31,7 +31,7 @@ def create(api: BufferApi, steps: list[Step], as_json: bool, wait: bool) -> None
     """Create each; with --json print the task, or the list of tasks when there are several."""
     tasks = [perform(api, step, as_json, wait) for step in steps]
     if as_json:
-        print_json(tasks[0] if len(tasks) == 1 else tasks)
+        print_answers(tasks)
 
 
 def apply(api: BufferApi, plan: Plan, as_json: bool, yes: bool, dry_run: bool) -> bool:

@@ -45,14 +45,11 @@ def show_(receiver: Receiver, address: Address = None, as_json: AsJson = False) 
     """
     from app.cli.buffer import receiver_path
     from app.cli.display import receiver_view
-    from app.cli.terminal import api, print_json, show
+    from app.cli.terminal import api, give
 
     with api(address) as buffer:
         answer = buffer.call("GET", receiver_path(receiver))
-    if as_json:
-        print_json(answer)
-    else:
-        show(receiver_view(answer))
+    give(answer, receiver_view, as_json)
 
 
 @receivers.command()
@@ -113,7 +110,7 @@ def apply(
     from app.cli.buffer import receiver_path
     from app.cli.files import read_receivers
     from app.cli.performing import apply as apply_plan
-    from app.cli.terminal import api, print_json, warn
+    from app.cli.terminal import api, print_answers, warn
 
     wanted, warnings = read_receivers(file)
     warn(warnings)
@@ -121,7 +118,7 @@ def apply(
         plan = plan_for_receivers(buffer, wanted, prune)
         if apply_plan(buffer, plan, as_json, yes, dry_run) and as_json:
             answers = [buffer.call("GET", receiver_path(draft.receiver_id)) for draft in wanted]
-            print_json(answers[0] if len(answers) == 1 else answers)
+            print_answers(answers)
 
 
 @receivers.command()
@@ -138,7 +135,7 @@ def update(
     """
     from app.cli.buffer import receiver_path
     from app.cli.display import receiver_view
-    from app.cli.terminal import api, print_json, show, spinner
+    from app.cli.terminal import api, give, spinner
 
     given = {"name": name, "description": description}
     body = {field: value for field, value in given.items() if value is not None}
@@ -146,10 +143,7 @@ def update(
         raise typer.BadParameter("give --name or --description")
     with api(address) as buffer, spinner(f"change receiver {receiver} …", as_json):
         answer = buffer.call("PATCH", receiver_path(receiver), body)
-    if as_json:
-        print_json(answer)
-    else:
-        show(receiver_view(answer))
+    give(answer, receiver_view, as_json)
 
 
 @receivers.command()

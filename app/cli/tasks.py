@@ -23,14 +23,11 @@ def show_(task: Task, address: Address = None, as_json: AsJson = False) -> None:
     """
     from app.cli.buffer import task_path
     from app.cli.display import task_view
-    from app.cli.terminal import api, print_json, show
+    from app.cli.terminal import api, give
 
     with api(address) as buffer:
         answer = buffer.call("GET", task_path(task))
-    if as_json:
-        print_json(answer)
-    else:
-        show(task_view(answer))
+    give(answer, task_view, as_json)
 
 
 @tasks.command()
@@ -46,14 +43,11 @@ def wait(
     """
     from app.cli.buffer import task_path
     from app.cli.display import task_view
-    from app.cli.terminal import api, print_json, show, spinner
+    from app.cli.terminal import api, give, spinner
 
     with api(address) as buffer, spinner("wait for the task …", as_json):
         answer = buffer.wait(buffer.call("GET", task_path(task)), timeout)
-    if as_json:
-        print_json(answer)
-    else:
-        show(task_view(answer))
+    give(answer, task_view, as_json)
 
 
 @tokens.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,6 +58,19 @@ def show(view: RenderableType) -> None:
 def print_json(answer: Any) -> None:
     """One document on standard output."""
     typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def print_answers(answers: Sequence[Any]) -> None:
+    """The only one as itself, several as a list."""
+    print_json(answers[0] if len(answers) == 1 else answers)
+
+
+def give(answer: Any, view: Callable[[Any], RenderableType], as_json: bool) -> None:
+    """An answer of the API, as it is or as `view` shows it."""
+    if as_json:
+        print_json(answer)
+    else:
+        show(view(answer))
 
 
 def warn(warnings: Iterable[str]) -> None:
