@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -36,6 +36,15 @@ class Sender:
             answer = await client.post(self.url, content=f'{{"n":{self.sent}}}')
             assert answer.status_code == 200, answer.text
             self.sent += 1
+
+    def more(self, count: int) -> Callable[[], Awaitable[bool]]:
+        """Whether so many events more than now have been accepted."""
+        enough = self.sent + count
+
+        async def reached() -> bool:
+            return self.sent >= enough
+
+        return reached
 
     @asynccontextmanager
     async def under_load(self) -> AsyncIterator[None]:
@@ -81,12 +90,12 @@ async def test_what_changes_under_load_loses_and_doubles_nothing(system: Any) ->
     path = "/v1/receivers/changes"
 
     async with sender.under_load():
-        await asyncio.sleep(1)
+        await system.until(sender.more(100), "events are accepted all the time")
         await system.succeed("PATCH", f"{path}/exports/e", export("second", LONG))
         after_the_switch = sender.sent + 1  # one may be on its way
         kill_all_but_the_gateway(system)
         refreshed = await system.call("POST", f"{path}/tokens/refresh")
-        await asyncio.sleep(1)
+        await system.until(sender.more(100), "events are accepted all the time")
     assert refreshed.status_code == 200
 
     async def first_is_whole() -> bool:
