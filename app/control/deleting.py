@@ -7,23 +7,22 @@ drained: the tokens go at once.
 from __future__ import annotations
 
 import asyncio
-import logging
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 from app.api.drafts import Deletion, load_draft
 from app.api.rules import find_export, find_receiver
-from app.control.provision import delete_tokens
+from app.control.patience import StepFailed
 from app.control.records import TopicFacts, control_records, tokens_of
 from app.control.run import Run, now_ms
 from app.control.steps import Progress
+from app.control.tokens import delete_spent_tokens, say_left
 from app.control.topics import delete_topic, find_topic
 from app.kafka.transaction import Record
-from app.keboola.errors import StorageError
 from app.model.receiver import Draining, Export, Receiver
 
 TOKEN_DELETION_SECONDS = 10.0
-_log = logging.getLogger(__name__)
 
 
 async def delete_receiver(run: Run) -> None:
@@ -94,12 +93,9 @@ async def _finish(run: Run, result: str) -> None:
 
 
 async def _delete_tokens(run: Run, token_ids: Sequence[str]) -> None:
-    with run.around.storage(run.command.token) as storage:
-        try:
-            async with asyncio.timeout(TOKEN_DELETION_SECONDS):
-                await asyncio.to_thread(delete_tokens, storage, token_ids)
-        except (StorageError, TimeoutError) as trouble:
-            _log.warning(
-                "task %s: tokens %s may still be in Storage; delete them there: %s",
-                *(run.task.task_id, ", ".join(token_ids), trouble),
-            )
+    """The caller waits, so that is tried for a moment only; what is left then is named in the log."""
+    try:
+        async with asyncio.timeout(TOKEN_DELETION_SECONDS):
+            await delete_spent_tokens(run, run.command.token, token_ids, time.monotonic() + TOKEN_DELETION_SECONDS)
+    except (StepFailed, TimeoutError) as trouble:
+        say_left(run, token_ids, trouble)

@@ -6,20 +6,14 @@ asked for. All of it may be done twice. Source: delivery protocol, rules 18 and 
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
 from dataclasses import replace
 
 from app.api.drafts import Retirement, load_draft
-from app.control.patience import StepFailed, patiently
-from app.control.provision import delete_tokens
 from app.control.run import Run
+from app.control.tokens import delete_spent_tokens
 from app.control.topics import delete_topic
 from app.kafka.codec import ControlValue
-from app.model.errors import ConfigurationError
 from app.model.receiver import Draining, Export, Revision
-
-_log = logging.getLogger(__name__)
 
 
 async def retire_revisions(run: Run) -> None:
@@ -31,7 +25,7 @@ async def retire_revisions(run: Run) -> None:
         await run.succeed("nothing to retire")
         return
     if export.ended_by is not None:
-        await _delete_tokens(run, export.ended_by, spent)
+        await delete_spent_tokens(run, export.ended_by, [revision.token_id for revision in spent], run.make_until)
     draining = run.catalog.draining.get(asked.uid)
     if draining is not None and len(spent) == len(export.revisions) and _topic_goes(run, draining):
         await delete_topic(run.around.admin, draining.topic, draining.topic_id)
@@ -68,17 +62,3 @@ def _topic_goes(run: Run, draining: Draining) -> bool:
     """Whether this is the last that is drained from a topic that was to be deleted, and that nobody uses again."""
     others = [other for other in run.catalog.draining_from(draining.topic) if other.export.uid != draining.export.uid]
     return draining.delete_topic and not others and draining.topic not in run.catalog.receivers_by_topic
-
-
-async def _delete_tokens(run: Run, ended_by: bytes, spent: Sequence[Revision]) -> None:
-    """What Storage refuses to delete is named in the log: a person must do it, and nothing else waits for that."""
-    ids = [revision.token_id for revision in spent]
-    try:
-        with run.around.storage(ended_by) as storage:
-            await patiently(f"delete the tokens {', '.join(ids)}", lambda: delete_tokens(storage, ids), run.make_until)
-    except StepFailed as trouble:
-        if trouble.status == 504:
-            raise
-        _log.warning("task %s: delete the tokens %s by hand: %s", run.task.task_id, ", ".join(ids), trouble)
-    except ConfigurationError as trouble:
-        _log.warning("task %s: delete the tokens %s by hand: %s", run.task.task_id, ", ".join(ids), trouble)

@@ -22,7 +22,7 @@ from app.kafka.codec import ControlValue
 from app.kafka.transaction import Record
 from app.model.catalog import Catalog
 from app.model.errors import KafkaUnavailable
-from app.model.receiver import SourceOffset
+from app.model.receiver import SourceOffset, entity_key
 
 _EVERY_SECONDS = 0.5
 _MARGIN_SECONDS = 1.0
@@ -45,8 +45,9 @@ def open_ends(catalog: Catalog) -> list[Open]:
         for uid, draining in catalog.draining.items()
         if draining.export.drain_to is None
     ]
-    for receiver in catalog.receivers.values():
-        for export in catalog.exports_of(receiver):
+    for export in catalog.exports.values():
+        if len(export.revisions) > 1:  # few have; this is asked twice a second
+            receiver = catalog.receivers[entity_key(export.project_id, export.receiver_id)]
             found += [
                 Open(export.uid, revision.number, receiver.topic, receiver.topic_id)
                 for revision in export.revisions[:-1]

@@ -1,18 +1,19 @@
-"""New tokens for a receiver's exports: refreshed in Storage, or made again where Storage does not know them any more.
+"""Tokens of exports: refreshed in Storage, or made again where Storage does not know them any more; deleted.
 
-Each is written to the log before the next is asked for: from Storage's answer until then the sink holds a token that is
-dead, and waits. A refresh is repeated by who resumes the task; a token that a dead process made is known by its
+Each new one is written to the log before the next is asked for: from Storage's answer until then the sink holds a token
+that is dead, and waits. A refresh is repeated by who resumes the task; a token that a dead process made is known by its
 description, as in `steps`.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 from app.api.rules import find_receiver
-from app.control.patience import patiently
+from app.control.patience import StepFailed, patiently
 from app.control.provision import delete_tokens
 from app.control.records import SealedToken, control_records, tokens_of
 from app.control.run import Run
@@ -21,7 +22,10 @@ from app.kafka.transaction import Record
 from app.keboola.answers import CreatedToken
 from app.keboola.client import StorageClient
 from app.keboola.errors import StorageNotFound
+from app.model.errors import ConfigurationError
 from app.model.receiver import Export, Revision, TableId
+
+_log = logging.getLogger(__name__)
 
 
 async def refresh_tokens(run: Run) -> None:
@@ -41,6 +45,27 @@ async def refresh_tokens(run: Run) -> None:
                     lambda e=export, r=revision, s=sealed: _with_token(run, e.uid, r.number, s)  # type: ignore[misc]  # the same
                 )
     await run.succeed("tokens refreshed")
+
+
+async def delete_spent_tokens(run: Run, deleter: bytes, token_ids: Sequence[str], deadline: float) -> None:
+    """Delete tokens with the token `deleter` (encrypted), until the deadline on the monotonic clock.
+
+    What Storage refuses to delete is named in the log: a person must do it, and nothing waits for that. Raises
+    StepFailed when Storage does not do it in time.
+    """
+    names = ", ".join(token_ids)
+    try:
+        with run.around.storage(deleter) as storage:
+            await patiently(f"delete the tokens {names}", lambda: delete_tokens(storage, token_ids), deadline)
+    except (StepFailed, ConfigurationError) as trouble:
+        if trouble.status == 504:
+            raise
+        say_left(run, token_ids, trouble)
+
+
+def say_left(run: Run, token_ids: Sequence[str], trouble: Exception) -> None:
+    """In the log: tokens that may still be in Storage."""
+    _log.warning("task %s: delete the tokens %s by hand: %s", run.task.task_id, ", ".join(token_ids), trouble)
 
 
 def _exports(run: Run) -> list[Export]:
