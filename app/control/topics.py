@@ -44,8 +44,7 @@ async def delete_topic(admin: AdminClient, name: str, topic_id: str) -> None:
     Kafka's client deletes by name only, so it is looked just before whether the name still stands for this topic: a
     process that was frozen on the way must not delete the topic of a receiver that was made again meanwhile.
     """
-    found = await asyncio.to_thread(describe_topics, admin, [name])
-    if name not in found or found[name][0] != topic_id:
+    if not await _is_there(admin, name, topic_id):
         return
     (future,) = admin.delete_topics([name], request_timeout=_SECONDS).values()
     try:
@@ -53,11 +52,21 @@ async def delete_topic(admin: AdminClient, name: str, topic_id: str) -> None:
     except KafkaException as error:
         if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise KafkaUnavailable(f"Kafka does not delete topic {name}: {error.args[0].str()}") from error
+    deadline = time.monotonic() + _SECONDS
+    while await _is_there(admin, name, topic_id):  # brokers learn of it a moment later; a new receiver must not meet it
+        if time.monotonic() > deadline:
+            raise KafkaUnavailable(f"Kafka still shows topic {name} {_SECONDS:g} s after its deletion.")
+        await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def count_partitions(admin: AdminClient, name: str) -> int:
     """Partitions of a topic that was just ensured. Raises KafkaUnavailable."""
     return (await _describe(admin, name))[1]
+
+
+async def _is_there(admin: AdminClient, name: str, topic_id: str) -> bool:
+    """Whether the name stands for this topic."""
+    return (await asyncio.to_thread(describe_topics, admin, [name])).get(name, ("", 0))[0] == topic_id
 
 
 async def _describe(admin: AdminClient, name: str) -> tuple[str, int]:

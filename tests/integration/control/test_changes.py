@@ -9,6 +9,7 @@ from buffer_stack import Client, ControlProcess, Controls, export_body, export_o
 
 from app.api.commands import CommandSender
 from app.api.drafts import Retirement, dump_draft
+from app.control.topics import delete_topic
 from app.kafka.client import connect_admin
 from app.kafka.names import Names
 from app.kafka.plan import describe_topics
@@ -150,14 +151,14 @@ async def test_mapping_that_does_not_fit_beside_earlier_ones_on_their_way_is_ref
         await api.finished(
             await api.patch(f"{receiver}/exports/e", {"mapping": {"tableId": f"in.c-{name}.t{n}", "columns": columns}})
         )
-        for n in range(6)
+        for n in range(5)
     ]
 
-    assert [task["status"] for task in tasks] == ["success"] * 5 + ["error"]
-    assert tasks[-1]["error"].startswith('6 mappings of the export "e" still have rows on their way')
-    assert len(tokens_of(storage, name)) == 6
+    assert [task["status"] for task in tasks] == ["success"] * 4 + ["error"]
+    assert tasks[-1]["error"].startswith('5 mappings of the export "e" still have rows on their way')
+    assert len(tokens_of(storage, name)) == 5
     with pytest.raises(StorageNotFound):
-        storage.table_detail(f"in.c-{name}.t5")
+        storage.table_detail(f"in.c-{name}.t4")
 
 
 @pytest.mark.parametrize(
@@ -281,6 +282,13 @@ async def test_topic_of_a_receiver_with_nothing_to_drain_is_deleted_with_it(
 
     assert answer.status_code == 200
     await until(lambda: topics_of(settings, name) == [], "the topic gone")
+
+
+@pytest.mark.usefixtures("receiver")
+async def test_topic_that_only_has_the_same_name_is_not_deleted(settings: Settings, name: str) -> None:
+    await delete_topic(connect_admin(settings), Names(settings.topic_prefix).events("1234", name), "another id")
+
+    assert topics_of(settings, name)
 
 
 async def test_unreadable_choice_is_refused(api: Client, receiver: str) -> None:
