@@ -64,12 +64,13 @@ _MESSAGES: dict[int, dict[str, str]] = {
         "buffer.misconfigured": "The receiver's secret cannot be decrypted; the operator finds the cause in the "
         "gateway's log.",
         "buffer.overloaded": "Too many bytes wait for Kafka on this gateway; send the request again later.",
-        "storage.unavailable": "Storage could not be reached.",
+        "storage.unavailable": "Storage did not verify the token. Storage did not answer within 10 s.",
     },
     504: {
         "buffer.validationTimeout": "The exports' templates did not come to an end within 5 s together, so there is no "
         "verdict.",
-        "buffer.taskFailed": 'Storage did not refresh the token of the export "all" in time.',
+        "buffer.taskFailed": 'Storage did not refresh the token of the export "all" in time. Storage did not answer '
+        "within 60 s.",
         "buffer.taskTimeout": "The task has not finished within 30 s and goes on. Follow it at "
         '"https://streams.example.com/v1/tasks/clicks/receiver.delete/2026-01-02T03:04:05.678Z_aB3xY".',
     },

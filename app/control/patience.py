@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from app.keboola.errors import StorageError, StorageRefused, StorageTokenInvalid, StorageUnavailable, StorageUnclear
+from app.keboola.errors import StorageRefused, StorageTokenInvalid, StorageTrouble
 from app.model.errors import StreamsError
 
 FIRST_PAUSE_SECONDS = 0.5
@@ -39,14 +39,15 @@ class Patience:
     def check(self, words: str) -> None:
         """Raises StepFailed when the time is over before the step that these words name has begun."""
         if time.monotonic() > self._deadline:
-            raise StepFailed(f"The time for the task was over before it could {words}.", 504)
+            raise StepFailed(f"The task ran out of time before it could {words}.", 504)
 
-    async def wait(self, words: str, trouble: StorageError) -> None:
+    async def wait(self, words: str, trouble: StorageTrouble) -> None:
         """Before the next try. Raises StepFailed when there is no time for one."""
-        asked = trouble.retry_after_seconds if isinstance(trouble, StorageUnavailable) else None
+        asked = trouble.retry_after_seconds
         wait = max(asked or 0, self._pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
         if time.monotonic() + wait > self._deadline:
-            raise StepFailed(f"Storage did not {words} in time. {trouble.message}", 504) from trouble
+            later = f" It asks to wait {asked:g} s." if asked else ""
+            raise StepFailed(f"Storage did not {words} in time. {trouble.reason}{later}", 504) from trouble
         _log.warning("could not %s, again in %.1f s: %s", words, wait, trouble.message)
         await asyncio.sleep(wait)
         self._pause = min(2 * self._pause, LAST_PAUSE_SECONDS)
@@ -67,7 +68,7 @@ async def patiently(words: str, call: Callable[[], T], deadline: float) -> T:
         patience.check(words)
         try:
             return await asyncio.to_thread(call)
-        except (StorageUnavailable, StorageUnclear) as trouble:
+        except StorageTrouble as trouble:
             await patience.wait(words, trouble)
         except StorageRefused as refusal:
             raise refused(words, refusal) from refusal

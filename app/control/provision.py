@@ -40,8 +40,7 @@ from app.keboola.errors import (
     StorageError,
     StorageNotFound,
     StorageRefused,
-    StorageUnavailable,
-    StorageUnclear,
+    StorageTrouble,
 )
 from app.model.receiver import TableId
 
@@ -83,7 +82,7 @@ class Provisioner:
             try:
                 await self._do(step)
                 patience.succeeded()
-            except (StorageUnavailable, StorageUnclear) as trouble:
+            except StorageTrouble as trouble:
                 self._forget(step)
                 await patience.wait(words, trouble)
             except StorageRefused as refusal:

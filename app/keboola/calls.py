@@ -49,7 +49,7 @@ class OneAttempt:
 
     def get(self, url: str, **options: Any) -> requests.Response:
         """Read; may be repeated by the caller whatever happens."""
-        with _translated(changes=False):
+        with self._translated(changes=False):
             return _checked(self._session.get(url, timeout=self._timeout, **options), changes=False)
 
     def post(self, url: str, **options: Any) -> requests.Response:
@@ -65,21 +65,25 @@ class OneAttempt:
         return self._change("DELETE", url, options)
 
     def _change(self, method: str, url: str, options: dict[str, Any]) -> requests.Response:
-        with _translated(changes=True):
+        with self._translated(changes=True):
             response = requests.request(method, url, timeout=self._timeout, allow_redirects=False, **options)
             return _checked(response, changes=True)
 
-
-@contextmanager
-def _translated(*, changes: bool) -> Iterator[None]:
-    try:
-        yield
-    except requests.ConnectTimeout as error:
-        raise StorageUnavailable(f"Storage did not accept a connection in time: {error}") from error
-    except requests.RequestException as error:
-        if not changes or _never_sent(error):
-            raise StorageUnavailable(f"Storage could not be reached: {error}") from error
-        raise StorageUnclear(f"Storage did not answer; the call may have been carried out: {error}") from error
+    @contextmanager
+    def _translated(self, *, changes: bool) -> Iterator[None]:
+        connect_seconds, read_seconds = self._timeout
+        try:
+            yield
+        except requests.ConnectTimeout as error:
+            raise StorageUnavailable(f"Storage did not accept a connection within {connect_seconds:g} s.") from error
+        except requests.RequestException as error:
+            if _never_sent(error):
+                raise StorageUnavailable(f"Storage could not be reached: {_cause(error)}.") from error
+            if isinstance(error, requests.Timeout):
+                raise _lost(f"Storage did not answer within {read_seconds:g} s.", None, changes) from error
+            raise _lost(
+                f"The connection to Storage broke before it answered: {_cause(error)}.", None, changes
+            ) from error
 
 
 def _never_sent(error: requests.RequestException) -> bool:
@@ -90,6 +94,13 @@ def _never_sent(error: requests.RequestException) -> bool:
     return isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError | ConnectTimeoutError)
 
 
+def _cause(error: BaseException) -> str:
+    """What the system said first, without the addresses and object names that the libraries put around it."""
+    while (earlier := error.__cause__ or error.__context__) is not None:
+        error = earlier
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).rstrip(".")
+
+
 def _checked(response: requests.Response, *, changes: bool) -> requests.Response:
     """Give a 2xx answer with JSON (or 204) back; raise the error that another one stands for."""
     if 200 <= response.status_code < 300:
@@ -97,7 +108,7 @@ def _checked(response: requests.Response, *, changes: bool) -> requests.Response
             try:
                 response.json()
             except ValueError as error:
-                raise _lost(f"Storage answered {response.status_code} without JSON", None, changes) from error
+                raise _lost(f"Storage answered {response.status_code} without JSON.", None, changes) from error
         return response
     raise _error_of(response, changes)
 
@@ -105,12 +116,15 @@ def _checked(response: requests.Response, *, changes: bool) -> requests.Response
 def _error_of(response: requests.Response, changes: bool) -> StorageError:
     status = response.status_code
     body = _body(response)
-    message = str(body.get("error") or body.get("reason") or f"HTTP {status}")
+    said = str(body.get("error") or body.get("reason") or "")
+    answered = f"Storage answered {status}{f': {said}' if said else ' without a message'}"
+    trouble = answered if answered.endswith((".", "!", "?")) else answered + "."
     details: dict[str, Any] = {
         "code": str(body.get("code") or ""),
         "http_status": status,
         "exception_id": str(body.get("exceptionId") or ""),
     }
+    message = said or f"HTTP {status} without a message"
     if status == 401:
         return StorageTokenInvalid(message, **details)
     if status == 403:
@@ -118,16 +132,14 @@ def _error_of(response: requests.Response, changes: bool) -> StorageError:
     if status == 404:
         return StorageNotFound(message, **details)
     if status in _TRANSIENT or (status == 503 and body.get("status") == "maintenance"):
-        return StorageUnavailable(f"Storage asks to come later: {message}", _retry_after(response))
+        return StorageUnavailable(trouble, _retry_after(response))
     if status == 408 or (status >= 500 and status != 501):
-        return _lost(f"Storage answered {status}: {message}", _retry_after(response), changes)
+        return _lost(trouble, _retry_after(response), changes)
     return StorageRefused(message, **details)
 
 
-def _lost(message: str, retry_after: float | None, changes: bool) -> StorageError:
-    if changes:
-        return StorageUnclear(f"{message}; the call may have been carried out.")
-    return StorageUnavailable(message, retry_after)
+def _lost(reason: str, retry_after_seconds: float | None, changes: bool) -> StorageError:
+    return (StorageUnclear if changes else StorageUnavailable)(reason, retry_after_seconds)
 
 
 def _body(response: requests.Response) -> dict[str, Any]:

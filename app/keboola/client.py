@@ -296,5 +296,5 @@ def _read(read: Callable[[Any], A], answer: Any, *, changes: bool = False) -> A:
     try:
         return read(answer)
     except (KeyError, TypeError, ValueError) as error:
-        message = f"Storage's answer has an unknown form: {error!r}"
+        message = f"Storage's answer has an unknown form: {error!r}."
         raise StorageUnclear(message) if changes else StorageUnavailable(message) from error

@@ -58,19 +58,31 @@ class StorageJobFailed(StorageRefused):
     name = "storage.jobFailed"
 
 
-class StorageUnavailable(StorageError):
-    """Storage could not be asked and nothing was done. `retry_after_seconds` is what it asked for, if it did."""
+class StorageTrouble(StorageError):
+    """Storage did not do it, or did not say so. `reason` is a sentence that a person understands;
+    `retry_after_seconds` what Storage asked for, if it did.
+    """
 
-    name = "storage.unavailable"
     status = 503
 
-    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, reason: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
         self.retry_after_seconds = retry_after_seconds
 
 
-class StorageUnclear(StorageError):
+class StorageUnavailable(StorageTrouble):
+    """Storage could not be asked and nothing was done."""
+
+    name = "storage.unavailable"
+
+
+class StorageUnclear(StorageTrouble):
     """The answer to a call that changes something was lost: it may have happened. Look before doing it again."""
 
     name = "storage.unclear"
-    status = 503
+
+    def __init__(self, reason: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(reason, retry_after_seconds)
+        self.message = f"{reason} The call may have been carried out."
+        self.args = (self.message,)

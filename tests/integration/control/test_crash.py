@@ -166,7 +166,7 @@ async def test_storage_that_stays_away_ends_the_task_in_time(
     table = f'the table "in.c-{name}.t"'
     begun, not_begun = (
         f"Storage did not create {table} in time.",
-        f"The time for the task was over before it could create {table}.",
+        f"The task ran out of time before it could create {table}.",
     )
     assert task["error"].startswith((begun, not_begun))
     assert_nothing_left(storage, name)

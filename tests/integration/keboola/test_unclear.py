@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from typing import Any
 
@@ -177,3 +178,53 @@ def test_run_id_of_the_environment_is_not_sent(
         job = client.import_file(table, prepared.id, columns=COLUMNS, incremental=True)
 
     assert job.run_id is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ({"effect": "status", "status": 500, "message": "Tired"}, "Storage answered 500: Tired."),
+        ({"effect": "status", "status": 503, "message": ""}, "Storage answered 503 without a message."),
+        ({"effect": "status", "status": 429}, "Storage answered 429: Injected failure."),
+        ({"effect": "delay", "seconds": 600}, "Storage did not answer within 0.5 s."),
+    ],
+    ids=["500", "503", "429", "silence"],
+)
+def test_trouble_is_told_in_one_sentence_without_addresses(
+    emulator: Emulator, hasty: StorageClient, rule: Any, reason: str
+) -> None:
+    emulator.fault(**rule, path="tokens/verify$")
+
+    with pytest.raises(StorageUnavailable) as unavailable:
+        hasty.verify_token()
+
+    assert unavailable.value.reason == reason
+
+
+def test_broken_connection_is_told_in_one_sentence_without_addresses(emulator: Emulator, client: StorageClient) -> None:
+    emulator.fault("reset", path="tokens/verify$")
+
+    with pytest.raises(StorageUnavailable) as unavailable:
+        client.verify_token()
+
+    assert re.fullmatch(r"The connection to Storage broke before it answered: [A-Za-z ]+\.", unavailable.value.reason)
+
+
+def test_nobody_listening_is_told_in_one_sentence_without_addresses() -> None:
+    with (
+        StorageClient(f"http://127.0.0.1:{free_port()}", "1-2-x") as client,
+        pytest.raises(StorageUnavailable) as error,
+    ):
+        client.verify_token()
+
+    assert error.value.reason == "Storage could not be reached: Connection refused."
+
+
+def test_time_that_storage_asks_for_is_known_of_unclear_answers_too(emulator: Emulator, client: StorageClient) -> None:
+    emulator.fault("status_after", method="POST", path="storage/tickets$", status=503, retry_after=7)
+
+    with pytest.raises(StorageUnclear) as unclear:
+        client.create_ticket()
+
+    assert unclear.value.retry_after_seconds == 7
+    assert unclear.value.message == "Storage answered 503: Injected failure. The call may have been carried out."
