@@ -18,13 +18,15 @@ from dataclasses import dataclass, field
 from app.keboola.answers import TokenInfo
 from app.keboola.calls import Timeouts
 from app.keboola.client import StorageClient
-from app.keboola.errors import StorageRefused
+from app.keboola.errors import StorageRefused, StorageUnavailable
 from app.model.errors import BadRequest, Unauthorized
 from app.settings import Settings
 
 MAX_CACHED = 10_000
 VERIFY_READ_SECONDS = 10.0
 """A request waits no longer for Storage's answer, though its tasks may."""
+_TOKENS_FAULT = (400, 401, 403)
+"""With another refusal than these Storage says nothing of the token: its address may be wrong."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,9 @@ class TokenVerifier:
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.storage_api_host
-        self._timeouts = Timeouts(settings.storage_connect_seconds, VERIFY_READ_SECONDS)
+        self._timeouts = Timeouts(
+            settings.storage_connect_seconds, min(VERIFY_READ_SECONDS, settings.storage_read_seconds)
+        )
         self._seconds = settings.token_cache_seconds
         self._key = secrets.token_bytes(32)
         self._cache: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
@@ -49,7 +53,7 @@ class TokenVerifier:
         """The caller of a request with this X-StorageApi-Token ("Bearer x" counts as "x").
 
         Raises Unauthorized for a token that Storage refuses (with Storage's own name and message) or that is not a
-        master token, StorageUnavailable when Storage does not answer.
+        master token, StorageUnavailable when Storage does not say.
         """
         token = header.strip().split(" ", 1)[-1].strip()
         if not token:
@@ -74,5 +78,13 @@ class TokenVerifier:
         try:
             with StorageClient(self._url, token, timeouts=self._timeouts) as storage:
                 return storage.verify_token()
+        except StorageUnavailable as trouble:
+            raise StorageUnavailable(
+                f"Storage did not verify the token. {trouble.reason}", trouble.retry_after_seconds
+            ) from trouble
         except StorageRefused as refusal:
-            raise Unauthorized(refusal.reason, refusal.code or "storage.tokenInvalid") from refusal
+            if refusal.http_status not in _TOKENS_FAULT:
+                reason = f"Storage does not verify tokens at this address: {refusal.reason}"
+                raise StorageUnavailable(reason) from refusal
+            name = refusal.code if refusal.code.startswith("storage.") else refusal.name
+            raise Unauthorized(refusal.reason, name) from refusal
