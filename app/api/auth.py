@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from app.keboola.answers import TokenInfo
 from app.keboola.calls import Timeouts
 from app.keboola.client import StorageClient
-from app.keboola.errors import StorageRefused, StorageUnavailable
+from app.keboola.errors import StorageAccessDenied, StorageRefused, StorageUnavailable
 from app.model.errors import BadRequest, Unauthorized
 from app.settings import Settings
 
@@ -87,4 +87,6 @@ class TokenVerifier:
                 reason = f"Storage does not verify tokens at this address: {refusal.reason}"
                 raise StorageUnavailable(reason) from refusal
             name = refusal.code if refusal.code.startswith("storage.") else refusal.name
-            raise Unauthorized(refusal.reason, name) from refusal
+            denied = isinstance(refusal, StorageAccessDenied)
+            reason = f"Storage does not let the token in: {refusal.reason}" if denied else refusal.reason
+            raise Unauthorized(reason, name) from refusal

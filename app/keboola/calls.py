@@ -116,7 +116,7 @@ def _checked(response: requests.Response, *, changes: bool) -> requests.Response
 def _error_of(response: requests.Response, changes: bool) -> StorageError:
     status = response.status_code
     body = _body(response)
-    said = str(body.get("error") or body.get("reason") or "")
+    said = _without_token(response.request, str(body.get("error") or body.get("reason") or ""))
     answered = f"Storage answered {status}{f': {said}' if said else ' without a message'}"
     trouble = answered if answered.endswith((".", "!", "?")) else answered + "."
     details: dict[str, Any] = {
@@ -136,6 +136,12 @@ def _error_of(response: requests.Response, changes: bool) -> StorageError:
     if status == 408 or (status >= 500 and status != 501):
         return _lost(trouble, _retry_after(response), changes)
     return StorageRefused(message, **details)
+
+
+def _without_token(request: requests.PreparedRequest, text: str) -> str:
+    """Storage does not repeat tokens in what it says; should something on the way do so, nobody is to read it."""
+    token = request.headers.get("X-StorageApi-Token")
+    return text.replace(token, "***") if isinstance(token, str) and token else text
 
 
 def _lost(reason: str, retry_after_seconds: float | None, changes: bool) -> StorageError:
