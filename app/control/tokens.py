@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from app.api.rules import find_receiver
 from app.control.patience import StepFailed, patiently
@@ -21,7 +20,7 @@ from app.control.steps import Progress, token_description
 from app.kafka.transaction import Record
 from app.keboola.answers import CreatedToken
 from app.keboola.client import StorageClient
-from app.keboola.errors import StorageNotFound
+from app.keboola.errors import StorageNotFound, StorageUnclear
 from app.model.errors import ConfigurationError
 from app.model.receiver import Export, Revision, TableId
 
@@ -37,9 +36,7 @@ async def refresh_tokens(run: Run) -> None:
             await run.save(Progress(other_tokens=tuple(t.id for t in known if t.description in described)))
         for export in _exports(run):
             for revision in export.revisions:
-                words = f'refresh the token of the export "{export.export_id}"'
-                renew = partial(_renew, storage, export, revision, _kept(run))
-                made = await patiently(words, renew, run.make_until)
+                made = await _renew_patiently(run, storage, export, revision)
                 sealed = SealedToken(made.id, run.around.cipher.encrypt(made.token))
                 await run.log.transact(
                     lambda e=export, r=revision, s=sealed: _with_token(run, e.uid, r.number, s)  # type: ignore[misc]  # the same
@@ -82,6 +79,27 @@ def _kept(run: Run) -> set[str]:
     """Ids of the tokens that are in use, or that were there before the task and are not its own."""
     progress = run.progress or Progress()
     return {*tokens_of(run.catalog.exports_by_uid.values()), *progress.other_tokens}
+
+
+async def _renew_patiently(run: Run, storage: StorageClient, export: Export, revision: Revision) -> CreatedToken:
+    """Raises StepFailed. An answer that never came may have been the one with the export's only token that works."""
+    words = f'refresh the token of the export "{export.export_id}"'
+    kept, in_doubt = _kept(run), False
+
+    def renew() -> CreatedToken:
+        nonlocal in_doubt
+        try:
+            return _renew(storage, export, revision, kept)
+        except StorageUnclear:
+            in_doubt = True
+            raise
+
+    try:
+        return await patiently(words, renew, run.make_until)
+    except StepFailed as failure:
+        hint = "The export may have no valid token until the tokens are refreshed again; its events wait for that."
+        message = f"{failure.message} {hint}" if in_doubt else failure.message
+        raise StepFailed(message, failure.status, failure.name) from failure
 
 
 def _renew(storage: StorageClient, export: Export, revision: Revision, kept: set[str]) -> CreatedToken:
