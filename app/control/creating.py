@@ -99,11 +99,13 @@ def _wanted(run: Run, drafts: Sequence[ExportDraft]) -> list[Wanted]:
 
 
 async def _undo(run: Run, provisioner: Provisioner, failure: Failure) -> Failure:
-    """The failure, with what could not be removed if there is such."""
+    """The failure, with what may be left in Storage if not all could be removed."""
     try:
         await provisioner.undo(failure, run.undo_until)
     except StepFailed as trouble:
-        return replace(failure, message=f"{failure.message}\nNot all that was made is removed: {trouble.message}")
+        left = ", ".join(provisioner.left())
+        words = f"Not all that was made could be removed: {trouble.message} Delete in Storage what is there of: {left}."
+        return replace(failure, message=f"{failure.message}\n{words}")
     return failure
 
 

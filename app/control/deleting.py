@@ -6,14 +6,12 @@ drained: the tokens go at once.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 from app.api.drafts import Deletion, load_draft
 from app.api.rules import find_export, find_receiver
-from app.control.patience import StepFailed
 from app.control.records import TopicFacts, control_records, tokens_of
 from app.control.run import Run, now_ms
 from app.control.steps import Progress
@@ -94,8 +92,5 @@ async def _finish(run: Run, result: str) -> None:
 
 async def _delete_tokens(run: Run, token_ids: Sequence[str]) -> None:
     """The caller waits, so that is tried for a moment only; what is left then is named in the log."""
-    try:
-        async with asyncio.timeout(TOKEN_DELETION_SECONDS):
-            await delete_spent_tokens(run, run.command.token, token_ids, time.monotonic() + TOKEN_DELETION_SECONDS)
-    except (StepFailed, TimeoutError) as trouble:
-        say_left(run, token_ids, trouble)
+    until = time.monotonic() + TOKEN_DELETION_SECONDS
+    say_left(run, await delete_spent_tokens(run, run.command.token, token_ids, until))

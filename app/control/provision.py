@@ -32,6 +32,7 @@ from app.control.steps import (
     Token,
     Wanted,
     WriteProgress,
+    may_be_left,
     next_step,
     next_undo,
 )
@@ -73,6 +74,10 @@ class Provisioner:
             await self._write(replace(self.progress, failure=failure))
         self._known = replace(self._known, tables={}, held={})
         await self._walk(lambda: next_undo(self._wanted, self.progress or Progress(), self._known), deadline)
+
+    def left(self) -> list[str]:
+        """What may be in Storage after an `undo` that failed, in words."""
+        return [] if self.progress is None else may_be_left(self._wanted, self.progress, self._known)
 
     async def _walk(self, decide: Callable[[], Step | None], deadline: float) -> None:
         patience, disputes = Patience(deadline), 0
@@ -174,6 +179,10 @@ def delete_tokens(storage: StorageClient, token_ids: Sequence[str]) -> None:
             storage.delete_token(token_id)
 
 
+def tokens_in_words(token_ids: Sequence[str]) -> str:
+    return f"the token{'s' if len(token_ids) > 1 else ''} {', '.join(token_ids)}"
+
+
 def _there(call: Callable[[], object]) -> bool:
     try:
         call()
@@ -199,7 +208,7 @@ def _words(step: Step) -> str:
         case CreateTable(mapping):
             return f'create the table "{mapping.table_id}"'
         case DeleteTokens(token_ids):
-            return f"delete the tokens {', '.join(token_ids)}"
+            return f"delete {tokens_in_words(token_ids)}"
         case DeleteTable(table_id):
             return f'delete the table "{table_id}"'
         case DeleteBucket(bucket_id):

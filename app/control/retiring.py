@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from app.api.drafts import Retirement, load_draft
 from app.control.run import Run
-from app.control.tokens import delete_spent_tokens
+from app.control.tokens import delete_spent_tokens, say_left
 from app.control.topics import delete_topic
 from app.kafka.codec import ControlValue
 from app.model.receiver import Draining, Export, Revision
@@ -25,7 +25,12 @@ async def retire_revisions(run: Run) -> None:
         await run.succeed("nothing to retire")
         return
     if export.ended_by is not None:
-        await delete_spent_tokens(run, export.ended_by, [revision.token_id for revision in spent], run.make_until)
+        token_ids = [revision.token_id for revision in spent]
+        undeleted = await delete_spent_tokens(run, export.ended_by, token_ids, run.make_until)
+        for trouble in undeleted.values():
+            if trouble.status == 504:
+                raise trouble  # the sink reports again
+        say_left(run, undeleted)
     draining = run.catalog.draining.get(asked.uid)
     if draining is not None and len(spent) == len(export.revisions) and _topic_goes(run, draining):
         await delete_topic(run.around.admin, draining.topic, draining.topic_id)

@@ -79,6 +79,9 @@ class Table:
     rows: int = 0
 
 
+_UNKNOWN = Table((), ())
+
+
 @dataclass(frozen=True)
 class Token:
     """A token made by this process. `text` is a secret."""
@@ -246,6 +249,17 @@ def next_undo(wanted: Sequence[Wanted], progress: Progress, known: Known) -> Ste
         if known.buckets.get(bucket) and bucket not in kept:
             return DeleteBucket(bucket)
     return None
+
+
+def may_be_left(wanted: Sequence[Wanted], progress: Progress, known: Known) -> list[str]:
+    """What of the task may be in Storage, in words, in the order in which it is to be deleted."""
+    tables = [t for t in reversed(progress.tables) if known.buckets.get(TableId.parse(t).bucket_id, True)]
+    found = [f'the table "{t}"' for t in tables if known.tables.get(t, _UNKNOWN) is not None]
+    if known.tokens is None:
+        found += [f'the token described as "{want.description}"' for want in wanted]
+    else:
+        found += [f"the token {token_id}" for token_id in sorted(_made_tokens(wanted, progress, known))]
+    return found + [f'the bucket "{b}"' for b in reversed(progress.buckets) if known.buckets.get(b, True)]
 
 
 def _first_unknown(buckets: Sequence[str], tables: Sequence[str], known: Known) -> Step | None:

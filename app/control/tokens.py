@@ -7,13 +7,16 @@ description, as in `steps`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from app.api.rules import find_receiver
 from app.control.patience import StepFailed, patiently
-from app.control.provision import delete_tokens
+from app.control.provision import delete_tokens, tokens_in_words
 from app.control.records import SealedToken, control_records, tokens_of
 from app.control.run import Run
 from app.control.steps import Progress, token_description
@@ -21,7 +24,7 @@ from app.kafka.transaction import Record
 from app.keboola.answers import CreatedToken
 from app.keboola.client import StorageClient
 from app.keboola.errors import StorageNotFound, StorageUnclear
-from app.model.errors import ConfigurationError
+from app.model.errors import ConfigurationError, StreamsError
 from app.model.receiver import Export, Revision, TableId
 
 _log = logging.getLogger(__name__)
@@ -44,25 +47,39 @@ async def refresh_tokens(run: Run) -> None:
     await run.succeed("tokens refreshed")
 
 
-async def delete_spent_tokens(run: Run, deleter: bytes, token_ids: Sequence[str], deadline: float) -> None:
+async def delete_spent_tokens(
+    run: Run, deleter: bytes, token_ids: Sequence[str], deadline: float
+) -> dict[str, StreamsError]:
     """Delete tokens with the token `deleter` (encrypted), until the deadline on the monotonic clock.
 
-    What Storage refuses to delete is named in the log: a person must do it, and nothing waits for that. Raises
-    StepFailed when Storage does not do it in time.
+    Each by itself, so that one that Storage refuses to delete holds no other back. What is left, and why: StepFailed of
+    status 504 where there was no time for it.
     """
-    names = ", ".join(token_ids)
+    left: dict[str, StreamsError] = {}
+    waiting = list(token_ids)
     try:
         with run.around.storage(deleter) as storage:
-            await patiently(f"delete the tokens {names}", lambda: delete_tokens(storage, token_ids), deadline)
-    except (StepFailed, ConfigurationError) as trouble:
-        if trouble.status == 504:
-            raise
-        say_left(run, token_ids, trouble)
+            async with asyncio.timeout(deadline - time.monotonic()):
+                while waiting:
+                    try:
+                        delete = partial(delete_tokens, storage, waiting[:1])
+                        await patiently(f"delete the token {waiting[0]}", delete, deadline)
+                    except StepFailed as failure:
+                        left[waiting[0]] = failure
+                    del waiting[0]
+    except ConfigurationError as unreadable:
+        left = dict.fromkeys(token_ids, unreadable)
+    except TimeoutError:
+        late = StepFailed(f"Storage did not delete the token {waiting[0]} in time.", 504)
+        left |= dict.fromkeys(waiting, late)
+    return left
 
 
-def say_left(run: Run, token_ids: Sequence[str], trouble: Exception) -> None:
-    """In the log: tokens that may still be in Storage."""
-    _log.warning("task %s: delete the tokens %s by hand: %s", run.task.task_id, ", ".join(token_ids), trouble)
+def say_left(run: Run, left: Mapping[str, StreamsError]) -> None:
+    """In the log: tokens that a person must delete, since nothing uses them or waits for that."""
+    if left:
+        trouble = next(iter(left.values())).message
+        _log.warning("task %s: delete %s by hand: %s", run.task.task_id, tokens_in_words(list(left)), trouble)
 
 
 def _exports(run: Run) -> list[Export]:
