@@ -29,6 +29,7 @@ from app.control.steps import (
     WriteProgress,
     dump_progress,
     load_progress,
+    may_be_left,
     next_step,
     next_undo,
     token_description,
@@ -243,3 +244,29 @@ def test_two_exports_of_one_task_must_agree_on_their_table() -> None:
 
     with pytest.raises(BadRequest, match=r'expected \["id"\], found \["id","body"\]'):
         run(World(), [want("e", "in.c-one.a"), other], {})
+
+
+@pytest.mark.parametrize(
+    ("known", "left"),
+    [
+        (
+            Known({"in.c-one": True}, {"in.c-one.a": TABLE}, {"7": token_description("r", "e"), "8": "another's"}),
+            ['the table "in.c-one.a"', "the token 7", 'the bucket "in.c-one"'],
+        ),
+        (
+            Known(),
+            [
+                'the table "in.c-one.a"',
+                'the token described as "[_internal] Buffer Export e for Receiver r"',
+                'the bucket "in.c-one"',
+            ],
+        ),
+        (Known({"in.c-one": True}, {"in.c-one.a": None}, {}), ['the bucket "in.c-one"']),
+        (Known({"in.c-one": False}, {}, {"6": token_description("r", "e")}), []),
+    ],
+    ids=["all is there", "nothing is known", "only the bucket is there", "another's token is there"],
+)
+def test_what_may_be_left_is_named_in_the_order_of_deletion(known: Known, left: list[str]) -> None:
+    progress = Progress(buckets=("in.c-one",), tables=("in.c-one.a",), other_tokens=("6",))
+
+    assert may_be_left([want("e", "in.c-one.a")], progress, known) == left
