@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from buffer_stack import ControlProcess, Controls
+from buffer_stack import Client, ControlProcess, Controls
 
 from app.local.storage import Emulator
+from app.model.cipher import Cipher
 from app.settings import Settings
 
 
@@ -27,3 +28,18 @@ def controls(
 def control(controls: Controls) -> ControlProcess:
     """The one process that runs."""
     return controls.only()
+
+
+@pytest.fixture
+async def no_secrets(api: Client, controls: Controls, settings: Settings, emulator: Emulator) -> AsyncIterator[None]:
+    """After each test neither tasks nor control's log have a token, a secret or a key."""
+    yield
+    cipher = Cipher(settings.encryption_key)
+    catalog = api.view.catalog
+    secrets = [emulator.master_token, *settings.encryption_key]
+    secrets += [cipher.decrypt(r.token) for export in catalog.exports.values() for r in export.revisions]
+    secrets += [cipher.decrypt(receiver.secret) for receiver in catalog.receivers.values()]
+    text = "\n".join(
+        [*(str(task) for task in catalog.tasks.values()), *(control.log.read_text() for control in controls.started)]
+    )
+    assert [secret for secret in secrets if secret in text] == []
