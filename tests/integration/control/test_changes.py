@@ -284,7 +284,7 @@ async def test_topic_of_a_receiver_with_nothing_to_drain_is_deleted_with_it(
     await until(lambda: topics_of(settings, name) == [], "the topic gone")
 
 
-@pytest.mark.usefixtures("receiver")
+@pytest.mark.usefixtures("control", "receiver")
 async def test_topic_that_only_has_the_same_name_is_not_deleted(settings: Settings, name: str) -> None:
     await delete_topic(connect_admin(settings), Names(settings.topic_prefix).events("1234", name), "another id")
 
