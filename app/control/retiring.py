@@ -6,6 +6,7 @@ asked for. All of it may be done twice. Source: delivery protocol, rules 18 and 
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from app.api.drafts import Retirement, load_draft
@@ -14,6 +15,9 @@ from app.control.tokens import delete_spent_tokens, say_left
 from app.control.topics import delete_topic
 from app.kafka.codec import ControlValue
 from app.model.receiver import Draining, Export, Revision
+
+PATIENCE_SECONDS = 10.0
+"""How long Storage is waited for: what people ask of the project waits behind this, and the sink reports again."""
 
 
 async def retire_revisions(run: Run) -> None:
@@ -26,7 +30,8 @@ async def retire_revisions(run: Run) -> None:
         return
     if export.ended_by is not None:
         token_ids = [revision.token_id for revision in spent]
-        undeleted = await delete_spent_tokens(run, export.ended_by, token_ids, run.make_until)
+        deadline = min(run.make_until, time.monotonic() + PATIENCE_SECONDS)
+        undeleted = await delete_spent_tokens(run, export.ended_by, token_ids, deadline)
         for trouble in undeleted.values():
             if trouble.status == 504:
                 raise trouble  # the sink reports again

@@ -41,9 +41,7 @@ async def refresh_tokens(run: Run) -> None:
             for revision in export.revisions:
                 made = await _renew_patiently(run, storage, export, revision)
                 sealed = SealedToken(made.id, run.around.cipher.encrypt(made.token))
-                await run.log.transact(
-                    lambda e=export, r=revision, s=sealed: _with_token(run, e.uid, r.number, s)  # type: ignore[misc]  # the same
-                )
+                await run.log.transact(partial(_with_token, run, export.uid, revision.number, sealed))
     await run.succeed("tokens refreshed")
 
 
