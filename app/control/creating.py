@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,17 +13,28 @@ from app.api.rules import check_export_create, check_receiver_create, find_recei
 from app.control.log import Closed, Interrupted
 from app.control.patience import StepFailed
 from app.control.provision import Provisioner
-from app.control.records import SealedToken, TopicFacts, choose_rows_partitions, make_export, make_receiver
+from app.control.records import (
+    SealedToken,
+    TopicFacts,
+    choose_rows_partitions,
+    control_records,
+    make_export,
+    make_receiver,
+)
 from app.control.run import Run, now_ms
-from app.control.steps import Failure, Wanted, token_description
-from app.control.topics import ensure_receiver_topic
+from app.control.steps import Failure, Progress, Wanted, token_description
+from app.control.topics import ensure_receiver_topic, find_topic
 from app.kafka.codec import ControlValue
+from app.model.errors import KafkaUnavailable
 from app.model.ids import new_secret, new_uid
 from app.model.receiver import Draining, Export, Receiver
 from app.model.receiver import Mapping as TableMapping
 
 _LOOK_AGAIN_SECONDS = 0.1
+_log = logging.getLogger(__name__)
 Tokens = Mapping[str, SealedToken]
+Check = Callable[[], None]
+Conclude = Callable[[Tokens], Awaitable[None]]
 
 
 async def create_receiver(run: Run) -> None:
@@ -42,9 +54,9 @@ async def create_receiver(run: Run) -> None:
             receiver = make_receiver(project_id, draft, topic, uid=new_uid(), secret=secret, now_ms=now_ms())
             return [receiver, *_exports(run, receiver, draft.exports, tokens, topic), *_topic_is_kept(run)]
 
-        await run.succeed("receiver created", entities)
+        await _put(run, entities)
 
-    await with_provisions(run, _wanted(run, draft.exports), check, conclude)
+    await _create(run, _wanted(run, draft.exports), check, conclude, "receiver created")
 
 
 async def create_export(run: Run) -> None:
@@ -60,14 +72,57 @@ async def create_export(run: Run) -> None:
         def entities() -> list[Export]:
             return _exports(run, find_receiver(run.catalog, project_id, receiver_id), (draft,), tokens, topic)
 
-        await run.succeed("export created", entities)
+        await _put(run, entities)
 
-    await with_provisions(run, _wanted(run, (draft,)), check, conclude)
+    await _create(run, _wanted(run, (draft,)), check, conclude, "export created")
 
 
-async def with_provisions(
-    run: Run, wanted: Sequence[Wanted], check: Callable[[], None], conclude: Callable[[Tokens], Awaitable[None]]
-) -> None:
+async def _create(run: Run, wanted: Sequence[Wanted], check: Check, conclude: Conclude, result: str) -> None:
+    """In two steps: what is made takes events; then it is known from where on it takes all of them."""
+    if not _is_made(run):
+        await with_provisions(run, wanted, check, conclude)
+    if _is_made(run):
+        await _begin(run, result)
+
+
+def _is_made(run: Run) -> bool:
+    return run.progress is not None and run.progress.made
+
+
+async def _put(run: Run, entities: Callable[[], Sequence[ControlValue]]) -> None:
+    progress = replace(run.progress or Progress(), made=True)
+    await run.log.transact(lambda: control_records(run.log.names, [*entities(), run.with_progress(progress)]))
+
+
+async def _begin(run: Run, result: str) -> None:
+    """Let the exports begin where their topic ends now, when every mapper sees them.
+
+    What came between the first look at the topic and the log's record may have been passed by; were it the last of its
+    partition, nobody would ever say that the export has taken it (`app.sink.retiring`).
+    """
+    receiver = find_receiver(run.catalog, run.task.project_id, run.task.receiver_id)
+    facts = await _ends(run, receiver.topic)
+
+    def entities() -> list[Export]:
+        exports = [e for e in run.catalog.exports_of(receiver) if run.task.export_id in (None, e.export_id)]
+        if facts is None or facts.topic_id != receiver.topic_id:
+            return []
+        return [replace(export, starts=facts.starts) for export in exports]
+
+    await run.succeed(result, entities)
+
+
+async def _ends(run: Run, topic: str) -> TopicFacts | None:
+    """Tried until Kafka says it: what is made stays made."""
+    while True:
+        try:
+            return await find_topic(run.around.admin, topic)
+        except KafkaUnavailable as trouble:
+            _log.warning("task %s waits: %s", run.task.task_id, trouble)
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+
+async def with_provisions(run: Run, wanted: Sequence[Wanted], check: Check, conclude: Conclude) -> None:
     """Make what is wanted in Storage, then `conclude` with a token for each export, by its id.
 
     When that cannot be done, what was made is removed and the task fails.

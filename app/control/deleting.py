@@ -12,12 +12,14 @@ from dataclasses import replace
 
 from app.api.drafts import Deletion, load_draft
 from app.api.rules import find_export, find_receiver
+from app.control.patience import StepFailed
 from app.control.records import TopicFacts, control_records, tokens_of
 from app.control.run import Run, now_ms
 from app.control.steps import Progress
 from app.control.tokens import delete_spent_tokens, say_left
 from app.control.topics import delete_topic, find_topic
 from app.kafka.transaction import Record
+from app.model.errors import KafkaUnavailable
 from app.model.receiver import Draining, Export, Receiver
 
 TOKEN_DELETION_SECONDS = 10.0
@@ -86,7 +88,11 @@ async def _finish(run: Run, result: str) -> None:
     if progress.spent_tokens:
         await _delete_tokens(run, progress.spent_tokens)
     if progress.spent_topic:
-        await delete_topic(run.around.admin, *progress.spent_topic)
+        try:
+            await delete_topic(run.around.admin, *progress.spent_topic)
+        except KafkaUnavailable as trouble:
+            text = f"The receiver is deleted, but its topic may be left; delete it in Kafka. {trouble.message}"
+            raise StepFailed(text, trouble.status, trouble.name) from trouble
     await run.succeed(result)
 
 

@@ -48,7 +48,7 @@ class Progress:
 
     `buckets` and `tables` were absent, `other_tokens` had one of our descriptions, when the task looked first.
     With a `failure` the task is being undone. `spent_tokens` are to be deleted, by id, whatever their description, and
-    the topic `spent_topic` (name, id) with them.
+    the topic `spent_topic` (name, id) with them. With `made` all is in the log, and the task goes on to its end.
     """
 
     buckets: tuple[str, ...] = ()
@@ -57,6 +57,7 @@ class Progress:
     failure: Failure | None = None
     spent_tokens: tuple[str, ...] = ()
     spent_topic: tuple[str, str] | None = None
+    made: bool = False
 
 
 _progress = TypeAdapter(Progress)

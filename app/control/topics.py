@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
@@ -16,6 +17,15 @@ from app.settings import Settings
 
 _SECONDS = 30.0
 _PAUSE_SECONDS = 0.05
+_REFUSALS = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.TOPIC_DELETION_DISABLED,
+    }
+)
+_log = logging.getLogger(__name__)
 
 
 async def ensure_receiver_topic(admin: AdminClient, settings: Settings, name: str) -> TopicFacts:
@@ -42,7 +52,8 @@ async def delete_topic(admin: AdminClient, name: str, topic_id: str) -> None:
     """Delete the topic with this id and all that is in it; one that is gone counts as deleted. Raises KafkaUnavailable.
 
     Kafka's client deletes by name only, so it is looked just before whether the name still stands for this topic: a
-    process that was frozen on the way must not delete the topic of a receiver that was made again meanwhile.
+    process that was frozen on the way must not delete the topic of a receiver that was made again meanwhile. Where
+    Kafka does not let us delete it, the log says that a person must, and nothing waits for that.
     """
     if not await _is_there(admin, name, topic_id):
         return
@@ -50,8 +61,12 @@ async def delete_topic(admin: AdminClient, name: str, topic_id: str) -> None:
     try:
         await asyncio.to_thread(future.result, _SECONDS)
     except KafkaException as error:
-        if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-            raise KafkaUnavailable(f"Kafka does not delete topic {name}: {error.args[0].str()}") from error
+        reason = error.args[0]
+        if reason.code() in _REFUSALS:
+            _log.warning("delete topic %s by hand, Kafka does not let us: %s", name, reason.str())
+            return
+        if reason.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise KafkaUnavailable(f"Kafka does not delete topic {name}: {reason.str()}") from error
     deadline = time.monotonic() + _SECONDS
     while await _is_there(admin, name, topic_id):  # brokers learn of it a moment later; a new receiver must not meet it
         if time.monotonic() > deadline:

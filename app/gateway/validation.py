@@ -130,8 +130,7 @@ class Validation:
         if endpoint is None:
             raise _Refused(self._lane.directory.missing(path))
         catalog = self._view.catalog
-        exports = catalog.exports_of(catalog.receivers_by_topic[endpoint.topic])
-        return endpoint, [export for export in exports if export.drain_to is None]
+        return endpoint, catalog.exports_of(catalog.receivers_by_topic[endpoint.topic])
 
     async def _body(self, request: Request) -> bytes:
         length, limit = request.headers.get("content-length", "0"), self._lane.max_body_bytes

@@ -152,12 +152,14 @@ class Mapper:
             expected = self._view.catalog.topic_id(source.topic)
             if expected is not None and expected == topic_id:
                 break
-            if not told:
+            if not told and expected is None:
+                _log.info("%s/%d is not mapped any more: its receiver has ended", *source)
+            elif not told:
                 _log.error(
                     "%s/%d is not mapped: Kafka's topic has the id %s, its receiver in the control log says %s",
-                    *(source.topic, source.partition, topic_id, expected or "that it is gone"),
+                    *(source.topic, source.partition, topic_id, expected),
                 )
-                told = True
+            told = True
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
         await self._app.rewind([source])
         del self._waiting[source]

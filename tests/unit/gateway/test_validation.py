@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
@@ -22,7 +22,7 @@ from app.model.catalog import Catalog
 from app.model.conditions import Conditions
 from app.model.errors import KafkaUnavailable
 from app.model.event import EventBatch, Failure, Reason
-from app.model.receiver import Column, ColumnType, Export, Mapping, Revision, SourceOffset
+from app.model.receiver import Column, ColumnType, Export, Mapping, Revision
 
 from .lane_stage import PATH, SECRET, Connection, Stage, post, receiver
 
@@ -264,14 +264,6 @@ async def test_exports_are_read_behind_a_barrier(scene: Scene) -> None:
 
     assert error_of(connection)[:2] == (503, "buffer.kafkaUnavailable")
     assert scene.trials.asked == []
-
-
-async def test_export_that_takes_no_more_events_is_not_asked(scene: Scene) -> None:
-    scene.view.catalog.put_export(replace(EXPORT, drain_to=(SourceOffset("topic", 0, 5),)))
-
-    await scene.send(post(path=VALIDATE))
-
-    assert [exports for exports, _ in scene.trials.asked] == [[]]
 
 
 @pytest.mark.parametrize(

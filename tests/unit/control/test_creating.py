@@ -1,0 +1,110 @@
+"""From where on a new export takes events: known when it is in the log, and every mapper sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from app.api.drafts import ExportDraft, ReceiverDraft, dump_draft
+from app.control import creating
+from app.control.creating import create_export, create_receiver
+from app.control.records import TopicFacts
+from app.control.run import Run, Surroundings
+from app.control.steps import Progress, dump_progress
+from app.kafka.codec import ControlValue, control_codec
+from app.kafka.names import Names
+from app.kafka.transaction import Record
+from app.model.catalog import Catalog
+from app.model.conditions import Conditions
+from app.model.errors import KafkaUnavailable
+from app.model.receiver import Export, Mapping, Receiver, Revision, SourceOffset
+from app.model.task import Command, Task, TaskStatus, TaskType
+from app.settings import Settings
+
+RECEIVER = Receiver("r", "1", "a", "a", "", b"", "topic", "id", 3, 0)
+OTHER = Export("o", "r", "1", "a", "o", "o", Conditions(), 0, (), (Revision(1, Mapping("t", ()), "1", b"", 0),), 0)
+NEW = replace(OTHER, uid="e", export_id="e")
+MADE = dump_progress(Progress(made=True))
+
+
+class Log:
+    """A control log that keeps what is written."""
+
+    def __init__(self, task: Task) -> None:
+        self.catalog, self.names, self.written = Catalog(), Names("test"), list[ControlValue]()
+        self.catalog.put_receiver(RECEIVER)
+        self.catalog.put_export(OTHER)
+        self.catalog.put_export(NEW)
+        self.catalog.put_task(task)
+
+    async def transact(self, decide: Callable[[], Sequence[Record]]) -> None:
+        self.written += [control_codec.decode(record.value) for record in decide() if record.value is not None]
+
+
+def run_of(kind: TaskType, export_id: str | None = None) -> tuple[Run, Log]:
+    """A task whose entities are in the log already."""
+    task = Task("1", "t", kind, TaskStatus.PROCESSING, 0, "a", export_id, progress=MADE)
+    log, settings = Log(task), Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own argument
+    surroundings = Surroundings(settings, cast(Any, None), cast(Any, None), rows_partitions=1)
+    draft = ExportDraft("e", "e", Mapping("t", ()), Conditions()) if export_id else ReceiverDraft("a", "a", "")
+    return Run(surroundings, cast(Any, log), Command(task, dump_draft(draft), b"")), log
+
+
+def topic_is(monkeypatch: pytest.MonkeyPatch, *answers: TopicFacts | KafkaUnavailable | None) -> None:
+    left = list(answers)
+
+    async def find_topic(_admin: Any, _name: str) -> TopicFacts | None:
+        answer = left.pop(0)
+        if isinstance(answer, KafkaUnavailable):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(creating, "find_topic", find_topic)
+    monkeypatch.setattr(creating, "_LOOK_AGAIN_SECONDS", 0)
+
+
+async def test_export_begins_where_its_topic_ends_once_it_is_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    topic_is(monkeypatch, TopicFacts("topic", "id", (3, 0, 7)))
+    run, log = run_of(TaskType.EXPORT_CREATE, "e")
+
+    await create_export(run)
+
+    export, task = log.written
+    assert export == replace(NEW, starts=(SourceOffset("id", 0, 3), SourceOffset("id", 2, 7)))
+    assert isinstance(task, Task)
+    assert (task.status, task.result) == (TaskStatus.SUCCESS, "export created")
+
+
+async def test_all_exports_of_a_new_receiver_begin_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    topic_is(monkeypatch, TopicFacts("topic", "id", (3, 0, 0)))
+    run, log = run_of(TaskType.RECEIVER_CREATE)
+
+    await create_receiver(run)
+
+    exports = [value for value in log.written if isinstance(value, Export)]
+    assert [(export.uid, export.starts) for export in exports] == [
+        ("e", (SourceOffset("id", 0, 3),)),
+        ("o", (SourceOffset("id", 0, 3),)),
+    ]
+
+
+async def test_what_is_made_waits_for_kafka_and_is_not_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    topic_is(monkeypatch, KafkaUnavailable("away"), KafkaUnavailable("away"), TopicFacts("topic", "id", (1, 1, 1)))
+    run, log = run_of(TaskType.EXPORT_CREATE, "e")
+
+    await create_export(run)
+
+    assert [type(value) for value in log.written] == [Export, Task]
+
+
+@pytest.mark.parametrize("facts", [None, TopicFacts("topic", "another", (9, 9, 9))])
+async def test_ends_of_another_topic_say_nothing(monkeypatch: pytest.MonkeyPatch, facts: TopicFacts | None) -> None:
+    topic_is(monkeypatch, facts)
+    run, log = run_of(TaskType.EXPORT_CREATE, "e")
+
+    await create_export(run)
+
+    assert [type(value) for value in log.written] == [Task]
