@@ -66,7 +66,8 @@ def status() -> None:
 @local.command()
 def sql(
     query: Annotated[str, typer.Argument(help='One select. A bucket is a schema: "in.c-flights".departures')],
-    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects, for scripts.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all rows as a list of objects, for scripts.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many rows in the table.")] = 100,
 ) -> None:
     """Ask the tables of the local Storage.
 
@@ -77,9 +78,11 @@ def sql(
         typer.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], ensure_ascii=False))
         return
     table = Table(*[escape(column) for column in columns], header_style="bold")
-    for row in rows:
+    for row in rows[:limit]:
         table.add_row(*["" if value is None else escape(str(value)) for value in row])
     Console().print(table)
+    if len(rows) > limit:
+        typer.echo(f"The first {limit:,} of {len(rows):,} rows; --limit shows more, --json all.")
 
 
 @local.command("dead-letters")

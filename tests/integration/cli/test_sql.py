@@ -28,6 +28,15 @@ def test_rows_are_a_table_for_people(runner: CliRunner) -> None:
     assert all(text in result.stdout for text in ("answer", "42", "[b]old", "nothing"))
 
 
+def test_people_see_the_first_rows_of_many(runner: CliRunner) -> None:
+    result = runner.invoke(app, ["local", "sql", "select unnest(range(1000, 1250)) as number", "--limit", "50"])
+
+    assert result.exit_code == 0
+    assert "1049" in result.stdout
+    assert "1050" not in result.stdout
+    assert "The first 50 of 250 rows; --limit shows more, --json all." in result.stdout
+
+
 def test_json_is_a_list_of_objects(runner: CliRunner) -> None:
     result = runner.invoke(app, ["local", "sql", "--json", "select 42 as answer, 'é' as word, null as nothing"])
 
