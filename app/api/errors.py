@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from app.api.complaints import Complaint, first_complaints, told_together
 from app.model.conditions import format_size
@@ -79,6 +80,13 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
     return envelope(request_id_of(request), 400, complaints[0].name, message)
 
 
+def _allowed(request: Request) -> list[str]:
+    """Methods of the request's path. Starlette's own header has those of the first route only (1.10)."""
+    routes: Sequence[Route] = request.app.state.routes
+    found = [route.methods or () for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({"OPTIONS"}.union(*found))
+
+
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path
@@ -90,7 +98,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     elif error.status_code == 405:
         text = f'Method {request.method} is not allowed for path "{path}".'
         answer = envelope(request_id_of(request), 405, "buffer.methodNotAllowed", text)
-        answer.headers.update(error.headers or {})
+        answer.headers["Allow"] = ", ".join(_allowed(request))
         return answer
     else:  # FastAPI refuses so what is no text, or is nested too deeply, to be read as JSON
         name = "buffer.decodePayload" if error.status_code == 400 else "buffer.badRequest"

@@ -26,8 +26,9 @@ _METHODS = ("get", "post", "patch", "put", "delete")
 _AUTH = "X-StorageApi-Token"
 _ABOUT = (
     "Receivers take events over HTTP; each export of a receiver maps every event to a row of a Keboola table.\n\n"
-    "What takes time is a *task*: the answer is 202 with the task, whose `url` tells how it ended. Every error has the "
-    "same envelope, a wrong method's included (405 `buffer.methodNotAllowed`), and every answer an `X-Request-Id`. "
+    "What takes time is a *task*: the answer, 202 (200 where an export is changed), has the task, which has begun; "
+    "its `url` tells how it ended. Every error has the same envelope, a wrong method's included (405 "
+    "`buffer.methodNotAllowed`), and every answer an `X-Request-Id`. "
     "OPTIONS is answered on every path, for browsers of any origin."
 )
 _TAGS = {

@@ -55,7 +55,9 @@ def create_api(settings: Settings, view: ControlView, commands: CommandSender) -
         expose_headers=["X-Request-Id", "Retry-After"],
     )
     api.add_middleware(RequestId)
+    api.state.routes = []
     for module in (receivers, exports, tasks, index):
         api.include_router(module.router)
+        api.state.routes += module.router.routes
     install_documentation(api, settings)
     return api

@@ -116,12 +116,20 @@ def demo(
     from app.local.storage.config import MASTER_TOKEN, EmulatorConfig
     from app.local.surroundings import local_settings
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = local_settings(load_settings())
     project = str(EmulatorConfig.project_id)
+
+    async def load() -> None:
+        """Ended by a signal, or by two: a terminal's Ctrl-C comes to us and to the stack, which then stops us too."""
+        task = asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        await run_demo(settings, MASTER_TOKEN, project, Console(), flights)
+
     try:
-        asyncio.run(run_demo(settings, MASTER_TOKEN, project, Console(), flights))
-    except KeyboardInterrupt:
+        asyncio.run(load())
+    except asyncio.CancelledError:
         typer.echo("The demo was stopped; it goes on where it was the next time.")
         raise typer.Exit(130) from None
 

@@ -64,4 +64,7 @@ def refresh(receiver: Receiver, address: Address = None, as_json: AsJson = False
     if as_json:
         print_json(answer)
     else:
-        typer.echo(f"{len(answer['exports'])} exports of receiver {receiver} have new tokens")
+        count = len(answer["exports"])
+        typer.echo(
+            f"receiver {receiver}: {count} {'export has a new token' if count == 1 else 'exports have new tokens'}"
+        )

@@ -219,21 +219,21 @@ CASES: list[Case] = [
             Ask(
                 *(method, path, None, 405),
                 error(405, "buffer.methodNotAllowed", f'Method {method} is not allowed for path "{path}".'),
-                answer_headers={"Allow": Like(".+")},
+                answer_headers={"Allow": allowed},
             ),
         )
-        for method, path in (
-            ("PUT", "/v1/receivers"),
-            ("PATCH", "/v1/receivers"),
-            ("DELETE", "/v1/receivers"),
-            ("PUT", "/v1/receivers/<there>"),
-            ("POST", "/v1/receivers/<there>"),
-            ("GET", "/v1/receivers/<there>/tokens/refresh"),
-            ("DELETE", "/v1/receivers/<there>/exports"),
-            ("PUT", "/v1/receivers/<there>/exports/e"),
-            ("POST", "/v1/tasks/x"),
-            ("POST", "/v1"),
-            ("POST", "/"),
+        for method, path, allowed in (
+            ("PUT", "/v1/receivers", "GET, OPTIONS, POST"),
+            ("PATCH", "/v1/receivers", "GET, OPTIONS, POST"),
+            ("DELETE", "/v1/receivers", "GET, OPTIONS, POST"),
+            ("PUT", "/v1/receivers/<there>", "DELETE, GET, OPTIONS, PATCH"),
+            ("POST", "/v1/receivers/<there>", "DELETE, GET, OPTIONS, PATCH"),
+            ("GET", "/v1/receivers/<there>/tokens/refresh", "OPTIONS, POST"),
+            ("DELETE", "/v1/receivers/<there>/exports", "GET, OPTIONS, POST"),
+            ("PUT", "/v1/receivers/<there>/exports/e", "DELETE, GET, OPTIONS, PATCH"),
+            ("POST", "/v1/tasks/x", "GET, OPTIONS"),
+            ("POST", "/v1", "GET, OPTIONS"),
+            ("POST", "/", "GET, OPTIONS"),
         )
     ),
     case(

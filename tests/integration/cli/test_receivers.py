@@ -194,7 +194,7 @@ def test_update_changes_what_is_given(streams: Streams, name: str) -> None:
 def test_tokens_are_refreshed(streams: Streams, name: str) -> None:
     succeed(streams("receivers", "create", "-f", "-", stdin=receiver_file(name)))
 
-    assert succeed(streams("tokens", "refresh", name)) == f"1 exports of receiver {name} have new tokens\n"
+    assert succeed(streams("tokens", "refresh", name)) == f"receiver {name}: 1 export has a new token\n"
 
 
 def test_exports_and_receivers_are_deleted(streams: Streams, name: str) -> None:
