@@ -142,6 +142,7 @@ async def test_new_mapping_that_cannot_be_made_leaves_nothing_behind(
         storage.bucket_detail(f"in.c-{name}2")
 
 
+@pytest.mark.long
 async def test_mapping_that_does_not_fit_beside_earlier_ones_on_their_way_is_refused(
     api: Client, storage: StorageClient, receiver: str, name: str
 ) -> None:
