@@ -78,7 +78,8 @@ def create(file: File, address: Address = None, no_wait: NoWait = False, as_json
               tableId: in.c-web.clicks
               columns: [{name: id, type: id, primaryKey: true}, {name: body, type: body}]
 
-    Ends with 1 when one cannot be made, with 2 when the file is wrong (then nothing was made).
+    Ends with 2 when the file cannot be right (then nothing was made), with 1 when the API refuses one: those before it
+    are made. Limits, such as the shortest time of a condition, are the API's to say.
     """
     from app.cli.files import read_receivers
     from app.cli.performing import create as create_all
