@@ -17,7 +17,7 @@ _BODIES: dict[str, Any] = {
         "examples": {"one event": {"value": _EVENT}, "an event for each element": {"value": _EVENTS}},
     },
     "application/x-ndjson": {
-        "schema": {"type": "string"},
+        "schema": {},  # a line that is no JSON is an event too
         "examples": {"an event for each line": {"value": '{"page": "/a"}\n{"page": "/b"}\n'}},
     },
     "application/x-www-form-urlencoded": {
