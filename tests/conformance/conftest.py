@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 import uuid
 from collections.abc import Iterator
 
-import httpx
 import pytest
-from buffer_stack import DEADLINE_SECONDS, ControlProcess, environment, make_settings
+from buffer_stack import ControlProcess, make_settings
+from gateway_server import GatewayServer
 
 from app.local.ports import free_port
 from app.local.storage import Emulator
@@ -38,33 +35,12 @@ def address(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """Where the gateway is ready; both processes must live to the end."""
     folder = tmp_path_factory.mktemp("processes")
     control = ControlProcess(settings, folder)
-    log = folder / "gateway.log"
-    with log.open("wb") as stream:
-        gateway = subprocess.Popen(
-            [sys.executable, "-m", "app", "gateway"],
-            env=environment(settings),
-            stdout=stream,
-            stderr=stream,
-            cwd=folder,  # where no .env is
-        )
+    gateway = GatewayServer(settings, folder, settings.gateway_port)
     try:
-        _wait_until_ready(settings.public_address)
+        gateway.wait_ready()
         yield settings.public_address
         assert control.alive, control.log.read_text()[-3000:]
-        assert gateway.poll() is None, log.read_text()[-3000:]
+        assert gateway.alive, gateway.log.read_text()[-3000:]
     finally:
-        gateway.terminate()
-        gateway.wait(DEADLINE_SECONDS)
+        gateway.stop()
         control.stop()
-
-
-def _wait_until_ready(address: str) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while True:
-        assert time.monotonic() < deadline, "the gateway is not ready in time"
-        try:
-            if httpx.get(f"{address}/ready").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)

@@ -17,8 +17,8 @@ from app.settings import Settings
 class GatewayServer:
     """Started when it is made; `url` is where it listens, whatever its public address. Its log is `log`."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
-        port = free_port()
+    def __init__(self, settings: Settings, folder: Path, port: int | None = None) -> None:
+        port = port or free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.log = folder / f"gateway-{port}.log"
         with self.log.open("wb") as stream:
