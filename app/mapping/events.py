@@ -5,9 +5,13 @@ Nothing here is copied from the EventBatch but the headers, which are kept once 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
-from app.mapping.body import BodyInvalid, parse_body
+import orjson
+
+from app.mapping.body import BodyInvalid, BodyKind, parse_body
 from app.mapping.headers import HeaderSet
 from app.model.event import EventBatch
 
@@ -29,6 +33,7 @@ class Events:
         self.header_sets = header_sets
         self.header_at = header_at
         self._values: list[Any] = [_UNREAD] * len(batch)
+        self._parsed: Sequence[int] = ()
 
     @classmethod
     def of(cls, batch: EventBatch) -> Events:
@@ -57,6 +62,24 @@ class Events:
             raise BodyInvalid(value)
         return value
 
+    def parsed(self, indexes: Sequence[int]) -> list[Any]:
+        """The parsed bodies of these events. In place of one that cannot be read stands a string into which no path
+        leads.
+        """
+        if indexes != self._parsed:
+            if any(value is _UNREAD for value in pick(self._values, indexes)):
+                self._parse(indexes)
+            self._parsed = indexes
+        return pick(self._values, indexes)
+
+    def _parse(self, indexes: Sequence[int]) -> None:
+        if isinstance(indexes, range) and all(headers.kind is BodyKind.JSON for headers in self.header_sets):
+            with suppress(orjson.JSONDecodeError):
+                self._values[indexes.start : indexes.stop] = map(orjson.loads, pick(self.batch.bodies, indexes))
+                return
+        for index in indexes:
+            self.body_is_valid(index)
+
     def body_is_valid(self, index: int) -> bool:
         try:
             self.value(index)
@@ -71,3 +94,14 @@ class Events:
     def raw_size(self, index: int) -> int:
         """Bytes of body and headers, as a failure's raw event weighs in an envelope."""
         return len(self.batch.bodies[index]) + self.headers(index).size
+
+
+def pick(column: list[Any], indexes: Sequence[int]) -> list[Any]:
+    """The items at these indexes, in their order.
+
+    >>> pick(["a", "b", "c"], range(1, 3)), pick(["a", "b", "c"], [2, 0])
+    (['b', 'c'], ['c', 'a'])
+    """
+    if isinstance(indexes, range):
+        return column[indexes.start : indexes.stop]
+    return [column[index] for index in indexes]

@@ -12,7 +12,7 @@ from typing import Any
 from app.mapping.body import BodyInvalid
 from app.mapping.events import Events
 from app.mapping.faults import Refused
-from app.mapping.headers import canonical_name
+from app.mapping.headers import HeaderSet, canonical_name
 from app.mapping.now import FormatInvalid, format_time
 from app.mapping.paths import MISSING, look_up, path_parts
 from app.model.event import Reason
@@ -57,9 +57,14 @@ def _doubles(value: Any) -> Any:
 
 def header(events: Events, index: int, name: Any, default: Any) -> Any:
     """`Header(name, default)`: the first value, or all of them as an object for ""."""
+    return header_of(events.headers(index), name, default)
+
+
+def header_of(headers: HeaderSet, name: Any, default: Any) -> Any:
+    """`Header(name, default)` for every event with these headers."""
     if type(name) is not str:
         raise _wrong_type("Header", "header", name)
-    values = events.headers(index).values
+    values = headers.values
     if not name:
         return values
     canonical = canonical_name(name)
@@ -73,12 +78,32 @@ def header(events: Events, index: int, name: Any, default: Any) -> Any:
 
 def now(events: Events, index: int, format: Any) -> str:
     """`Now(format)`: the time when the event was received."""
+    return time_text(events.batch.times_ms[index], format)
+
+
+def time_text(time_ms: int, format: Any) -> str:
+    """`Now(format)` for every event received at this time."""
     if type(format) is not str:
         raise _wrong_type("Now", "format", format)
     try:
-        return format_time(events.batch.times_ms[index], format)
+        return format_time(time_ms, format)
     except FormatInvalid as error:
         raise Refused(Reason.TEMPLATE_ERROR, str(error)) from error
+
+
+def ip(events: Events, index: int) -> str:
+    """`Ip()`."""
+    return events.batch.ips[index]
+
+
+def headers(events: Events, index: int) -> str:
+    """`HeaderStr()`."""
+    return events.headers(index).text
+
+
+def text(events: Events, index: int) -> str:
+    """`BodyStr()`."""
+    return events.text(index)
 
 
 _KINDS: dict[type, str] = {

@@ -12,18 +12,18 @@ are refused. A template that does not end cannot be ended here: `app.mapping.chi
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import rjsonnet
 
 from app.mapping import globals
+from app.mapping.calls import PARAMETERS, Call, bind_calls, bound
+from app.mapping.cells import Cells, escape_controls, plain_text
 from app.mapping.events import Events
 from app.mapping.faults import MAX_ROW_BYTES, OUT_OF_MEMORY, TOO_LARGE, Refused, TooMuch, Watch
-from app.mapping.now import DEFAULT_FORMAT
+from app.mapping.tokens import tokens
 from app.model.event import Reason
 
 EVENTS_PER_EVALUATION = 1000
@@ -32,42 +32,18 @@ Callbacks = dict[str, tuple[tuple[str, ...], Callable[..., Any]]]
 """rjsonnet's native functions: name to parameters and function."""
 
 
-@dataclass(slots=True)
-class Cells:
-    """One column for some events: a text for each of the first `len(texts)` events given ("" where refused).
-
-    Fewer texts than events: the watch's time was used up before the rest.
-    """
-
-    texts: list[str]
-    refused: dict[int, Refused] = field(default_factory=dict)
-
-
-class Template(Protocol):
-    """A template made ready. Engines and direct plans are the same thing to a column."""
-
-    def evaluate(self, events: Events, indexes: Sequence[int], max_chars: int, watch: Watch) -> Cells:
-        """The cells of these events (ascending indexes).
-
-        Raises TooMuch when several events have more than `max_chars` characters together, and MemoryError.
-        """
-
-
 # A template can call std.native and name any variable; it cannot guess these.
 _KEY = secrets.token_hex(8)
-_ND = globals.NO_DEFAULT
-_GLOBALS = {
-    "Ip": f"local Ip = std.native('{_KEY}ip');",
-    "Now": f"local now_{_KEY} = std.native('{_KEY}now'), Now(format='{DEFAULT_FORMAT}') = now_{_KEY}(format);",
-    "HeaderStr": f"local HeaderStr = std.native('{_KEY}headers');",
-    "Header": f"local header_{_KEY} = std.native('{_KEY}header'),"
-    f" Header(header='', default='{_ND}') = header_{_KEY}(header, default);",
-    "BodyStr": f"local BodyStr = std.native('{_KEY}text');",
-    "Body": f"local body_{_KEY} = std.native('{_KEY}body'),"
-    f" Body(path='', default='{_ND}') = body_{_KEY}(path, default);",
-}
-"""The globals of a template. Only those that it names are defined, for the engine parses them in every evaluation."""
-_FRAME = f"local cell_{_KEY} = std.native('{_KEY}cell'), text_{_KEY} = std.manifestJsonMinified;"
+_NATIVES = {"Ip": "ip", "Now": "now", "HeaderStr": "headers", "Header": "header", "BodyStr": "text", "Body": "body"}
+"""What each global calls. Only those that a template names are defined: the engine parses them in every evaluation."""
+_CELL = f"""local value_{_KEY} = std.native('{_KEY}value'), text_{_KEY} = std.native('{_KEY}printed'),
+ type_{_KEY} = std.type, print_{_KEY} = std.manifestJsonMinified;
+"""
+_ANY = f"(local v = row_{_KEY}(), t = type_{_KEY}(v); if (t == 'string' || t == 'number') && value_{_KEY}(v) then null"
+_ANY += f" else text_{_KEY}(print_{_KEY}(v)))"
+"""Hands over an event's cell: strings and numbers as they are, which is quicker than printed by the engine."""
+_SCALAR = f"(local v = row_{_KEY}(); if value_{_KEY}(v) then null else text_{_KEY}(print_{_KEY}(v)))"
+"""The same for templates that make scalars: quicker, but the engine panics when the value is a function."""
 _TRIM = f"""
 local std_{_KEY} = std;
 local std = std_{_KEY} + {{ trim(str):: std_{_KEY}.stripChars(str, ' \t\n\f\r\u0085\u00a0') }};
@@ -79,14 +55,18 @@ class JsonnetTemplate:
     """A template for rjsonnet. The source must have passed `check_template`."""
 
     def __init__(self, source: str) -> None:
-        named = "".join(text for name, text in _GLOBALS.items() if name in source)
+        bound_source, self._calls = bind_calls(source, f"call_{_KEY}_")
+        natives = "".join(
+            f"local call_{_KEY}_{number} = std.native('{_KEY}call{number}');\n" for number in range(len(self._calls))
+        )
+        natives += "".join(_definition(name) for name in _NATIVES if name in bound_source)
         trim = _TRIM if "trim" in source else ""
-        row = f"local row_{_KEY}() = (\n{source}\n);\n"
-        self._snippet = f"{_FRAME}{named}{trim}{row}[cell_{_KEY}(text_{_KEY}(row_{_KEY}())) for _ in std.range(1, "
+        self._snippet = f"{_CELL}{natives}{trim}local row_{_KEY}() = (\n{bound_source}\n);\n"
+        self._cell = _ANY if _may_make_containers(bound_source) else _SCALAR
 
     def evaluate(self, events: Events, indexes: Sequence[int], max_chars: int, watch: Watch) -> Cells:
         run = _Run(indexes, max_chars, watch)
-        callbacks, release = run.callbacks(events)
+        callbacks, release = run.callbacks(events, self._calls)
         try:
             self._evaluate(run, len(indexes), callbacks)
         finally:
@@ -94,7 +74,7 @@ class JsonnetTemplate:
         return run.result()
 
     def _evaluate(self, run: _Run, events: int, callbacks: Callbacks) -> None:
-        most = EVENTS_PER_EVALUATION
+        cell, most = self._cell, EVENTS_PER_EVALUATION
         while not run.stopped and len(run.texts) < events:
             count = min(events - len(run.texts), most)
             before, most = len(run.texts), min(most * 2, EVENTS_PER_EVALUATION)
@@ -102,7 +82,7 @@ class JsonnetTemplate:
             try:
                 rjsonnet.evaluate_snippet(
                     "template",
-                    f"{self._snippet}{count})]",
+                    f"{self._snippet}[{cell} for _ in std.range(1, {count})]",
                     max_stack=MAX_STACK,
                     import_callback=_refuse_import,
                     native_callbacks=callbacks,
@@ -115,7 +95,23 @@ class JsonnetTemplate:
                 # pyo3's PanicException is no Exception, and its class cannot be imported.
                 if type(error).__name__ != "PanicException":
                     raise
-                run.on_failure(_panic(str(error)))
+                if cell is _ANY:
+                    run.on_failure(_panic(str(error)))
+                cell = _ANY
+
+
+def _may_make_containers(source: str) -> bool:
+    return any(token.text in ("{", "[", "function") for token in tokens(source))
+
+
+def _definition(name: str) -> str:
+    """The global as a function with named parameters and defaults."""
+    parameters = PARAMETERS[name]
+    native = f"std.native('{_KEY}{_NATIVES[name]}')"
+    if not parameters:
+        return f"local {name} = {native};\n"
+    signature = ", ".join(f"{parameter}={default!r}" for parameter, default in parameters.items())
+    return f"local {name}_{_KEY} = {native}, {name}({signature}) = {name}_{_KEY}({', '.join(parameters)});\n"
 
 
 class _Run:
@@ -130,7 +126,7 @@ class _Run:
         self._spare = max_chars
         self.watch = watch
 
-    def callbacks(self, events: Events) -> tuple[Callbacks, Callable[[], None]]:
+    def callbacks(self, events: Events, calls: Sequence[Call]) -> tuple[Callbacks, Callable[[], None]]:
         """The native functions of the evaluations, and what lets go of the events (the engine keeps functions a while).
 
         They are called for every event, so what they use is local to them.
@@ -138,6 +134,7 @@ class _Run:
         indexes, texts, watch, last = self.indexes, self.texts, self.watch, len(self.indexes) - 1
 
         def cell(text: str) -> None:
+            """The event's cell; the next event begins."""
             if len(text) > MAX_ROW_BYTES:
                 self._refuse(Refused(Reason.ROW_TOO_LARGE, TOO_LARGE))
                 text = ""
@@ -152,6 +149,14 @@ class _Run:
                     self._halt(TimeoutError())
                 watch.at(indexes[done + 1])
 
+        def value(value: Any) -> bool:
+            """The event's cell as a value, if it is plain."""
+            text = plain_text(value)
+            if text is None:
+                return False
+            cell(text)
+            return True
+
         def failed(error: Refused | MemoryError) -> None:
             if not isinstance(error, Refused):
                 self._halt(error)
@@ -159,37 +164,27 @@ class _Run:
             if last == 0:
                 raise error
 
-        def body(path: Any, default: Any) -> Any:
-            try:
-                return globals.body(events, indexes[len(texts)], path, default)
-            except (Refused, MemoryError) as error:
-                return failed(error)
+        def native(value_of: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*arguments: Any) -> Any:
+                try:
+                    return value_of(events, indexes[len(texts)], *arguments)
+                except (Refused, MemoryError) as error:
+                    return failed(error)
 
-        def header(name: Any, default: Any) -> Any:
-            try:
-                return globals.header(events, indexes[len(texts)], name, default)
-            except Refused as error:
-                return failed(error)
-
-        def now(format: Any) -> Any:
-            try:
-                return globals.now(events, indexes[len(texts)], format)
-            except Refused as error:
-                return failed(error)
+            return call
 
         def release() -> None:
             nonlocal events, indexes, texts
             del events, indexes, texts
 
         functions: Callbacks = {
-            f"{_KEY}cell": (("text",), cell),
-            f"{_KEY}body": (("path", "default"), body),
-            f"{_KEY}header": (("header", "default"), header),
-            f"{_KEY}now": (("format",), now),
-            f"{_KEY}ip": ((), lambda: events.batch.ips[indexes[len(texts)]]),
-            f"{_KEY}headers": ((), lambda: events.headers(indexes[len(texts)]).text),
-            f"{_KEY}text": ((), lambda: events.text(indexes[len(texts)])),
+            f"{_KEY}value": (("value",), value),
+            f"{_KEY}printed": (("text",), lambda text: cell(escape_controls(text))),
         }
+        for name, native_name in _NATIVES.items():
+            functions[_KEY + native_name] = (tuple(PARAMETERS[name]), native(getattr(globals, native_name)))
+        for number, call in enumerate(calls):
+            functions[f"{_KEY}call{number}"] = ((), native(bound(call)))
         return functions, release
 
     def _refuse(self, refused: Refused) -> None:
@@ -211,17 +206,7 @@ class _Run:
         self.texts.append("")
 
     def result(self) -> Cells:
-        return Cells(escape_controls(self.texts), self._refused)
-
-
-_CONTROL = re.compile("[\x7f-\x9f]")
-
-
-def escape_controls(texts: list[str]) -> list[str]:
-    """JSON texts with U+007F to U+009F escaped, which the engine leaves raw. Source: Buffer API, string escaping."""
-    if "".join(texts).isprintable():
-        return texts
-    return [_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text) for text in texts]
+        return Cells(self.texts, self._refused)
 
 
 def _refuse_import(_base: str, path: str) -> NoReturn:

@@ -1,49 +1,26 @@
 """Direct plans: the plainest templates, recognised exactly and evaluated without the engine, ten times quicker.
 
-A plan is a call of one global with literal arguments, or such calls and string literals joined by "+". It gives what
-the engine gives, or leaves the event to the engine: a sum with an operand that is not a string, objects, arrays and
-numbers that need more than their own digits. Anything else in a template, an escape or a comment too, means no plan.
+A plan is a call of one global with literal arguments, or such calls and literals joined by "+", or an object whose
+fields are such sums. It gives what the engine gives, or leaves the event to the engine: a sum with an operand that is
+not a string, objects, arrays and numbers that need more than their own digits. Anything else in a template means no
+plan.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
-import orjson
-
-from app.mapping import globals
-from app.mapping.body import BodyInvalid
+from app.mapping import lookups
+from app.mapping.calls import Call, bound, read_call, read_literal
+from app.mapping.cells import Cells, Template, plain_text, plain_texts
 from app.mapping.events import Events
 from app.mapping.faults import MAX_ROW_BYTES, TOO_LARGE, Refused, TooMuch, Watch
-from app.mapping.globals import NO_DEFAULT
-from app.mapping.jsonnet import Cells, JsonnetTemplate, Template, escape_controls
-from app.mapping.now import DEFAULT_FORMAT
-from app.mapping.paths import path_parts
+from app.mapping.jsonnet import JsonnetTemplate
+from app.mapping.tokens import Kind, NotPlain, Token, literal, tokens
 from app.model.event import Reason
-
-Piece = Callable[[Events, int], Any]
-
-_TOKEN = re.compile(
-    r"""[ \t\r\n]*(?:
-        "(?P<double>[^"\\]*)" | '(?P<single>[^'\\]*)'
-      | (?P<number>-?(?:0|[1-9][0-9]{0,14})(?![0-9.eE_A-Za-z]))
-      | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
-      | (?P<sign>[+(),=])
-      | (?P<end>\Z)
-    )""",
-    re.VERBOSE,
-)
-_WORDS = {"null": None, "true": True, "false": False}
-_PARAMETERS: dict[str, dict[str, Any]] = {
-    "Ip": {},
-    "BodyStr": {},
-    "HeaderStr": {},
-    "Now": {"format": DEFAULT_FORMAT},
-    "Header": {"header": "", "default": NO_DEFAULT},
-    "Body": {"path": "", "default": NO_DEFAULT},
-}
 
 
 def make_template(source: str) -> Template:
@@ -55,151 +32,110 @@ def make_template(source: str) -> Template:
     'JsonnetTemplate'
     """
     engine = JsonnetTemplate(source)
-    pieces = _Reader(source).pieces()
-    return DirectPlan(pieces, engine) if pieces else engine
+    plan = read_plan(source)
+    return DirectPlan(plan, engine) if plan else engine
 
 
-class _NoPlan(Exception):
-    """The template is not plain."""
+@dataclass(frozen=True)
+class Sum:
+    """Pieces joined by "+": calls, and literals as they are."""
+
+    pieces: tuple[Any, ...]
 
 
-class _Reader:
-    """Reads a source as a plan: pieces joined by "+"."""
+@dataclass(frozen=True)
+class Record:
+    """An object: sums by field, in the order in which the engine evaluates and prints them."""
 
-    def __init__(self, source: str) -> None:
-        self._source = source
-        self._position = 0
-        self._kind = ""
-        self._value: Any = None
-
-    def pieces(self) -> list[Piece]:
-        """The operands in order; none when the source is not a plan."""
-        try:
-            self._next()
-            pieces = [self._piece()]
-            while self._is("+"):
-                self._next()
-                pieces.append(self._piece())
-            if self._kind != "end":
-                raise _NoPlan
-        except _NoPlan:
-            return []
-        return pieces
-
-    def _next(self) -> None:
-        found = _TOKEN.match(self._source, self._position)
-        if found is None:
-            raise _NoPlan
-        self._position = found.end()
-        kind = found.lastgroup or ""
-        text = found[kind]
-        if kind in ("double", "single"):
-            self._kind, self._value = "literal", text
-        elif kind == "number":
-            # -0 is a double of its own in Jsonnet, but an int here.
-            if text == "-0":
-                raise _NoPlan
-            self._kind, self._value = "literal", int(text)
-        elif text in _WORDS:
-            self._kind, self._value = "literal", _WORDS[text]
-        else:
-            self._kind, self._value = kind, text
-
-    def _is(self, sign: str) -> bool:
-        return self._kind == "sign" and self._value == sign
-
-    def _take(self, sign: str) -> None:
-        if not self._is(sign):
-            raise _NoPlan
-        self._next()
-
-    def _piece(self) -> Piece:
-        if self._kind == "literal":
-            literal = self._value
-            self._next()
-            return lambda events, index: literal
-        if self._kind != "word" or self._value not in _PARAMETERS:
-            raise _NoPlan
-        name = self._value
-        self._next()
-        return _call(name, self._arguments(_PARAMETERS[name]))
-
-    def _arguments(self, parameters: dict[str, Any]) -> list[Any]:
-        """The literal for each parameter, defaults where none is given."""
-        given: dict[str, Any] = {}
-        names = list(parameters)
-        self._take("(")
-        positional = True
-        while not self._is(")"):
-            if given:
-                self._take(",")
-            if self._kind == "word":
-                name, positional = self._value, False
-                self._next()
-                self._take("=")
-            elif positional and len(given) < len(names):
-                name = names[len(given)]
-            else:
-                raise _NoPlan
-            if name not in parameters or name in given or self._kind != "literal":
-                raise _NoPlan
-            given[name] = self._value
-            self._next()
-        self._next()
-        return list((parameters | given).values())
+    fields: tuple[tuple[str, Sum], ...]
 
 
-def _call(name: str, arguments: list[Any]) -> Piece:
-    match name:
-        case "Ip":
-            return lambda events, index: events.batch.ips[index]
-        case "BodyStr":
-            return lambda events, index: events.text(index)
-        case "HeaderStr":
-            return lambda events, index: events.headers(index).text
-        case "Now":
-            return lambda events, index: globals.now(events, index, *arguments)
-        case "Header":
-            return lambda events, index: globals.header(events, index, *arguments)
-        case _:
-            return _body(*arguments)
+def read_plan(source: str) -> Sum | Record | None:
+    """The template as a plan; None when it is not one.
+
+    >>> read_plan("{ ip: Ip() }")
+    Record(fields=(('ip', Sum(pieces=(Call(name='Ip', arguments=()),))),))
+    >>> read_plan("Ip() == ''")
+    """
+    found = tokens(source)
+    try:
+        plan: Sum | Record
+        plan, at = _read_record(found) if found[0].text == "{" else _read_sum(found, 0)
+    except NotPlain:
+        return None
+    return plan if found[at].kind is Kind.END else None
 
 
-def _body(path: Any, default: Any) -> Piece:
-    """`Body(path, default)`, quick where the path is of keys alone and ends at a string, as most do."""
-    keys = path_parts(path) if type(path) is str else ()
-    if not keys or not all(type(key) is str for key in keys):
-        return lambda events, index: globals.body(events, index, path, default)
+def _read_record(found: Sequence[Token]) -> tuple[Record, int]:
+    fields: dict[str, Sum] = {}
+    at = 1
+    while found[at].text != "}":
+        name = literal(found[at]) if found[at].kind is Kind.STRING else found[at].text
+        plain = found[at].kind in (Kind.STRING, Kind.WORD) and found[at + 1].text == ":" and found[at + 2].text != ":"
+        if not plain or name in fields:
+            raise NotPlain(name)
+        fields[name], at = _read_sum(found, at + 2)
+        if found[at].text == ",":
+            at += 1
+        elif found[at].text != "}":
+            raise NotPlain(name)
+    if not fields:
+        raise NotPlain("{}")
+    return Record(tuple(sorted(fields.items()))), at + 1
 
-    def piece(events: Events, index: int) -> Any:
-        try:
-            value = events.value(index)
-            for key in keys:
-                value = value[key]  # of all that JSON has, only an object takes a string
-            if type(value) is str:
-                return value
-        except (KeyError, TypeError, BodyInvalid):
-            pass
-        return globals.body(events, index, path, default)
 
-    return piece
+def _read_sum(found: Sequence[Token], at: int) -> tuple[Sum, int]:
+    pieces = []
+    while True:
+        read = read_literal if found[at].kind is not Kind.WORD or found[at + 1].text != "(" else read_call
+        piece, at = read(found, at)
+        pieces.append(piece)
+        if found[at].text != "+":
+            return Sum(tuple(pieces)), at
+        at += 1
 
 
 class DirectPlan:
-    """A template of joined pieces; `engine` is the same template for the events that a plan must not decide."""
+    """A plan made ready; `engine` is the same template for the events that a plan must not decide."""
 
-    def __init__(self, pieces: list[Piece], engine: Template) -> None:
-        self.pieces = pieces
+    def __init__(self, plan: Sum | Record, engine: Template) -> None:
+        self.plan = plan
         self._engine = engine
+        fields = plan.fields if isinstance(plan, Record) else [("", plan)]
+        self._frame = [""] * (len(fields) + 1) if isinstance(plan, Sum) else _frame(name for name, _ in fields)
+        self._columns = [_column(part) for _, part in fields]
+        self._values = [_value(part) for _, part in fields]
 
     def evaluate(self, events: Events, indexes: Sequence[int], max_chars: int, watch: Watch) -> Cells:
+        texts = self._at_once(events, indexes, max_chars)
+        if texts is not None:
+            return Cells(texts)
+        return self._one_by_one(events, indexes, max_chars, watch)
+
+    def _at_once(self, events: Events, indexes: Sequence[int], max_chars: int) -> list[str] | None:
+        """The cells, if none needs to be looked at alone."""
+        parts: list[Iterable[str]] = []
+        spare = max_chars
+        for before, column in zip(self._frame, self._columns, strict=False):
+            texts = column(events, indexes, spare)
+            spare -= sum(map(len, texts or ()))
+            if texts is None or spare < 0:
+                return None
+            parts += [repeat(before), texts] if before else [texts]
+        if len(parts) == 1:
+            cells = list(parts[0])
+        else:
+            cells = list(map("".join, zip(*parts, repeat(self._frame[-1]), strict=False)))
+        return cells if max(map(len, cells), default=0) <= MAX_ROW_BYTES else None
+
+    def _one_by_one(self, events: Events, indexes: Sequence[int], max_chars: int, watch: Watch) -> Cells:
         texts: list[str] = []
         refused: dict[int, Refused] = {}
         left: list[int] = []
-        cell = _one(self.pieces[0]) if len(self.pieces) == 1 else _sum(self.pieces)
+        spare = max_chars
         for index in indexes:
             try:
-                text = cell(events, index)
+                text = self._cell(events, index)
             except Refused as error:
                 refused[index] = Refused(error.reason, error.message)  # without the stack that it holds
                 text = ""
@@ -207,9 +143,9 @@ class DirectPlan:
                 left.append(len(texts))
                 text = ""
             texts.append(text)
-        if sum(map(len, texts)) > max_chars and len(texts) > 1:
-            raise TooMuch
-        texts = escape_controls(texts)
+            spare -= len(text)
+            if spare < 0 and len(indexes) > 1:
+                raise TooMuch
         if left:
             rest = self._engine.evaluate(events, [indexes[at] for at in left], max_chars, watch)
             for at, text in zip(left, rest.texts, strict=False):
@@ -219,62 +155,71 @@ class DirectPlan:
                 del texts[left[len(rest.texts)] :]
         return Cells(texts, refused)
 
-
-Cell = Callable[[Events, int], str | None]
-"""An event's cell; None leaves it to the engine."""
-
-
-def _one(piece: Piece) -> Cell:
-    def cell(events: Events, index: int) -> str | None:
-        value = piece(events, index)
-        kind = type(value)
-        if kind is str:
-            return _string(value)
-        if kind is int:
-            return str(value) if -_EXACT < value < _EXACT else None
-        if kind is float:
-            return _number(value)
-        if value is None:
-            return "null"
-        if kind is bool:
-            return "true" if value else "false"
-        return None
-
-    return cell
+    def _cell(self, events: Events, index: int) -> str | None:
+        """An event's cell; None leaves it to the engine. Raises Refused."""
+        cell = ""
+        for before, value_of in zip(self._frame, self._values, strict=False):
+            text = plain_text(value_of(events, index))
+            if text is None:
+                return None
+            if len(cell) <= MAX_ROW_BYTES:  # more than that is refused anyway, unless a field behind it fails
+                cell += before + text
+        if len(cell) > MAX_ROW_BYTES:
+            raise Refused(Reason.ROW_TOO_LARGE, TOO_LARGE)
+        return cell + self._frame[-1]
 
 
-def _sum(pieces: Sequence[Piece]) -> Cell:
-    def cell(events: Events, index: int) -> str | None:
+def _frame(names: Iterable[str]) -> list[str]:
+    """What stands before each field's value, and behind the last."""
+    keys = [f"{plain_text(name)}:" for name in names]
+    return ["{" + keys[0], *(f",{key}" for key in keys[1:]), "}"]
+
+
+def _column(part: Sum) -> Callable[[Events, Sequence[int], int], list[str] | None]:
+    """A sum's texts for many events; None when one of them must be looked at alone."""
+    columns = [lookups.column(piece) if isinstance(piece, Call) else lookups.constant(piece) for piece in part.pieces]
+
+    def texts_of(events: Events, indexes: Sequence[int], max_chars: int) -> list[str] | None:
+        values = []
+        chars = 0
+        for column in columns:
+            column_values = column(events, indexes)
+            if column_values is None:
+                return None
+            if len(columns) == 1:
+                return plain_texts(column_values)
+            if set(map(type, column_values)) != {str}:
+                return None
+            chars += sum(map(len, column_values))
+            if chars > max_chars:
+                return None
+            values.append(column_values)
+        return plain_texts(list(map("".join, zip(*values, strict=True))))
+
+    return texts_of
+
+
+def _value(part: Sum) -> Callable[[Events, int], Any]:
+    """A sum's value for one event: its only piece's value, or a string; a list stands for what the engine must add."""
+    pieces = [bound(piece) if isinstance(piece, Call) else _always(piece) for piece in part.pieces]
+    if len(pieces) == 1:
+        return pieces[0]
+
+    def value_of(events: Events, index: int) -> Any:
         joined = ""
         for piece in pieces:
             value = piece(events, index)
             if type(value) is not str:
-                return None
+                return _FOR_ENGINE
             if len(joined) <= MAX_ROW_BYTES:  # more than that is refused anyway
                 joined += value
-        return _string(joined)
+        return joined
 
-    return cell
-
-
-_EXACT = 1 << 53
+    return value_of
 
 
-def _string(value: str) -> str | None:
-    if len(value) > MAX_ROW_BYTES:
-        raise Refused(Reason.ROW_TOO_LARGE, TOO_LARGE)
-    try:
-        text = orjson.dumps(value).decode()
-    except orjson.JSONEncodeError:
-        return None
-    if len(text) > MAX_ROW_BYTES:
-        raise Refused(Reason.ROW_TOO_LARGE, TOO_LARGE)
-    return text
+_FOR_ENGINE: list[Any] = []
 
 
-def _number(value: float) -> str | None:
-    """The engine's text where it is plain: shortest digits, no exponent, no fraction for whole numbers."""
-    text = repr(value)
-    if "e" in text:
-        return None
-    return text.removesuffix(".0")
+def _always(value: Any) -> Callable[[Events, int], Any]:
+    return lambda events, index: value

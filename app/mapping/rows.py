@@ -12,9 +12,9 @@ from functools import lru_cache
 
 import pyarrow as pa
 
+from app.mapping.cells import Template
 from app.mapping.events import Events
 from app.mapping.faults import USED_UP, Fault, Refused, TooMuch, Unwatched, Watch
-from app.mapping.jsonnet import Template
 from app.mapping.now import Stamps
 from app.mapping.plans import make_template
 from app.mapping.segments import cut

@@ -12,18 +12,12 @@ from typing import NoReturn
 import _jsonnet
 import rjsonnet
 
+from app.mapping.tokens import Kind, tokens
 from app.model.errors import BadRequest
 
 _GLOBALS = "local Ip=0, Now=0, HeaderStr=0, Header=0, BodyStr=0, Body=0;\n"
 _STATIC = "STATIC ERROR: "
 _AT = re.compile(r"template:(?:\((\d+):(\d+)\)-\((\d+):(\d+)\)|(\d+):(\d+(?:-\d+)?)):? *")
-_NOT_CODE = r"""
-    //[^\n]* | \#[^\n]* | /\*.*?\*/
-  | @"(?:[^"]|"")*" | @'(?:[^']|'')*'
-  | "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*'
-  | \|\|\|-?[ \t]*\n\n*([ \t]+).*?\n(?!\1)[ \t]*\|\|\|
-"""
-_IMPORT = re.compile(rf"{_NOT_CODE} | \b(?P<word>import(?:str|bin)?)\b | \w+ | .", re.DOTALL | re.VERBOSE)
 
 
 def check_template(source: str) -> None:
@@ -63,11 +57,11 @@ def _placed(message: str) -> str:
 
 
 def _check_imports(source: str) -> None:
-    for token in _IMPORT.finditer(source):
-        if token["word"]:
-            line = source.count("\n", 0, token.start()) + 1
-            column = token.start() - source.rfind("\n", 0, token.start())
-            raise BadRequest(f"{line}:{column}-{column + len(token['word'])} Imports are not allowed.")
+    for token in tokens(source):
+        if token.kind is Kind.WORD and token.text in ("import", "importstr", "importbin"):
+            line = source.count("\n", 0, token.start) + 1
+            column = token.start - source.rfind("\n", 0, token.start)
+            raise BadRequest(f"{line}:{column}-{column + len(token.text)} Imports are not allowed.")
 
 
 def _no_import(_base: str, path: str) -> NoReturn:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.mapping.cells import Cells, Template
 from app.mapping.events import Events
 from app.mapping.faults import Unwatched
-from app.mapping.jsonnet import Cells, JsonnetTemplate, Template
+from app.mapping.jsonnet import JsonnetTemplate
 from app.mapping.plans import DirectPlan, make_template
 from app.model.event import EventBatch, Reason
 
@@ -38,6 +39,11 @@ PLANS = [
     "Body('a', 1) + ''",
     "1 + 2",
     "Body('a', '<<~~errOnUndefined~~>>')",
+    "Body('a') // a comment",
+    "{a: Body('a')}",
+    "{ 'z z': Body('b', null), a: Body('a') + '-' + Ip(), \"é\x7f\": 1, }",
+    "{x: Header('x-id'), type: 'order', deep: Body('a.b', false)}",
+    "{b: Body('b'), a: Body('a')}",
 ]
 NO_PLANS = [
     "Body('a') - 1",
@@ -45,9 +51,18 @@ NO_PLANS = [
     "Body('a').b",
     "Body('a')[0]",
     "Body('it\\'s')",
-    "Body('a') // comment",
     "std.length('a')",
-    "{a: Body('a')}",
+    "{}",
+    "{a:: Body('a'), b: 1}",
+    "{a+: Body('a')}",
+    "{a: Body('a')}.a",
+    "{a: Body('a')} + {}",
+    "{a: {b: 1}}",
+    "{[Ip()]: 1}",
+    "{a(x): 1}",
+    "{a: 1 for x in [1]}",
+    "{local x = 1, a: x}",
+    "{'it\\'s': 1}",
     "Body('a', -0)",
     "Body('a', 1.5)",
     "Body('a', 12345678901234567890)",
@@ -141,6 +156,6 @@ def test_events_left_to_an_engine_that_stops_end_the_cells(make_batch: Callable[
     plan = make_template("Body()")
     assert isinstance(plan, DirectPlan)
 
-    cells = DirectPlan(plan.pieces, Stopped()).evaluate(Events.of(batch), range(5), 1 << 20, Unwatched())
+    cells = DirectPlan(plan.plan, Stopped()).evaluate(Events.of(batch), range(5), 1 << 20, Unwatched())
 
     assert cells.texts == ['"a"', "engine", '"b"']
