@@ -24,7 +24,7 @@ environment: $(VENV_READY) ## Install the Python packages alone (what the image 
 
 test: setup lint ## Run every check that CI runs
 	@scripts/prerequisites curl chromium
-	$(BIN)/pytest -m "not long" --numprocesses 2 --dist loadfile
+	$(BIN)/pytest -m "not long" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-long: setup ## Run the long tests: chaos, matrices
 	$(BIN)/pytest -m long

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,12 +20,26 @@ from app.local.storage import Emulator, running
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
+LONGEST_FIRST = ("e2e", "conformance", "integration", "browser")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, or one worker would be busy with them when the others have nothing left.
+
+    Within these folders the order stays as it was drawn.
+    """
+    place = {folder: number for number, folder in enumerate(LONGEST_FIRST)}
+    here = Path(__file__).parent
+    items.sort(key=lambda item: place.get(item.path.relative_to(here).parts[0], len(place)))
+
 
 @pytest.fixture(scope="session")
 def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
     """The run's broker. Shared by all tests: one that stops or kills a broker starts its own."""
     with LocalBroker(tmp_path_factory.mktemp("kafka")) as broker:
         yield broker
+        broker.kill()  # nobody reads its data again
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +59,7 @@ def emulator_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emula
     """The run's emulator. Shared by all tests: one that stops or kills an emulator starts its own."""
     with running(tmp_path_factory.mktemp("storage")) as emulator:
         yield emulator
+        emulator.kill()  # nobody reads its data again
 
 
 @pytest.fixture

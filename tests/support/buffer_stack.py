@@ -15,10 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
+from consumer_group import expel_members
 
 from app.api.commands import CommandSender
 from app.api.service import create_api
 from app.kafka.client import connect_admin
+from app.kafka.names import Names
 from app.kafka.plan import create_topics, system_topics
 from app.kafka.view import ControlView
 from app.keboola.client import StorageClient
@@ -105,7 +107,9 @@ class Controls:
         self.started: list[ControlProcess] = []
 
     def start(self, **others: Any) -> ControlProcess:
-        """One more, with these settings beside the common ones."""
+        """One more, with these settings beside the common ones. It need not wait for the sessions of killed ones."""
+        if self.started and not any(process.alive for process in self.started):
+            expel_members(self._settings, Names(self._settings.topic_prefix).group("control"))
         process = ControlProcess(self._settings, self._folder, **others)
         self.started.append(process)
         return process

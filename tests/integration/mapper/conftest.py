@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
+from consumer_group import expel_members
 
 from app.kafka.client import connect_admin
 from app.kafka.codec import ControlValue, control_codec, rows_codec
@@ -202,10 +203,12 @@ def installation(kafka: str, topic_prefix: str) -> Installation:
 
 @pytest.fixture
 def start(installation: Installation) -> Iterator[Callable[[], MapperProcess]]:
-    """Start a mapper process."""
+    """Start a mapper process. It need not wait for the sessions of killed ones."""
     started: list[MapperProcess] = []
 
     def begin() -> MapperProcess:
+        if started and all(mapper.process.poll() is not None for mapper in started):
+            expel_members(installation.settings, installation.names.group("mapper"))
         started.append(MapperProcess(installation.settings))
         return started[-1]
 

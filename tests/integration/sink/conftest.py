@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from consumer_group import expel_members
 
 from app.api.drafts import Retirement, load_draft
 from app.kafka.client import connect_admin
@@ -144,7 +145,9 @@ class Bench:
             await self.producer.send(topic, rows_codec.encode(rows), rows.export_uid, partition=1)
 
     def start_sink(self) -> subprocess.Popen[bytes]:
-        """A sink process; its log is below the test's folder."""
+        """A sink process; its log is below the test's folder. It need not wait for the sessions of killed ones."""
+        if self.sinks and all(process.poll() is not None for process in self.sinks):
+            expel_members(self.settings, Names(self.settings.topic_prefix).group("sink"))
         variables = {f"STREAMS_{name.upper()}": str(value) for name, value in self.environment.items()}
         variables["STREAMS_SINK_PORT"] = str(free_port())
         with (self.tmp_path / f"sink-{len(self.sinks)}.log").open("ab") as log:

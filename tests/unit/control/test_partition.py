@@ -117,6 +117,7 @@ async def bench() -> AsyncIterator[Bench]:
     bench = Bench()
     bench.log.may_open.set()
     yield bench
+    bench.slots.release()  # or closing would wait for tasks that may not begin
     await bench.worker.close()
 
 
