@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import secrets
 import socket
 
 from app.model.errors import ConfigurationError
@@ -24,9 +24,12 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nothing listens on, drawn at random."""
+    """A port that nothing listens on, drawn at random.
+
+    By the system's chance, not by `random`: processes with the same seed would draw the same ports at the same time.
+    """
     for _ in range(1000):
-        port = random.randint(_FIRST, _LAST)  # noqa: S311 - no secret
+        port = _FIRST + secrets.randbelow(_LAST - _FIRST)
         if is_free(port, host):
             return port
     raise ConfigurationError(f"No free port between {_FIRST} and {_LAST} on {host}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from pathlib import Path
 
@@ -12,6 +13,15 @@ from app.local.parts import PartPort, ProcessPart
 from app.local.ports import free_port, is_free, require_free
 from app.local.stack import backoff_seconds
 from app.model.errors import ConfigurationError
+
+
+def test_processes_with_the_same_seed_draw_different_ports() -> None:
+    drawn = []
+    for _ in range(2):
+        random.seed(1)
+        drawn.append([free_port() for _ in range(5)])
+
+    assert drawn[0] != drawn[1]
 
 
 def test_first_failure_is_mended_at_once_and_later_ones_ever_more_slowly() -> None:
