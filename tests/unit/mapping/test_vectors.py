@@ -11,7 +11,6 @@ from app.model.event import EventBatch, Failure, Reason
 from app.model.receiver import Mapping
 
 JSON = [("Content-Type", b"application/json")]
-FORM = [("content-type", b"application/x-www-form-urlencoded; charset=utf-8")]
 BODY = b'{"a":{"b":"deep"},"arr":[10,[20,21],{"k":"v"}],"n":null,"t":true,"s":"text","i":7,"f":1.1,"e":{}}'
 
 Cell = Callable[..., str]
@@ -62,29 +61,6 @@ def test_template_gives_cell(cell: Cell, template: str, text: str) -> None:
     assert cell(template, BODY, JSON) == text
 
 
-@pytest.mark.parametrize(
-    ("template", "text"),
-    [
-        ("12345678901234567890", "12345678901234567000"),
-        ("1e21", "1000000000000000000000"),
-        ("-0.0", "-0"),
-        ("1.5", "1.5"),
-        ("1.1", "1.1"),
-        ("0.1", "0.1"),
-        ("1e-7", "0.0000001"),
-        ("100", "100"),
-        ("1e15", "1000000000000000"),
-    ],
-)
-@pytest.mark.parametrize("source", ["literal", "body"])
-def test_numbers_have_their_shortest_digits(cell: Cell, template: str, text: str, source: str) -> None:
-    if source == "literal":
-        assert cell(template) == text
-    else:
-        assert cell("Body('x')", f'{{"x":{template}}}'.encode()) == text
-        assert cell("Body()", f"[{template}]".encode()) == f"[{text}]"
-
-
 @pytest.mark.parametrize("number", [2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63) - 1, 10**30])
 def test_large_integers_of_a_body_are_doubles(cell: Cell, number: int) -> None:
     body = f'{{"x":{number}}}'.encode()
@@ -112,51 +88,6 @@ def test_strings_keep_their_quotes_and_escape_only_what_they_must(cell: Cell, te
 
     assert cell("BodyStr()", body, plain) == escaped
     assert cell("local x = BodyStr(); x", body, plain) == escaped
-
-
-@pytest.mark.parametrize(
-    ("template", "text"),
-    [
-        ("Header('CONTENT-ENCODING')", '"gzip"'),
-        ("Header('x-empty')", '""'),
-        ("Header('x-none', 'default')", '"default"'),
-        ("Header('x-none', default=null)", "null"),
-        ("Header()", '{"Content-Encoding":"gzip","Foo1":"bar1","Foo2":"bar2","X-Empty":""}'),
-        ("Header('').Foo1", '"bar1"'),
-        ("HeaderStr()", '"Content-Encoding: gzip\\nFoo1: bar1\\nFoo2: bar2\\nX-Empty: \\n"'),
-    ],
-)
-def test_headers(cell: Cell, template: str, text: str) -> None:
-    headers = [("foo2", b"bar2"), ("Foo1", b"bar1"), ("Foo2", b"bar3"), ("content-encoding", b"gzip"), ("X-Empty", b"")]
-
-    assert cell(template, b"", headers) == text
-
-
-@pytest.mark.parametrize(
-    ("template", "body", "text"),
-    [
-        ("Body('col1')+':'+Body('col2')", b"col1=val3&col2=val4", '"val3:val4"'),
-        ("Body()", b"key1=bar1&key2[]=bar2&key2[]=bar3", '{"key1":"bar1","key2[]":["bar2","bar3"]}'),
-        ("Body('a[1]')", b"a=1&a=2", '"2"'),
-    ],
-)
-def test_forms(cell: Cell, template: str, body: bytes, text: str) -> None:
-    assert cell(template, body, FORM) == text
-
-
-@pytest.mark.parametrize(
-    ("body", "template", "text"),
-    [
-        (b"[[1,2],3]", "Body('[0][1]')", "2"),
-        (b'"text"', "Body()", '"text"'),
-        (b"5", "Body('')", "5"),
-        (b"null", "Body()", "null"),
-        (b'{"key":"payload001"}', "'---'+Body('key')+'---'", '"---payload001---"'),
-        (b'{"col1":"val1","col2":"val2"}', "Body('col1')+':'+Body('col2')", '"val1:val2"'),
-    ],
-)
-def test_any_json_is_a_body(cell: Cell, body: bytes, template: str, text: str) -> None:
-    assert cell(template, body) == text
 
 
 @pytest.mark.parametrize(
@@ -189,37 +120,6 @@ def test_template_fails_with_message(failure: Callable[..., Failure], template: 
 
     assert failed.message.startswith(message)
     assert (failed.reason, failed.column) == (Reason.TEMPLATE_ERROR, "cell")
-
-
-@pytest.mark.parametrize(
-    ("body", "headers", "message"),
-    [
-        (b"", [], "Invalid JSON: the body is empty"),
-        (b"{", JSON, "Invalid JSON: "),
-        (b"a=%zz", FORM, "Invalid form data: "),
-        (b"{}", [("Content-Type", b"text/plain; x=1")], 'Unsupported content type "text/plain; x=1": Body() reads '),
-    ],
-)
-def test_body_that_cannot_be_read(
-    failure: Callable[..., Failure], body: bytes, headers: list[tuple[str, bytes]], message: str
-) -> None:
-    failed = failure("Body('a', 'default')", body, headers)
-
-    assert failed.message.startswith(message)
-    assert (failed.reason, failed.column) == (Reason.BODY_INVALID, None)
-
-
-def test_columns_of_every_type(make_mapping: Callable[..., Mapping], make_batch: Callable[..., EventBatch]) -> None:
-    mapping = make_mapping("id", "body", "headers", "ip", "datetime", joined="Body('col1')+':'+Body('col2')")
-    batch = make_batch(b'{"col1":"val1","col2":"val2"}', headers=[("accept", b"application/json")])
-
-    (segment,) = map_batch(mapping, batch)
-
-    assert segment.csv.decode() == (
-        '"id-0","{""col1"":""val1"",""col2"":""val2""}","{""Accept"":""application/json""}","1.2.3.4",'
-        '"2023-01-02T03:04:05.006Z","""val1:val2"""\n'
-    )
-    assert (segment.end, segment.offsets, segment.failures) == (1, [0], [])
 
 
 def test_columns_that_do_not_read_the_body_take_any_bytes(
