@@ -1,7 +1,8 @@
 """Whether a template may be saved: found out without evaluating it. Source: Buffer API, validation at creation.
 
 The C++ engine finds syntax errors and unknown variables before it evaluates anything (rjsonnet looks a variable up when
-it gets there), and one stack frame keeps it from evaluating. Then rjsonnet must be able to parse the template too.
+it gets there). It is given a function that nobody calls, so that it never evaluates: a template could take all memory,
+or abort the process that checks it. Then rjsonnet must be able to parse the template too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import rjsonnet
 from app.mapping.tokens import Kind, tokens
 from app.model.errors import BadRequest
 
-_GLOBALS = "local Ip=0, Now=0, HeaderStr=0, Header=0, BodyStr=0, Body=0;\n"
+_FUNCTION = "function(Ip, Now, HeaderStr, Header, BodyStr, Body)\n"
+"""Its arguments are missing, so it is not called at the top level either."""
 _STATIC = "STATIC ERROR: "
 _AT = re.compile(r"template:(?:\((\d+):(\d+)\)-\((\d+):(\d+)\)|(\d+):(\d+(?:-\d+)?)):? *")
 
@@ -31,7 +33,7 @@ def check_template(source: str) -> None:
     app.model.errors.BadRequest: 1:1-8 Unknown variable: invalid.
     """
     try:
-        _jsonnet.evaluate_snippet("template", f"{_GLOBALS}{source}", max_stack=1, import_callback=_no_import)
+        _jsonnet.evaluate_snippet("template", f"{_FUNCTION}{source}", max_stack=1, import_callback=_no_import)
     except RuntimeError as error:
         if str(error).startswith(_STATIC):
             raise BadRequest(_placed(str(error).removeprefix(_STATIC))) from None

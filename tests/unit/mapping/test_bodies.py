@@ -16,6 +16,7 @@ BODY = (
     b'{"a":{"b":"deep"},"arr":[10,[20,21],{"k":"v"}],"o":{"a":1,"":2},"n":null,"z":"text","t":true,"i":7,'
     b'"1]x":"odd","a]":"odder","0":"digit","x.y":"dotted","x[y":"bracket","e":[]}'
 )
+FIRST = "line 1 column 1 (char 0)"
 WAYS = pytest.mark.parametrize("way", ["{}", "local it = ({}); it"], ids=["alone", "inside"])
 
 

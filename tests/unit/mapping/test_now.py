@@ -75,7 +75,10 @@ CONVERSIONS = {
     "z": "+0000",
     "%": "%",
 }
-ALLOWED = "%% %A %a %B %b %C %c %D %d %e %F %f %H %h %I %j %k %l %M %m %n %p %R %r %S %T %t %U %u %V %v %W %w %X %x %Y %y %Z %z"
+ALLOWED = (
+    "%% %A %a %B %b %C %c %D %d %e %F %f %H %h %I %j %k %l %M %m %n %p "
+    "%R %r %S %T %t %U %u %V %v %W %w %X %x %Y %y %Z %z"
+)
 
 
 @pytest.mark.parametrize("conversion", [chr(code) for code in range(32, 127)])

@@ -69,6 +69,16 @@ def test_unsound_template_is_refused_with_its_place(source: str, message: str) -
     assert caught.value.message == message
 
 
+@pytest.mark.parametrize(
+    "source", ["{}", "[{}]", "{{a: {}}}", "{} + 1", "function() {}", "local x = {}; x", "[{{a: [{}]}}]"]
+)
+def test_nothing_is_evaluated(source: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """A native function may take all memory, or end the process: `[std.parseJson('1e400')]` aborts the C++ engine."""
+    check_template(source.format("std.trace('evaluated', 1)"))
+
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("source", ["'\0'", "'\ud800'"])
 def test_template_that_is_no_text_is_refused(source: str) -> None:
     with pytest.raises(BadRequest, match=r"^1:1 A template is text without NUL and half characters"):
