@@ -34,6 +34,11 @@ class HeaderSet:
     """The headers of one event (and of all that carry the same).
 
     `raw` is in order, names as received; values that are not UTF-8 are read with U+FFFD for what does not decode.
+
+    >>> HeaderSet([("foo2", b"bar2"), ("Foo1", b"<bar1>")]).text
+    'Foo1: <bar1>\\nFoo2: bar2\\n'
+    >>> print(HeaderSet([("foo2", b"bar2"), ("Foo1", b"<bar1>")]).cell)
+    {"Foo1":"\\u003cbar1\\u003e","Foo2":"bar2"}
     """
 
     def __init__(self, raw: Iterable[tuple[str, bytes]]) -> None:

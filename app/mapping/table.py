@@ -18,7 +18,11 @@ _REPLACEMENT = "\ufffd".encode()
 
 
 def text_array(texts: Sequence[str]) -> pa.Array:
-    """A column of texts."""
+    r"""A column of texts.
+
+    >>> text_array(["a", "b\ud800"]).to_pylist()
+    ['a', 'b�']
+    """
     try:
         return pa.array(texts, pa.string())
     except UnicodeEncodeError:
@@ -26,7 +30,11 @@ def text_array(texts: Sequence[str]) -> pa.Array:
 
 
 def bytes_array(values: Sequence[bytes]) -> pa.Array:
-    """A column of texts given as UTF-8."""
+    r"""A column of texts given as UTF-8.
+
+    >>> bytes_array([b"a", b"b\xff"]).to_pylist()
+    ['a', 'b�']
+    """
     try:
         return pa.array(values, pa.binary()).cast(pa.string())
     except pa.ArrowInvalid:
