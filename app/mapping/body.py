@@ -66,10 +66,7 @@ def parse_body(body: bytes, kind: BodyKind, content_type: str) -> Any:
         return parse_json(body)
     if kind is BodyKind.FORM:
         return parse_form(body)
-    raise BodyInvalid(
-        f'Unsupported content type "{content_type}": '
-        f"Body() reads application/json, application/*+json and {_FORM_TYPE}."
-    )
+    raise BodyInvalid(f'Unsupported content type "{content_type}", supported types: application/json and {_FORM_TYPE}.')
 
 
 def parse_json(body: bytes) -> Any:

@@ -159,7 +159,7 @@ def test_form(cell: Cell, way: str, template: str, body: bytes, text: str, param
             (
                 other,
                 b"{}",
-                f'Unsupported content type "{other}": Body() reads application/json, application/*+json and '
+                f'Unsupported content type "{other}", supported types: application/json and '
                 "application/x-www-form-urlencoded.",
             )
             for other in ("text/plain", "text/json", "application/jsonx", "application/xml; q=1", "application/+json")
