@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from buffer_stack import DEADLINE_SECONDS
 
 from app.local.storage.config import MASTER_TOKEN
 
@@ -25,7 +26,8 @@ BOUNDED = ["--max-examples", "3", "--seed", "1"]
 @pytest.fixture
 def receiver_url(address: str) -> str:
     """Of a receiver without exports."""
-    with httpx.Client(base_url=address, headers={"X-StorageApi-Token": MASTER_TOKEN}) as client:
+    headers = {"X-StorageApi-Token": MASTER_TOKEN}
+    with httpx.Client(base_url=address, headers=headers, timeout=DEADLINE_SECONDS) as client:
         task = client.post("/v1/receivers", json={"name": "Fuzz"}).json()
         while not (task := client.get(task["url"]).json())["isFinished"]:
             time.sleep(0.02)
