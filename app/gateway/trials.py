@@ -99,7 +99,8 @@ class Trials:
             async with asyncio.timeout(self._settings.mapping_budget_seconds):
                 for export, failures in found:
                     columns = _columns(export)
-                    indexes = [f.offset for f in failures if f.reason is Reason.TEMPLATE_ERROR][:MAX_SEARCHED_EVENTS]
+                    of_columns = (f for f in failures if f.reason is Reason.TEMPLATE_ERROR and f.column is not None)
+                    indexes = [failure.offset for failure in of_columns][:MAX_SEARCHED_EVENTS]
                     if not indexes or len(columns) < 2:
                         continue
                     for segments in await pool.map(columns, batch.pick(indexes)):
@@ -154,12 +155,12 @@ def _key(export: Export) -> str:
 
 
 def _columns(export: Export) -> list[tuple[str, Mapping]]:
-    """Each template column as a mapping of its own."""
+    """Each column that may fail as a mapping of its own, without the export's filter."""
     mapping = export.revision.mapping
     return [
         (f"{_key(export)}/{number}", Mapping(mapping.table_id, (column,), mapping.incremental))
         for number, column in enumerate(mapping.columns)
-        if column.type is ColumnType.TEMPLATE
+        if column.type in (ColumnType.TEMPLATE, ColumnType.PATH)
     ]
 
 

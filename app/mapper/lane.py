@@ -37,12 +37,13 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """What became of one chunk of the topic with this id, for all exports."""
+    """What became of one chunk of the topic with this id, for all exports; `filtered` by their filters."""
 
     topic_id: str
     outgoing: Sequence[Outgoing]
     rows: int
     failures: Sequence[Reason]
+    filtered: int = 0
 
 
 class Following(Protocol):

@@ -127,6 +127,7 @@ class Mapper:
     def delivered(self, chunk: Chunk, mapped: Mapped) -> None:
         self._app.done(chunk.topic, chunk.partition, chunk.end, chunk.generation, mapped.topic_id)
         metrics.ROWS.inc(mapped.rows)
+        metrics.FILTERED.inc(mapped.filtered)
         for reason in mapped.failures:
             metrics.FAILURES.labels(reason).inc()
 
@@ -183,16 +184,17 @@ class Mapper:
         if not found:
             metrics.UNMAPPED.inc(len(batch))
         source = Source(topic_id, chunk.partition, LIVE_LANE)
-        outgoing, rows, failures = [], 0, []
+        outgoing, rows, failures, taken = [], 0, [], 0
         for target, part, segments in await self._segments(batch, found):
             export = target.export
             envelopes = to_envelopes(
                 export.uid, export.revision.number, source, chunk.topic, chunk.base, chunk.end, segments, part
             )
+            taken += len(part)
             rows += sum(envelope.count for envelope in envelopes)
             failures += [failed.reason for envelope in envelopes for failed in envelope.failures]
             outgoing.append(Outgoing(export.uid, export.rows_partition, [rows_codec.encode(e) for e in envelopes]))
-        return Mapped(topic_id, outgoing, rows, failures)
+        return Mapped(topic_id, outgoing, rows, failures, taken - rows - len(failures))
 
     async def _barrier(self, topic: str) -> str | None:
         """The topic's id, once the catalog has all that was in the control log when the chunk was here."""

@@ -9,6 +9,7 @@ TOMBSTONES = Counter("streams_mapper_tombstones", "Records without a value, whic
 UNMAPPED = Counter("streams_mapper_events_without_export", "Events of receivers that have no export")
 LOST = Counter("streams_mapper_offsets_lost", "Offsets that retention deleted before they were read")
 ROWS = Counter("streams_mapper_rows", "Rows delivered to the rows topic")
+FILTERED = Counter("streams_mapper_filtered", "Events that an export's filter skipped, by export and event")
 FAILURES = Counter("streams_mapper_failures", "Events that could not be mapped, by reason", ["reason"])
 ENVELOPES = Counter("streams_mapper_envelopes", "Envelopes delivered to the rows topic")
 RETRIES = Counter("streams_mapper_envelope_retries", "Envelopes sent again because Kafka did not acknowledge them")

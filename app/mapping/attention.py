@@ -12,7 +12,7 @@ from typing import Any
 
 from app.mapping.child_process import ChildProcess
 from app.mapping.chunk import Loss
-from app.mapping.faults import OUT_OF_MEMORY, stuck
+from app.mapping.faults import FILTER, OUT_OF_MEMORY, of_filter, stuck
 from app.model.event import Reason
 from app.model.receiver import Mapping
 
@@ -71,9 +71,11 @@ class Attention:
         position = self._child.position()
         if position.job != job:
             return Loss(Reason.TEMPLATE_MEMORY, OUT_OF_MEMORY, begun=False), 0.0
-        column = mapping.columns[position.column].name if position.column is not None else None
+        in_filter = position.column == FILTER
+        column = None if position.column is None or in_filter else mapping.columns[position.column].name
         seconds = max(self._computed - position.job_started, 0.0)
-        if not self._stuck and not self._frozen:
-            return Loss(Reason.TEMPLATE_MEMORY, OUT_OF_MEMORY, column, position.event), seconds
+        ended = self._stuck or self._frozen
+        reason = Reason.TEMPLATE_TIMEOUT if ended else Reason.TEMPLATE_MEMORY
+        message = stuck(self._event_seconds) if ended else OUT_OF_MEMORY
         sure = self._stuck and position.event is not None
-        return Loss(Reason.TEMPLATE_TIMEOUT, stuck(self._event_seconds), column, position.event, sure), seconds
+        return Loss(reason, of_filter(message) if in_filter else message, column, position.event, sure), seconds

@@ -11,14 +11,16 @@ from typing import Any
 
 import orjson
 
-from app.mapping.body import BodyInvalid, BodyKind, parse_body
+from app.mapping.body import BodyInvalid, BodyKind, parse_body, parse_json_exactly
 from app.mapping.headers import HeaderSet
 from app.model.event import EventBatch
 
+EXACT_BYTES = 1 << 20
+"""Bodies whose exact values are kept, together; a value takes up to 60 times the memory of its body."""
 _UNREAD: Any = object()
 
 
-class _Unreadable(str):
+class Unreadable(str):
     """In place of a value: why there is none. (An exception kept would keep its stack.)"""
 
 
@@ -34,6 +36,8 @@ class Events:
         self.header_at = header_at
         self._values: list[Any] = [_UNREAD] * len(batch)
         self._parsed: Sequence[int] = ()
+        self._exact: dict[int, Any] = {}
+        self._exact_bytes = 0
 
     @classmethod
     def of(cls, batch: EventBatch) -> Events:
@@ -56,15 +60,15 @@ class Events:
             try:
                 value = parse_body(self.batch.bodies[index], headers.kind, headers.values.get("Content-Type", ""))
             except BodyInvalid as error:
-                value = _Unreadable(error)
+                value = Unreadable(error)
             self._values[index] = value
-        if type(value) is _Unreadable:
+        if type(value) is Unreadable:
             raise BodyInvalid(value)
         return value
 
     def parsed(self, indexes: Sequence[int]) -> list[Any]:
-        """The parsed bodies of these events. In place of one that cannot be read stands a string into which no path
-        leads.
+        """The parsed bodies of these events. In place of one that cannot be read stands an Unreadable, a string into
+        which no path leads.
         """
         if indexes != self._parsed:
             if any(value is _UNREAD for value in pick(self._values, indexes)):
@@ -79,6 +83,20 @@ class Events:
                 return
         for index in indexes:
             self.body_is_valid(index)
+
+    def exact_value(self, index: int) -> Any:
+        """The parsed body, with an `orjson.Fragment` of its text for each number of JSON. Raises BodyInvalid."""
+        value = self.value(index)
+        if self.headers(index).kind is not BodyKind.JSON:
+            return value
+        value = self._exact.get(index, _UNREAD)
+        if value is _UNREAD:
+            body = self.batch.bodies[index]
+            value = parse_json_exactly(body)
+            if self._exact_bytes + len(body) <= EXACT_BYTES:
+                self._exact_bytes += len(body)
+                self._exact[index] = value
+        return value
 
     def body_is_valid(self, index: int) -> bool:
         try:

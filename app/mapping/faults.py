@@ -34,11 +34,15 @@ class TooMuch(Exception):
     """The cells of the events given take more memory together than allowed: map fewer at once."""
 
 
+FILTER = -2
+"""Stands for the filter where a column's index is asked for; no index, and not -1, which is none."""
+
+
 class Watch(Protocol):
     """Sees which event is being evaluated, and may end the work between two events."""
 
     def begin(self, column: int) -> None:
-        """Called before a column (index into the mapping's) is evaluated for some events."""
+        """Called before a column (index into the mapping's, or FILTER) is evaluated for some events."""
 
     def at(self, index: int) -> None:
         """Called before the column is evaluated for the event with this index; must be quick."""
@@ -78,6 +82,11 @@ def stuck(seconds: float) -> str:
 
 
 OUT_OF_MEMORY = "The template takes more memory, or stack, for this event than a mapping process may have."
+
+
+def of_filter(message: str) -> str:
+    """The message, said of the filter. A filter is no column, so only the message can say it."""
+    return f"filter: {message}"
 
 
 def cut_message(message: str) -> str:

@@ -1,7 +1,8 @@
 """One mapping and a batch of events: rows and failures, cut into segments.
 
 Every event ends in exactly one of them, whatever its bytes are and whatever its template does, as long as that ends. A
-body that cannot be read wins over other faults of an event; else the first column at fault is named.
+body that cannot be read wins over other faults of an event; else the first column at fault is named. An export's filter
+comes first, and what it does not let through is neither row nor failure.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import pyarrow as pa
 
 from app.mapping.cells import Template
 from app.mapping.events import Events
-from app.mapping.faults import USED_UP, Fault, Refused, TooMuch, Unwatched, Watch
+from app.mapping.faults import FILTER, USED_UP, Fault, Refused, TooMuch, Unwatched, Watch
 from app.mapping.now import Stamps
+from app.mapping.outcomes import FILTERED_OUT, Filter, RawStrings
+from app.mapping.path_columns import PathColumn
 from app.mapping.plans import make_template
 from app.mapping.segments import cut
 from app.mapping.table import bytes_array, text_array, write_csv
@@ -32,22 +35,27 @@ _STAMPS = Stamps()
 
 @dataclass(frozen=True)
 class CompiledMapping:
-    """A mapping with its templates made ready: `templates[n]` is None where column `n` is of another type."""
+    """A mapping with its templates made ready, in the order of evaluation: (FILTER or the index of a column of type
+    `template` or `path`, template).
+    """
 
     mapping: Mapping
-    templates: tuple[Template | None, ...]
+    templates: tuple[tuple[int, Template], ...]
 
 
 @lru_cache(maxsize=256)
 def compile_mapping(mapping: Mapping) -> CompiledMapping:
-    """The mapping made ready; remembered. Its templates must have passed `check_template`."""
-    return CompiledMapping(
-        mapping,
-        tuple(
-            make_template(column.template or "") if column.type is ColumnType.TEMPLATE else None
-            for column in mapping.columns
-        ),
-    )
+    """The mapping made ready; remembered. Its templates and its filter must have passed `check_template`."""
+    templates: list[tuple[int, Template]] = []
+    if mapping.filter is not None:
+        templates.append((FILTER, Filter(make_template(mapping.filter))))
+    for number, column in enumerate(mapping.columns):
+        if column.type is ColumnType.PATH:
+            templates.append((number, PathColumn(column.path or "", column.default, column.raw_string)))
+        elif column.type is ColumnType.TEMPLATE:
+            template = make_template(column.template or "")
+            templates.append((number, RawStrings(template) if column.raw_string else template))
+    return CompiledMapping(mapping, tuple(templates))
 
 
 def map_batch(
@@ -96,28 +104,24 @@ def _runs(bodies: Sequence[bytes], start: int, stop: int) -> list[tuple[int, int
 
 def _map_run(compiled: CompiledMapping, events: Events, start: int, stop: int, watch: Watch) -> list[Segment]:
     try:
-        cells, faults = _evaluate(compiled, events, range(start, stop), watch)
+        rows, cells, faults = _evaluate(compiled, events, range(start, stop), watch)
     except TooMuch:
         middle = (start + stop) // 2
         halves = ((start, middle), (middle, stop))
         return [segment for half in halves for segment in _map_run(compiled, events, *half, watch)]
-    rows: Sequence[int] = range(start, stop)
-    if faults:
-        rows = [index for index in rows if index not in faults]
     csv = write_csv(_columns(compiled, events, rows, cells)) if rows else b""
-    return cut(events.batch, start, stop, csv, faults, events.raw_size)
+    return cut(events.batch, start, stop, csv, faults, events.raw_size, rows)
 
 
 def _evaluate(
     compiled: CompiledMapping, events: Events, indexes: Sequence[int], watch: Watch
-) -> tuple[dict[int, list[str]], dict[int, Fault]]:
-    """The template columns' cells (by column) for the events that are not at fault, and the faults (by event)."""
+) -> tuple[Sequence[int], dict[int, list[str]], dict[int, Fault]]:
+    """The events that become rows, the template columns' cells (by column) for them, and the faults (by event)."""
     faults: dict[int, Fault] = {}
     cells: dict[int, tuple[Sequence[int], list[str]]] = {}
-    templates = [(number, template) for number, template in enumerate(compiled.templates) if template is not None]
-    for number, template in templates:
-        name = compiled.mapping.columns[number].name
-        max_chars = MAX_CELL_CHARS // len(templates)
+    for number, template in compiled.templates:
+        name = None if number == FILTER else compiled.mapping.columns[number].name
+        max_chars = MAX_CELL_CHARS // len(compiled.templates)
         watch.begin(number)
         column = template.evaluate(events, indexes, max_chars, watch)
         # An event that fails already may still turn out to have a body that no template can read.
@@ -129,12 +133,15 @@ def _evaluate(
         faults.update((i, _fault(r, name)) for i, r in column.refused.items())
         used_up = Fault(Reason.TEMPLATE_TIMEOUT, name, USED_UP)
         faults.update((i, used_up) for i in indexes[len(column.texts) :])
-        cells[number] = (indexes, column.texts)
+        if number == FILTER:
+            indexes = [i for i, text in zip(indexes, column.texts, strict=False) if text != FILTERED_OUT]
+        else:
+            cells[number] = (indexes, column.texts)
         indexes = [index for index in indexes if index not in faults] if faults else indexes
-    return {number: _only(indexes, *column) for number, column in cells.items()}, faults
+    return indexes, {number: _only(indexes, *column) for number, column in cells.items()}, faults
 
 
-def _fault(refused: Refused, column: str) -> Fault:
+def _fault(refused: Refused, column: str | None) -> Fault:
     whole_row = refused.reason in (Reason.BODY_INVALID, Reason.ROW_TOO_LARGE)
     return Fault(refused.reason, None if whole_row else column, refused.message)
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Table
 
 from app.mapping.csv import row_ends
@@ -17,29 +17,41 @@ FAILURE_BYTES = 100
 
 
 def cut(
-    batch: EventBatch, start: int, stop: int, csv: bytes, faults: Table[int, Fault], raw_size: Callable[[int], int]
+    batch: EventBatch,
+    start: int,
+    stop: int,
+    csv: bytes,
+    faults: Table[int, Fault],
+    raw_size: Callable[[int], int],
+    rows: Sequence[int] = (),
 ) -> list[Segment]:
     """Segments that cover the events from index `start` to before `stop`, in order.
 
-    `csv` has a row for each of them that is not in `faults` (by index); `raw_size` says what the raw event
-    of an index weighs. A row over 1 MiB becomes a failure. No events, no segments.
+    `csv` has a row for each of `rows`, ascending indexes; `faults` (by index) has others; the rest was skipped on
+    purpose. `raw_size` says what the raw event of an index weighs. A row over 1 MiB becomes a failure. No events, no
+    segments.
     """
     if start == stop:
         return []
     if not faults and len(csv) <= MAX_SEGMENT_BYTES:
-        return [Segment(batch.offsets[stop - 1] + 1, csv, batch.offsets[start:stop], [])]
+        whole = len(rows) == stop - start
+        offsets = batch.offsets[start:stop] if whole else [batch.offsets[index] for index in rows]
+        return [Segment(batch.offsets[stop - 1] + 1, csv, offsets, [])]
     building = _Building(batch, csv)
+    places = iter(rows)
     ends = iter(row_ends(csv))
-    row_start = 0
+    row_start, place = 0, next(places, None)
     for index in range(start, stop):
         fault = faults.get(index)
-        if fault is None:
-            row_end = next(ends)
+        if index == place:
+            row_end, place = next(ends), next(places, None)
             if row_end - row_start <= MAX_ROW_BYTES:
                 building.add_row(index, row_start, row_end)
             else:
                 fault = Fault(Reason.ROW_TOO_LARGE, None, TOO_LARGE)
             row_start = row_end
+        elif fault is None:
+            building.skip(index)
         if fault is not None:
             building.add_failure(index, fault, raw_size(index))
     return building.finish()
@@ -86,6 +98,9 @@ class _Building:
         message = cut_message(fault.message)
         self._enter(index, raw_size + len(message.encode()) + FAILURE_BYTES)
         self._failures.append(Failure(self._batch.offsets[index], fault.reason, fault.column, message))
+
+    def skip(self, index: int) -> None:
+        self._stop = index + 1
 
     def finish(self) -> list[Segment]:
         self._close()

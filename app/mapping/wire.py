@@ -39,14 +39,16 @@ def unpack_batch(packed: bytes) -> Events:
 
 
 def pack_mapping(mapping: Mapping) -> tuple[Any, ...]:
-    columns = tuple((c.name, c.type.value, c.primary_key, c.template) for c in mapping.columns)
-    return (mapping.table_id, columns, mapping.incremental)
+    columns = tuple(
+        (c.name, c.type.value, c.primary_key, c.template, c.path, c.default, c.raw_string) for c in mapping.columns
+    )
+    return (mapping.table_id, columns, mapping.incremental, mapping.filter)
 
 
 def unpack_mapping(packed: tuple[Any, ...]) -> Mapping:
-    table_id, columns, incremental = packed
-    made = tuple(Column(name, ColumnType(kind), key, template) for name, kind, key, template in columns)
-    return Mapping(table_id, made, incremental)
+    table_id, columns, incremental, keep = packed
+    made = tuple(Column(name, ColumnType(kind), *others) for name, kind, *others in columns)
+    return Mapping(table_id, made, incremental, keep)
 
 
 def pack_segments(segments: Sequence[Segment], rows: bool = True) -> list[Any]:

@@ -20,27 +20,38 @@ class ColumnType(StrEnum):
     BODY = "body"
     HEADERS = "headers"
     TEMPLATE = "template"
+    PATH = "path"
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table: where its cell comes from. `template` (Jsonnet source) is there for type `template`
-    only.
+    """One column of a table: where its cell comes from.
+
+    `template` (Jsonnet source) is there for type `template` only; `path` (into the body) for type `path` only, with the
+    value for bodies that do not have it, if any, as `default`. Both types may be `raw_string`: a string result is then
+    the cell as it is, not as JSON.
     """
 
     name: str
     type: ColumnType
     primary_key: bool = False
     template: str | None = None
+    path: str | None = None
+    default: str | None = None
+    raw_string: bool = False
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """How one event becomes one row of one table. `table_id` is "stage.bucket.table"."""
+    """How one event becomes one row of one table, or none. `table_id` is "stage.bucket.table".
+
+    `filter` (Jsonnet source), where there is one, gives true for the events that are to be mapped.
+    """
 
     table_id: str
     columns: tuple[Column, ...]
     incremental: bool = True
+    filter: str | None = None
 
     @property
     def column_names(self) -> list[str]:

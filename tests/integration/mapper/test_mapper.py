@@ -198,6 +198,32 @@ def test_failures_carry_the_raw_event_and_tombstones_are_skipped(installation: I
     assert list(untouched.rows[source]) == [0, 1, 3]
 
 
+def test_filtered_events_are_counted_and_numbers_keep_their_text(installation: Installation, start: Start) -> None:
+    topic_id = installation.create_topic("a")
+    receiver = installation.receiver("a", topic_id)
+    columns = (
+        Column("x", ColumnType.PATH, path="x"),
+        Column("s", ColumnType.PATH, path="s", default="", raw_string=True),
+    )
+    export = installation.export(receiver, "e", columns)
+    mapping = replace(export.revision.mapping, filter='Body("keep")')
+    export = replace(export, revisions=(replace(export.revision, mapping=mapping),))
+    installation.announce(receiver, export)
+    bodies = [b'{"keep":false}'] * 20
+    bodies[3], bodies[7] = b'{"keep":true,"x":[1.10,123456789012345678901],"s":"raw"}', b'{"keep":true,"x":-0}'
+    installation.produce(receiver, bodies, partitions=1)
+
+    mapper = start()
+    source, _ = sources(topic_id)
+    wait_until(lambda: installation.folded(export).marks.get(source) == 20)
+    folded = installation.folded(export)
+
+    assert folded.rows[source] == {3: '"[1.10,123456789012345678901]","raw"', 7: '"-0",""'}
+    assert not folded.failures[source]
+    metrics = urllib.request.urlopen(f"http://127.0.0.1:{mapper.port}/metrics").read().decode()
+    assert "streams_mapper_filtered_total 18.0" in metrics
+
+
 def test_receiver_without_exports_is_done_at_once(installation: Installation, start: Start) -> None:
     receiver = installation.receiver("a", installation.create_topic("a"))
     installation.announce(receiver)

@@ -6,6 +6,7 @@ import asyncio
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -73,6 +74,18 @@ async def test_misfits_have_all_columns_at_fault_of_each_export_and_event() -> N
         ("one", 1, ["x"]),
         ("one", 2, [None]),
     ]
+
+
+async def test_filtered_event_is_no_misfit_and_the_filters_own_fault_is_told_alone() -> None:
+    first = export("e", x="Body('nope')", y="Body('nope')")
+    mapping = replace(first.revision.mapping, filter="Body('keep')")
+    filtered = replace(first, revisions=(replace(first.revision, mapping=mapping),))
+    async with trials_with() as trials:
+        misfits = await trials.misfits([filtered], to_batch([b'{"keep":false}', b'{"keep":true}', b"{}"], [], ""))
+
+    told = [(m.event, [(failure.column, failure.message) for failure in m.failures]) for m in misfits]
+    missing = 'path "nope" not found in the body'
+    assert told == [(1, [("x", missing), ("y", missing)]), (2, [(None, 'filter: path "keep" not found in the body')])]
 
 
 async def test_columns_at_fault_are_looked_for_in_some_events_only() -> None:

@@ -114,8 +114,17 @@ tasks = st.builds(
 )
 commands = st.builds(Command, tasks, texts, blobs)
 offsets = st.builds(SourceOffset, texts, ints, longs)
-columns = st.builds(Column, texts, st.sampled_from(ColumnType), st.booleans(), st.none() | texts)
-mappings = st.builds(Mapping, texts, tuples(columns), st.booleans())
+columns = st.builds(
+    Column,
+    name=texts,
+    type=st.sampled_from(ColumnType),
+    primary_key=st.booleans(),
+    template=st.none() | texts,
+    path=st.none() | texts,
+    default=st.none() | texts,
+    raw_string=st.booleans(),
+)
+mappings = st.builds(Mapping, texts, tuples(columns), st.booleans(), st.none() | texts)
 exports = st.builds(
     Export,
     uid=texts,
