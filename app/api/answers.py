@@ -34,6 +34,9 @@ class ColumnAnswer(Answer):
     name: str
     type: str
     template: TemplateAnswer | None = None
+    path: str | None = None
+    default_value: str | None = None
+    raw_string: bool | None = None
 
 
 class MappingAnswer(Answer):
@@ -53,6 +56,7 @@ class ExportAnswer(Answer):
     receiver_id: str
     name: str
     mapping: MappingAnswer
+    filter: TemplateAnswer | None = None
     conditions: ConditionsAnswer
 
 
@@ -110,6 +114,7 @@ def show_export(export: Export) -> ExportAnswer:
             incremental=mapping.incremental,
             columns=[_show_column(column) for column in mapping.columns],
         ),
+        filter=_show_template(mapping.filter),
         conditions=ConditionsAnswer(
             count=conditions.count,
             size=format_size(conditions.size_bytes),
@@ -153,5 +158,16 @@ def task_url(task: Task, public_address: str) -> str:
 
 
 def _show_column(column: Column) -> ColumnAnswer:
-    template = None if column.template is None else TemplateAnswer(language="jsonnet", content=column.template)
-    return ColumnAnswer(primary_key=column.primary_key, name=column.name, type=column.type.value, template=template)
+    return ColumnAnswer(
+        primary_key=column.primary_key,
+        name=column.name,
+        type=column.type.value,
+        template=_show_template(column.template),
+        path=column.path,
+        default_value=column.default,
+        raw_string=column.raw_string or None,
+    )
+
+
+def _show_template(source: str | None) -> TemplateAnswer | None:
+    return None if source is None else TemplateAnswer(language="jsonnet", content=source)

@@ -5,7 +5,7 @@ A draft has ids but no uid, no secret, no token and no offsets: control adds tho
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -46,12 +46,30 @@ class ReceiverChange:
 
 
 @dataclass(frozen=True)
+class FilterChange:
+    """The filter that an export is to have; `source` is None for no filter."""
+
+    source: str | None
+
+
+@dataclass(frozen=True)
 class ExportChange:
-    """What of an export is to be changed, each as a whole; None leaves it as it is."""
+    """What of an export is to be changed, each as a whole; None leaves it as it is.
+
+    `mapping` says nothing of the filter, which `filter` changes alone.
+    """
 
     name: str | None = None
     mapping: Mapping | None = None
     conditions: Conditions | None = None
+    filter: FilterChange | None = None
+
+    def new_mapping(self, current: Mapping) -> Mapping | None:
+        """The mapping of the revision that the change begins; None when it begins none."""
+        keep = current.filter if self.filter is None else self.filter.source
+        if self.mapping is None and keep == current.filter:
+            return None
+        return replace(self.mapping or current, filter=keep)
 
 
 @dataclass(frozen=True)

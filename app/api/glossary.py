@@ -59,6 +59,25 @@ def fields(settings: Settings) -> dict[str, dict[str, Any]]:
         "Column.type": _text("What the column holds.", "template"),
         "primaryKey": _text("Whether the column is part of the table's primary key.", False),
         "template": {"description": "How the value is made; for the type `template` alone."},
+        "path": _text(
+            "Where in the body the value is; for the type `path` alone. An empty path is the whole body.",
+            "user.emails[0]",
+        ),
+        "defaultValue": _text(
+            "The value for bodies without the path; without it such events become dead letters. For the type `path` "
+            "alone.",
+            "unknown",
+        ),
+        "rawString": _text(
+            "Whether a value that is a string becomes the cell as it is, without JSON's quotes and escapes; for the "
+            "types `template` and `path` alone.",
+            True,
+        ),
+        "filter": {
+            "description": "Gives true for an event that is to be mapped, false for one that is skipped on purpose: "
+            "neither row nor dead letter."
+        },
+        "ExportPatch.filter": {"description": "Replaces the filter; null removes it."},
         "language": _text("The template's language.", "jsonnet"),
         "content": _text(
             "Jsonnet, with the functions Ip, Now, Header, HeaderStr, Body and BodyStr.",
@@ -103,8 +122,20 @@ def fields(settings: Settings) -> dict[str, dict[str, Any]]:
 
 SCHEMAS: dict[str, dict[str, Any]] = {
     "ColumnPayload": {
-        "if": {"properties": {"type": {"const": "template"}}},
-        "then": {"required": ["template"], "properties": {"template": {"type": "object"}}},
+        "allOf": [
+            {
+                "if": {"properties": {"type": {"const": "template"}}},
+                "then": {"required": ["template"], "properties": {"template": {"type": "object"}}},
+            },
+            {
+                "if": {"properties": {"type": {"const": "path"}}},
+                "then": {"required": ["path"], "properties": {"path": {"type": "string"}}},
+            },
+            {
+                "if": {"properties": {"type": {"enum": ["template", "path"]}}},
+                "else": {"properties": {"rawString": {"enum": [False, None]}}},
+            },
+        ]
     }
 }
 """Keywords for whole schemas."""
@@ -130,6 +161,7 @@ _EXPORT: dict[str, Any] = {
             {"name": "id", "type": "id", "primaryKey": True},
             {"name": "time", "type": "datetime"},
             {"name": "page", "type": "template", "template": {"language": "jsonnet", "content": 'Body("page")'}},
+            {"name": "user", "type": "path", "path": "user.id", "defaultValue": "", "rawString": True},
             {"name": "body", "type": "body"},
         ],
     },
@@ -144,6 +176,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "updateReceiver": {"name and description": {"name": "Clicks", "description": "Clicks of the shop."}},
     "updateExport": {
         "mapping": {"mapping": _EXPORT["mapping"]},
+        "filter": {"filter": {"language": "jsonnet", "content": 'Body("page") != "/health"'}},
         "conditions": {"conditions": {"count": 5000, "size": "10MB", "time": "5m"}},
     },
 }

@@ -8,6 +8,7 @@ conditions), all of it before they raise, and give the normalised draft. Unknown
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Annotated, Literal, TypeVar
 
@@ -15,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 from pydantic.alias_generators import to_camel
 
 from app.api.complaints import told_together
-from app.api.drafts import ExportChange, ExportDraft, ReceiverChange, ReceiverDraft
+from app.api.drafts import ExportChange, ExportDraft, FilterChange, ReceiverChange, ReceiverDraft
 from app.mapping.templates import check_template
 from app.model.conditions import Conditions, read_count, read_size, read_time
 from app.model.errors import BadRequest, clipped
@@ -27,6 +28,7 @@ T = TypeVar("T")
 Id = Annotated[StrictStr, Field(min_length=1, max_length=48)]
 Name = Annotated[StrictStr, Field(min_length=1, max_length=40)]
 Description = Annotated[StrictStr, Field(max_length=4096)]
+_RAW_STRING_TYPES = ("template", "path")
 MAX_WARNINGS = 20
 """Unknown fields of one body that are named."""
 MAX_ITEMS = 100
@@ -48,9 +50,12 @@ class TemplatePayload(Payload):
 
 class ColumnPayload(Payload):
     name: Annotated[StrictStr, Field(min_length=1)]
-    type: Literal["id", "datetime", "ip", "body", "headers", "template"]
+    type: Literal["id", "datetime", "ip", "body", "headers", "template", "path"]
     primary_key: StrictBool | None = False
     template: TemplatePayload | None = None
+    path: Annotated[StrictStr, Field(max_length=4096)] | None = None
+    default_value: Annotated[StrictStr, Field(max_length=4096)] | None = None
+    raw_string: StrictBool | None = False
 
 
 class MappingPayload(Payload):
@@ -71,6 +76,7 @@ class ExportPayload(Payload):
     id: Id | None = None
     name: Name
     mapping: MappingPayload
+    filter: TemplatePayload | None = None
     conditions: ConditionsPayload | None = None
 
 
@@ -89,10 +95,13 @@ class ReceiverPatch(Payload):
 
 
 class ExportPatch(Payload):
-    """What is missing, or null, stays as it is; mapping and conditions are replaced as a whole."""
+    """What is missing, or null, stays as it is; mapping and conditions are replaced as a whole. A filter that is null
+    is removed.
+    """
 
     name: Name | None = None
     mapping: MappingPayload | None = None
+    filter: TemplatePayload | None = None
     conditions: ConditionsPayload | None = None
 
 
@@ -126,18 +135,20 @@ def receiver_change(payload: ReceiverPatch) -> ReceiverChange:
 def export_change(payload: ExportPatch, settings: Settings) -> ExportChange:
     """Raises BadRequest with every problem of the body."""
     problems = _Problems()
-    mapping, conditions = None, None
+    mapping, conditions, filter = None, None, None
     if payload.mapping is not None:
         mapping = _mapping(problems, payload.mapping, "body.mapping", settings)
     if payload.conditions is not None:
         conditions = _conditions(problems, payload.conditions, "body.conditions", settings)
+    if "filter" in payload.model_fields_set:
+        filter = FilterChange(_filter(problems, payload.filter))
     problems.settle()
-    return ExportChange(payload.name, mapping, conditions)
+    return ExportChange(payload.name, mapping, conditions, filter)
 
 
 def unknown_fields(payload: BaseModel) -> list[str]:
-    """A warning for each field that the API does not know, and for each template that no column uses; the first ones
-    when there are too many.
+    """A warning for each field that the API does not know, and for each that the type of its column does not use; the
+    first ones when there are too many.
     """
     found = _unknown_fields(payload, "body")
     warnings = list(islice(found, MAX_WARNINGS))
@@ -147,8 +158,11 @@ def unknown_fields(payload: BaseModel) -> list[str]:
 def _unknown_fields(payload: BaseModel, path: str) -> Iterator[str]:
     for name in payload.model_extra or ():
         yield f'Unknown field "{clipped(name)}" in {path} is ignored.'
-    if isinstance(payload, ColumnPayload) and payload.template is not None and payload.type != "template":
-        yield f'Field "template" in {path} is ignored, because the type of the column is "{payload.type}".'
+    if isinstance(payload, ColumnPayload):
+        for name, kind in (("template", "template"), ("path", "path"), ("default_value", "path")):
+            if getattr(payload, name) is not None and payload.type != kind:
+                field = to_camel(name)
+                yield f'Field "{field}" in {path} is ignored, because the type of the column is "{payload.type}".'
     for name, value in _parts(payload):
         yield from _unknown_fields(value, f"{path}.{name}")
 
@@ -186,6 +200,7 @@ class _Problems:
 def _export(problems: _Problems, payload: ExportPayload, path: str, settings: Settings) -> ExportDraft:
     export_id = problems.of(lambda: normalise_id(payload.id or payload.name), "")
     mapping = _mapping(problems, payload.mapping, f"{path}.mapping", settings)
+    mapping = replace(mapping, filter=_filter(problems, payload.filter))
     conditions = _conditions(problems, payload.conditions or ConditionsPayload(), f"{path}.conditions", settings)
     return ExportDraft(export_id, payload.name, mapping, conditions)
 
@@ -207,20 +222,49 @@ def _mapping(problems: _Problems, payload: MappingPayload, path: str, settings: 
     return Mapping(payload.table_id, columns, payload.incremental is not False)
 
 
+def _filter(problems: _Problems, payload: TemplatePayload | None) -> str | None:
+    if payload is None:
+        return None
+    problems.of(lambda: _check_filter(payload.content), None)
+    return payload.content
+
+
+def _check_filter(source: str) -> None:
+    try:
+        check_template(source)
+    except BadRequest as problem:
+        raise BadRequest(f"Filter is invalid: {problem.message}") from problem
+
+
 def _check_column(column: ColumnPayload) -> None:
+    name = clipped(column.name)
+    if column.raw_string and column.type not in _RAW_STRING_TYPES:
+        allowed = " and ".join(f'"{kind}"' for kind in _RAW_STRING_TYPES)
+        raise BadRequest(f'column "{name}" has rawString, which only the types {allowed} may have')
+    if column.type == "path" and column.path is None:
+        raise BadRequest(f'column "{name}" is missing path')
     if column.type != "template":
         return
     if column.template is None:
-        raise BadRequest(f'column "{clipped(column.name)}" is missing template')
+        raise BadRequest(f'column "{name}" is missing template')
     try:
         check_template(column.template.content)
     except BadRequest as problem:
-        raise BadRequest(f'Column "{clipped(column.name)}" template is invalid: {problem.message}') from problem
+        raise BadRequest(f'Column "{name}" template is invalid: {problem.message}') from problem
 
 
 def _column(column: ColumnPayload) -> Column:
     template = column.template.content if column.template is not None and column.type == "template" else None
-    return Column(column.name, ColumnType(column.type), column.primary_key or False, template)
+    is_path = column.type == "path"
+    return Column(
+        column.name,
+        ColumnType(column.type),
+        column.primary_key or False,
+        template,
+        path=column.path if is_path else None,
+        default=column.default_value if is_path else None,
+        raw_string=column.raw_string or False,
+    )
 
 
 def _conditions(problems: _Problems, payload: ConditionsPayload, path: str, settings: Settings) -> Conditions:

@@ -107,14 +107,15 @@ def check_export_update(
     """Raises NotFound or Conflict."""
     check_idle(running, project_id, receiver_id, export_id)
     export = find_export(catalog, project_id, receiver_id, export_id)
-    if change.mapping is None:
+    mapping = change.new_mapping(export.revision.mapping)
+    if mapping is None:
         return
     if export.revision.number >= limits.max_revisions:
         raise Conflict(
             f"Mapping revision count limit reached in the export, the maximum is {limits.max_revisions}.",
             "buffer.mappingRevisionCountLimitReached",
         )
-    _check_tables(catalog, project_id, [(export_id, change.mapping)], apart_from=export.uid)
+    _check_tables(catalog, project_id, [(export_id, mapping)], apart_from=export.uid)
 
 
 def check_receiver_change(catalog: Catalog, running: Iterable[Task], project_id: str, receiver_id: str) -> None:

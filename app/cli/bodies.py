@@ -76,6 +76,10 @@ def body_of(draft: ReceiverDraft | ExportDraft | ReceiverChange | ExportChange) 
             body["id"] = draft.export_id
         if draft.mapping is not None:
             body["mapping"] = _mapping_body(draft.mapping)
+        if isinstance(draft, ExportChange) and draft.filter is not None:
+            body["filter"] = _template_body(draft.filter.source)
+        elif isinstance(draft, ExportDraft) and draft.mapping.filter is not None:
+            body["filter"] = _template_body(draft.mapping.filter)
         if draft.conditions is not None:
             body["conditions"] = conditions_body(draft.conditions)
     return body if draft.name is None else {**body, "name": draft.name}
@@ -98,8 +102,18 @@ def _mapping_body(mapping: Mapping) -> Body:
 def _column_body(column: Column) -> Body:
     body: Body = {"name": column.name, "type": column.type.value, "primaryKey": column.primary_key}
     if column.template is not None:
-        body["template"] = {"language": "jsonnet", "content": column.template}
+        body["template"] = _template_body(column.template)
+    if column.path is not None:
+        body["path"] = column.path
+    if column.default is not None:
+        body["defaultValue"] = column.default
+    if column.raw_string:
+        body["rawString"] = True
     return body
+
+
+def _template_body(source: str | None) -> Body | None:
+    return None if source is None else {"language": "jsonnet", "content": source}
 
 
 def _as_echoed(export: ExportDraft) -> ExportDraft:

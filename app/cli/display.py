@@ -55,13 +55,14 @@ def export_view(export: Mapping[str, Any]) -> RenderableType:
             "id": f"{export['receiverId']}/{export['id']}",
             "name": export["name"],
             "table": f"{mapping['tableId']} ({_load(mapping)})",
+            "filter": export.get("filter", {}).get("content", ""),
             "conditions": _conditions(export["conditions"]),
         }
     )
-    columns = Table("column", "type", "key", Column("template", overflow="fold"), box=None, header_style="bold")
+    columns = Table("column", "type", "key", Column("value", overflow="fold"), box=None, header_style="bold")
     for column in mapping["columns"]:
-        template = column.get("template", {}).get("content", "")
-        columns.add_row(Text(column["name"]), column["type"], "primary" if column["primaryKey"] else "", Text(template))
+        key = "primary" if column["primaryKey"] else ""
+        columns.add_row(Text(column["name"]), column["type"], key, Text(_value(column)))
     return Group(facts, Text(), columns)
 
 
@@ -140,6 +141,14 @@ def _facts(facts: Mapping[str, str]) -> Table:
         if value:
             table.add_row(name, Text(value))
     return table
+
+
+def _value(column: Mapping[str, Any]) -> str:
+    """Where a column's value comes from, for the types that do not say it."""
+    text = str(column["path"] if "path" in column else column.get("template", {}).get("content", ""))
+    if "defaultValue" in column:
+        text += f" (default {_quoted(column['defaultValue'])})"
+    return f"{text} (raw string)" if column.get("rawString") else text
 
 
 def _load(mapping: Mapping[str, Any]) -> str:

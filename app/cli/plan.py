@@ -7,10 +7,10 @@ the same file is empty. Exports that are not in the file are deleted only when a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from app.api.drafts import ExportChange, ExportDraft, ReceiverChange, ReceiverDraft
+from app.api.drafts import ExportChange, ExportDraft, FilterChange, ReceiverChange, ReceiverDraft
 from app.cli.bodies import conditions_body
 from app.model.conditions import Conditions
 from app.model.receiver import Column
@@ -106,10 +106,12 @@ def _export_step(receiver_id: str, wanted: ExportDraft, found: ExportDraft | Non
     differences = [] if found.name == wanted.name else [Difference("name", found.name, wanted.name)]
     differences += _mapping_differences(found.mapping, wanted.mapping)
     differences += _conditions_differences(found.conditions, wanted.conditions)
+    mapping, other = replace(wanted.mapping, filter=None), replace(found.mapping, filter=None)
     change = ExportChange(
         wanted.name if wanted.name != found.name else None,
-        wanted.mapping if wanted.mapping != found.mapping else None,
+        mapping if mapping != other else None,
         wanted.conditions if wanted.conditions != found.conditions else None,
+        FilterChange(wanted.mapping.filter) if wanted.mapping.filter != found.mapping.filter else None,
     )
     return Step(Action.CHANGE, receiver_id, wanted.export_id, change, tuple(differences))
 
@@ -130,6 +132,8 @@ def _mapping_differences(before: TableMapping, after: TableMapping) -> Iterator[
     wanted = {column.name: column for column in after.columns}
     for name in [*there, *(name for name in wanted if name not in there)]:
         yield from _column_differences(name, there, wanted)
+    if before.filter != after.filter:
+        yield Difference("filter", before.filter, after.filter)
     if set(there) == set(wanted) and list(there) != list(wanted):
         yield Difference("order of columns", ", ".join(there), ", ".join(wanted))
 
@@ -145,6 +149,12 @@ def _column_differences(name: str, there: Mapping[str, Column], wanted: Mapping[
         yield Difference(f"{path}.primaryKey", _flag(before.primary_key), _flag(after.primary_key))
     if before.template != after.template:
         yield Difference(f"{path}.template", before.template, after.template)
+    if before.path != after.path:
+        yield Difference(f"{path}.path", before.path, after.path)
+    if before.default != after.default:
+        yield Difference(f"{path}.defaultValue", before.default, after.default)
+    if before.raw_string != after.raw_string:
+        yield Difference(f"{path}.rawString", _flag(before.raw_string), _flag(after.raw_string))
 
 
 def _flag(value: bool) -> str:

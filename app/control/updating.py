@@ -36,7 +36,7 @@ async def update_export(run: Run) -> None:
     barrier, and the sink closes the windows of the earlier revision.
     """
     change = load_draft(ExportChange, run.command.payload)
-    mapping = change.mapping
+    mapping = change.new_mapping(_export(run).revision.mapping)
     if mapping is None:
         await run.succeed("export updated", lambda: [_changed(_export(run), change)])
         return

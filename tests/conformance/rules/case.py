@@ -136,7 +136,11 @@ def column(name: str, type: str = "body", **others: Json) -> Json:
 
 
 def template(name: str, content: str) -> Json:
-    return column(name, "template", template={"language": "jsonnet", "content": content})
+    return column(name, "template", template=code(content))
+
+
+def code(content: str) -> Json:
+    return {"language": "jsonnet", "content": content}
 
 
 def export(name: str = "E", table: str = "in.c-<name>.t", columns: Json = None, **others: Json) -> Json:

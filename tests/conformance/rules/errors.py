@@ -178,13 +178,13 @@ CASES: list[Case] = [
         "all problems of a body's form are told together",
         "POST",
         RECEIVERS,
-        {"name": "n" * 41, "exports": [{"name": ""}, export(columns=[column("c", "path")])]},
+        {"name": "n" * 41, "exports": [{"name": ""}, export(columns=[column("c", "uuid")])]},
         *(400, "buffer.invalidLength"),
         f'Length of body.name must be lesser or equal than 40 but got value "{"n" * 41}" (len=41); '
         'length of body.exports[0].name must be greater or equal than 1 but got value "" (len=0); '
         '"mapping" is missing from body.exports[0]; '
         'value of body.exports[1].mapping.columns[0].type must be one of "id", "datetime", "ip", "body", "headers", '
-        '"template" but got value "path".',
+        '"template", "path" but got value "uuid".',
     ),
     refused(
         "all that is wrong with ids, tables, templates and conditions is told together",

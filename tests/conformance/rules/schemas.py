@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .case import Ask, Case, case, column, export, refused, succeeds, template
+from .case import Ask, Case, case, code, column, export, refused, succeeds, template
 
 RECEIVERS, EXPORTS, EXPORT = "/v1/receivers", "/v1/receivers/<there>/exports", "/v1/receivers/<there>/exports/e"
 DECODE, LENGTH, MISSING = "buffer.decodePayload", "buffer.invalidLength", "buffer.missingField"
@@ -42,6 +42,19 @@ def _table(table_id: str, shown: str | None = None) -> list[Case]:
 
 
 BAD = "buffer.badRequest"
+_OWN = "/v1/receivers/<name>/exports/e"
+_ODD, _EVEN = code('Body("n") % 2 == 1'), code('Body("n") % 2 == 0')
+_BODY = column("body", primaryKey=False)
+_RAW = column("raw", "path", primaryKey=False, path="", rawString=True)
+
+
+def _shown(shown: Any, table: str = "in.c-<name>.t", **others: Any) -> dict[str, Any]:
+    """The export of the case with this column."""
+    mapping = {"tableId": table, "incremental": True, "columns": [shown]}
+    conditions = {"count": 1000, "size": "5MB", "time": "5m0s"}
+    return {"id": "e", "receiverId": "<name>", "name": "E", "mapping": mapping, "conditions": conditions, **others}
+
+
 _LONG = {n: "x" * n for n in (41, 49, 4097)}
 
 CASES: list[Case] = [
@@ -81,6 +94,7 @@ CASES: list[Case] = [
                 columns=[
                     *(column(type, type) for type in ("id", "datetime", "ip", "body", "headers")),
                     template("template", "Body()"),
+                    column("path", "path", path="a.b", defaultValue="d", rawString=True),
                 ]
             ),
         ),
@@ -111,6 +125,35 @@ CASES: list[Case] = [
         Ask("PATCH", "/v1/receivers/<name>", {"name": None, "description": None}),
         succeeds("PATCH", "/v1/receivers/<name>/exports/e", {"name": None, "mapping": None, "conditions": None}),
         succeeds("POST", RECEIVERS, {"name": "<name>-2", "exports": None}),
+    ),
+    case(
+        "filter is shown, kept by a new mapping, changed alone and removed by null",
+        succeeds("POST", RECEIVERS, {"name": "<name>", "exports": [export(filter=_ODD)]}),
+        Ask("GET", _OWN, None, 200, _shown(_BODY, filter=_ODD)),
+        succeeds("PATCH", _OWN, {"mapping": {"tableId": "in.c-<name>.u", "columns": [_RAW]}}),
+        Ask("GET", _OWN, None, 200, _shown(_RAW, "in.c-<name>.u", filter=_ODD)),
+        succeeds("PATCH", _OWN, {"filter": _EVEN}),
+        Ask("GET", _OWN, None, 200, _shown(_RAW, "in.c-<name>.u", filter=_EVEN)),
+        succeeds("PATCH", _OWN, {"filter": None}),
+        Ask("GET", _OWN, None, 200, _shown(_RAW, "in.c-<name>.u")),
+    ),
+    *(
+        refused(f"filter that is no template, {method}", method, path, body, 400, BAD, message)
+        for method, path, body in (
+            ("POST", RECEIVERS, {"name": "x", "exports": [export(filter=code("nix"))]}),
+            ("POST", EXPORTS, export(filter=code("nix"))),
+            ("PATCH", EXPORT, {"filter": code("nix")}),
+        )
+        for message in ("Filter is invalid: 1:1-4 Unknown variable: nix.",)
+    ),
+    refused(
+        "path column without a path",
+        *("POST", EXPORTS, export(columns=[column("c", "path")]), 400, BAD, 'Column "c" is missing path.'),
+    ),
+    refused(
+        "rawString of a column that has no value of its own",
+        *("PATCH", EXPORT, {"mapping": _mapping(columns=[column("c", "id", rawString=True)])["mapping"]}, 400, BAD),
+        'Column "c" has rawString, which only the types "template" and "path" may have.',
     ),
     refused(
         "name of a receiver is null", "POST", RECEIVERS, {"name": None}, 400, MISSING, '"name" is missing from body.'
@@ -221,16 +264,16 @@ CASES: list[Case] = [
     ),
     refused(
         "unknown type of column",
-        *("POST", EXPORTS, export(columns=[column("c", "path")]), 400, "buffer.invalidEnumValue"),
-        'Value of body.mapping.columns[0].type must be one of "id", "datetime", "ip", "body", "headers", "template" '
-        'but got value "path".',
+        *("POST", EXPORTS, export(columns=[column("c", "uuid")]), 400, "buffer.invalidEnumValue"),
+        'Value of body.mapping.columns[0].type must be one of "id", "datetime", "ip", "body", "headers", "template", '
+        '"path" but got value "uuid".',
     ),
     refused(
         "unknown type of column on PATCH",
         *("PATCH", EXPORT, {"mapping": {"tableId": "in.c-b.t", "columns": [column("c", "uuid")]}}),
         *(400, "buffer.invalidEnumValue"),
-        'Value of body.mapping.columns[0].type must be one of "id", "datetime", "ip", "body", "headers", "template" '
-        'but got value "uuid".',
+        'Value of body.mapping.columns[0].type must be one of "id", "datetime", "ip", "body", "headers", "template", '
+        '"path" but got value "uuid".',
     ),
     refused(
         "unknown language of a template",

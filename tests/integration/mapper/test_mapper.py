@@ -220,8 +220,8 @@ def test_filtered_events_are_counted_and_numbers_keep_their_text(installation: I
 
     assert folded.rows[source] == {3: '"[1.10,123456789012345678901]","raw"', 7: '"-0",""'}
     assert not folded.failures[source]
-    metrics = urllib.request.urlopen(f"http://127.0.0.1:{mapper.port}/metrics").read().decode()
-    assert "streams_mapper_filtered_total 18.0" in metrics
+    metrics = f"http://127.0.0.1:{mapper.port}/metrics"
+    wait_until(lambda: b"streams_mapper_filtered_total 18.0" in urllib.request.urlopen(metrics).read())
 
 
 def test_receiver_without_exports_is_done_at_once(installation: Installation, start: Start) -> None:

@@ -8,8 +8,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.api.drafts import ExportDraft, ReceiverDraft, dump_draft, load_draft
-from app.api.payloads import ExportPayload, ReceiverPayload, export_draft, receiver_draft, unknown_fields
+from app.api.drafts import ExportChange, ExportDraft, ReceiverDraft, dump_draft, load_draft
+from app.api.payloads import (
+    ExportPatch,
+    ExportPayload,
+    ReceiverPayload,
+    export_change,
+    export_draft,
+    receiver_draft,
+    unknown_fields,
+)
 from app.model.conditions import Conditions
 from app.model.errors import BadRequest
 from app.model.receiver import Column, ColumnType, Mapping
@@ -82,6 +90,103 @@ def test_all_problems_are_told_at_once() -> None:
 
     parts = ("No id can be made", '"tableId"', "more than once", '"time" must be')
     assert all(part in refusal.value.message for part in parts), refusal.value.message
+
+
+def _code(source: str) -> dict[str, str]:
+    return {"language": "jsonnet", "content": source}
+
+
+def test_path_column_and_filter_are_in_the_mapping() -> None:
+    column = {"name": "x", "type": "path", "path": "a.b", "defaultValue": "", "rawString": True}
+    payload = _export(mapping={"tableId": "in.c-b.t", "columns": [column]}, filter=_code("true"))
+
+    draft = export_draft(payload, SETTINGS)
+
+    wanted = Column("x", ColumnType.PATH, path="a.b", default="", raw_string=True)
+    assert draft.mapping == Mapping("in.c-b.t", (wanted,), filter="true")
+    assert load_draft(ExportDraft, dump_draft(draft)) == draft
+
+
+def test_fields_of_other_types_are_ignored_and_named() -> None:
+    fields = {"template": _code("1"), "path": "a", "defaultValue": "b"}
+    columns = [{"name": type, "type": type, **fields} for type in ("id", "path", "template")]
+    payload = _export(mapping={"tableId": "in.c-b.t", "columns": columns})
+
+    columns_made = export_draft(payload, SETTINGS).mapping.columns
+
+    assert columns_made == (
+        Column("id", ColumnType.ID),
+        Column("path", ColumnType.PATH, path="a", default="b"),
+        Column("template", ColumnType.TEMPLATE, template="1"),
+    )
+    ignored = [(0, "template", "id"), (0, "path", "id"), (0, "defaultValue", "id"), (1, "template", "path")]
+    ignored += [(2, "path", "template"), (2, "defaultValue", "template")]
+    assert unknown_fields(payload) == [
+        f'Field "{field}" in body.mapping.columns[{number}] is ignored, because the type of the column is "{type}".'
+        for number, field, type in ignored
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ({"type": "path"}, 'column "x" is missing path'),
+        ({"type": "path", "path": None, "rawString": True}, 'column "x" is missing path'),
+        (
+            {"type": "body", "rawString": True},
+            'column "x" has rawString, which only the types "template" and "path" may have',
+        ),
+    ],
+)
+def test_column_that_lacks_or_has_what_its_type_does_not_is_refused(column: dict[str, Any], message: str) -> None:
+    payload = _export(mapping={"tableId": "in.c-b.t", "columns": [{"name": "x", **column}]})
+
+    with pytest.raises(BadRequest) as refusal:
+        export_draft(payload, SETTINGS)
+
+    assert refusal.value.message == message
+
+
+def test_filter_that_can_never_be_evaluated_is_refused_by_its_name() -> None:
+    receiver = ReceiverPayload.model_validate({"name": "R", "exports": [_export(filter=_code("nix"))]})
+
+    for refused in (
+        lambda: export_draft(_export(filter=_code("nix")), SETTINGS),
+        lambda: receiver_draft(receiver, SETTINGS),
+        lambda: export_change(ExportPatch.model_validate({"filter": _code("nix")}), SETTINGS),
+    ):
+        with pytest.raises(BadRequest) as refusal:
+            refused()
+        assert refusal.value.message == "Filter is invalid: 1:1-4 Unknown variable: nix."
+
+
+OLD, NEW = Mapping("in.c-b.old", (), filter="'old'"), Mapping("in.c-b.new", ())
+
+
+@pytest.mark.parametrize(
+    ("body", "current", "expected"),
+    [
+        ({}, OLD, None),
+        ({"name": "N"}, OLD, None),
+        ({"mapping": MAPPING}, OLD, "in.c-b.t 'old'"),
+        ({"filter": _code("true")}, OLD, "in.c-b.old true"),
+        ({"filter": _code("true")}, NEW, "in.c-b.new true"),
+        ({"filter": _code("'old'")}, OLD, None),
+        ({"filter": None}, OLD, "in.c-b.old None"),
+        ({"filter": None}, NEW, None),
+        ({"filter": None, "mapping": MAPPING}, OLD, "in.c-b.t None"),
+        ({"filter": _code("true"), "mapping": MAPPING}, OLD, "in.c-b.t true"),
+        ({"mapping": None}, OLD, None),
+    ],
+)
+def test_mapping_and_filter_are_changed_apart_and_make_one_revision(
+    body: dict[str, Any], current: Mapping, expected: str | None
+) -> None:
+    change = export_change(ExportPatch.model_validate(body), SETTINGS)
+
+    mapping = load_draft(ExportChange, dump_draft(change)).new_mapping(current)
+
+    assert (None if mapping is None else f"{mapping.table_id} {mapping.filter}") == expected
 
 
 def test_of_many_unknown_fields_the_first_are_named() -> None:

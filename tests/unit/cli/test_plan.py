@@ -21,7 +21,11 @@ def export(name: str = "All", **others: Any) -> dict[str, Any]:
 
 
 def template(name: str, content: str) -> dict[str, Any]:
-    return {"name": name, "type": "template", "template": {"language": "jsonnet", "content": content}}
+    return {"name": name, "type": "template", "template": code(content)}
+
+
+def code(content: str) -> dict[str, str]:
+    return {"language": "jsonnet", "content": content}
 
 
 def mapped(*columns: dict[str, Any], **others: Any) -> dict[str, Any]:
@@ -50,6 +54,7 @@ def test_unknown_receiver_is_created_with_its_exports() -> None:
 
 ID = {"name": "id", "type": "id"}
 BODY = {"name": "body", "type": "body"}
+PATH = {"name": "x", "type": "path", "path": "a"}
 
 
 @pytest.mark.parametrize(
@@ -66,6 +71,12 @@ BODY = {"name": "body", "type": "body"}
         (mapped(ID, BODY), mapped(BODY, ID), [("order of columns", "id, body", "body, id")]),
         (mapped(ID), mapped({**ID, "primaryKey": True}), [("column id.primaryKey", "false", "true")]),
         (mapped(template("x", "1")), mapped(template("x", "2")), [("column x.template", "1", "2")]),
+        (mapped(PATH), mapped({**PATH, "path": "b"}), [("column x.path", "a", "b")]),
+        (mapped(PATH), mapped({**PATH, "defaultValue": ""}), [("column x.defaultValue", None, "")]),
+        (mapped(PATH), mapped({**PATH, "rawString": True}), [("column x.rawString", "false", "true")]),
+        (export(), export(filter=code("true")), [("filter", None, "true")]),
+        (export(filter=code("true")), export(filter=code("false")), [("filter", "true", "false")]),
+        (export(filter=code("true")), export(), [("filter", "true", None)]),
         (
             mapped({**BODY, "name": "x"}),
             mapped(template("x", "1")),
@@ -91,6 +102,8 @@ def test_difference_is_named_with_both_values(
         (export(), export(id="ALL")),
         (export(), export(receiverId="clicks")),
         (mapped(ID), mapped({**ID, "primaryKey": False}, incremental=True)),
+        (export(), export(filter=None)),
+        (mapped(PATH), mapped({**PATH, "defaultValue": None, "rawString": False})),
     ],
 )
 def test_what_means_the_same_is_unchanged(one: dict[str, Any], other: dict[str, Any]) -> None:
@@ -106,6 +119,16 @@ def test_only_what_differs_is_sent() -> None:
 
     assert step.draft is not None
     assert body_of(step.draft) == {"conditions": {"count": 5, "size": "5MB", "time": "5m0s"}}
+
+
+@pytest.mark.parametrize("wanted", [None, code("false")])
+def test_filter_is_sent_without_the_mapping(wanted: dict[str, str] | None) -> None:
+    before, after = receiver(export(filter=code("true"))), receiver(export(filter=wanted))
+
+    step = plan_receiver(after, before).steps[0]
+
+    assert step.draft is not None
+    assert body_of(step.draft) == {"filter": wanted}
 
 
 def test_description_that_the_file_leaves_out_is_emptied() -> None:
@@ -140,6 +163,11 @@ sizes = st.tuples(st.integers(0, 10**7), st.sampled_from(["", "B", "kB", "KB", "
 )
 conditions = st.fixed_dictionaries({}, optional={"count": st.integers(1, 10**7), "size": sizes, "time": times})
 plain_columns = st.sampled_from(["id", "datetime", "ip", "body", "headers"]).map(lambda kind: {"type": kind})
+plain_columns |= st.fixed_dictionaries(
+    {"type": st.just("path"), "path": st.sampled_from(["", "a.b"])},
+    optional={"defaultValue": st.sampled_from(["", "d"]), "rawString": st.booleans()},
+)
+filters = st.none() | st.sampled_from(["true", "Body('a') == 1"]).map(code)
 templates = st.sampled_from(["1", 'Body("a")', "{\n  a: 1,\n}"]).map(lambda text: [template("", text)])
 # At most one, because each is checked, which takes milliseconds.
 kinds = st.tuples(st.lists(plain_columns, min_size=1, max_size=4), st.just([]) | st.just([]) | templates)
@@ -154,7 +182,7 @@ mappings = st.fixed_dictionaries(
 # Few ids, so that a file and what was there before often have an export in common.
 ids = st.sampled_from(["all", "MORE", "some"])
 export_bodies = st.fixed_dictionaries(
-    {"id": ids, "name": names, "mapping": mappings}, optional={"conditions": conditions}
+    {"id": ids, "name": names, "mapping": mappings}, optional={"conditions": conditions, "filter": filters}
 )
 receiver_bodies = st.fixed_dictionaries(
     {"name": names, "exports": st.lists(export_bodies, max_size=3, unique_by=lambda b: str(b["id"]))},
