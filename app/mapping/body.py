@@ -97,15 +97,18 @@ def parse_json_exactly(body: bytes) -> Any:
     >>> orjson.dumps(parse_json_exactly(b'[1.10, -0, 1E5, 123456789012345678901]'))
     b'[1.10,-0,1E5,123456789012345678901]'
     """
-    text = _mend(body).decode()
+    text = body.decode("utf-8", "replace")
+    if "\\u" in text:
+        text = _mend(body).decode()
+    text = text.lstrip(" \t\r\n")
     try:
-        return _EXACTLY.decode(text)
+        return _EXACTLY.raw_decode(text)[0]
     except RecursionError:
         # Python 3.11 counts levels of JSON as calls; a body that orjson has read has 1,024 of them at most.
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(limit + 2 * _MAX_LEVELS)
         try:
-            return _EXACTLY.decode(text)
+            return _EXACTLY.raw_decode(text)[0]
         finally:
             sys.setrecursionlimit(limit)
 
