@@ -16,6 +16,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import orjson
@@ -46,11 +47,19 @@ def mapping(*types: str, **templates: str) -> Mapping:
     return Mapping("in.c-bench.table", tuple(columns))
 
 
+def paths(*paths: str) -> Mapping:
+    columns = mapping(*PLAIN).columns + tuple(Column(path, ColumnType.PATH, path=path) for path in paths)
+    return Mapping("in.c-bench.table", columns)
+
+
 MAPPINGS = {
     "id, datetime, ip, body": mapping(*PLAIN),
     "... and two joined lookups, by plan": mapping(*PLAIN, t=PLAN),
     "... and two joined lookups, by engine": mapping(*PLAIN, t=ENGINE),
     "... and one that fails for 3 %, by engine": mapping(*PLAIN, t=FAILING),
+    "... and two paths, a text and an integer": paths("event", "user.id"),
+    "... and a path to an object": paths("user"),
+    "... and a filter, by engine": replace(mapping(*PLAIN), filter='Body("event") == "page_view"'),
     "... and an object with a comprehension": mapping(*PLAIN, t=OBJECT),
     "id, datetime, body, two templates, by plan": mapping("id", "datetime", "body", a='Body("user.id")', b=PLAN),
     "id, datetime, body, two templates, by engine": mapping(

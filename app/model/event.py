@@ -92,6 +92,7 @@ class Segment:
     """What a run of consecutive events became for one export: at most about 900 KB of CSV, or one entry.
 
     `end` is the source offset after the last event of the run. `offsets` holds the source offset of each row in `csv`.
+    An event of the run that is neither row nor failure was skipped on purpose.
     """
 
     end: int
