@@ -105,6 +105,12 @@ class Settings(BaseSettings):
     """Validations that one gateway holds, under way or waiting; further ones are answered 503."""
     max_validation_events: Count = 100
     """Events that one validation may have."""
+    max_dead_letter_reads: Count = 4
+    """Calls that read dead letters on one gateway at once; further ones are answered 503."""
+    dead_letter_read_records: Count = 100_000
+    """Records of the dead letters' topic that one such call reads, those of other exports included."""
+    dead_letter_read_bytes: Annotated[int, Field(ge=MIB)] = 64 * MIB
+    dead_letter_read_seconds: Seconds = 5
     view_staleness_seconds: Seconds = 15
     """A gateway whose view has not met the control log's end for this long answers 503."""
     unknown_receiver_barrier_seconds: Seconds = 1

@@ -70,6 +70,11 @@ def _complain(error: Mapping[str, Any]) -> Complaint:
         return _length(path, value, "lesser", context["max_length"])
     if kind in ("string_too_short", "too_short"):
         return _length(path, value, "greater", context["min_length"])
+    if kind in ("greater_than_equal", "less_than_equal"):
+        word, bound = ("greater", context["ge"]) if kind.startswith("g") else ("lesser", context["le"])
+        return Complaint(
+            "buffer.invalidRange", f"{path} must be {word} or equal than {bound} but got value {_echo(value)}"
+        )
     if kind == "literal_error":
         allowed = ", ".join(f'"{word}"' for word in re.findall(r"'([^']*)'", context["expected"]))
         return Complaint(

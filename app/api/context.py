@@ -9,8 +9,10 @@ from fastapi import Depends, Header, Request
 
 from app.api.auth import Caller, TokenVerifier
 from app.api.commands import CommandSender
+from app.api.reads import Reads
 from app.api.rules import Limits
 from app.api.running import RunningTasks
+from app.kafka.dead_letters import DeadLetterReader
 from app.kafka.view import ControlView
 from app.model.catalog import Catalog
 from app.model.cipher import Cipher
@@ -25,6 +27,8 @@ class Context:
     running: RunningTasks
     tokens: TokenVerifier
     cipher: Cipher
+    letters: DeadLetterReader
+    reads: Reads
 
     @property
     def catalog(self) -> Catalog:

@@ -30,6 +30,7 @@ _MESSAGES: dict[int, dict[str, str]] = {
         "storage.tokenInvalid": "Invalid access token.",
     },
     404: {
+        "buffer.deadLetterNotFound": 'Dead letter "2-1234" not found in the export.',
         "buffer.endpointNotFound": 'No endpoint found for path "/v1/receivers/a/b".',
         "buffer.exportNotFound": 'Export "all" not found in the receiver.',
         "buffer.receiverNotFound": 'Receiver "clicks" not found in the project.',
@@ -111,6 +112,8 @@ _TASK = ("buffer.taskNotFound", "buffer.endpointNotFound", "buffer.invalidLength
 _EXPORT = (*_RECEIVER, "buffer.exportNotFound")
 _REFUSED = ("storage.accessDenied", "storage.notFound", "storage.refused")
 """What Storage may refuse while a call waits; of other calls the task says it."""
+_READ = ("buffer.overloaded",)
+"""A call that reads dead letters waits for no place."""
 _NEW_EXPORT = ("buffer.exportCountLimitReached", "buffer.tableInUse")
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
@@ -159,6 +162,15 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "buffer.mappingRevisionCountLimitReached",
     ),
     "deleteExport": (*_WAIT, *_EXPORT),
+    "listDeadLetters": (
+        *_TOKEN,
+        *_EXPORT,
+        *_READ,
+        "buffer.badRequest",
+        "buffer.invalidEnumValue",
+        "buffer.invalidRange",
+    ),
+    "getDeadLetter": (*_TOKEN, *_EXPORT, *_READ, "buffer.deadLetterNotFound"),
     "getTask": (*_TOKEN, *_TASK),
     "getTaskOfReceiver": (*_TOKEN, *_TASK),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.model.event import Reason
 from app.model.task import TaskStatus, TaskType
 from app.settings import Settings
 
@@ -108,6 +109,40 @@ def fields(settings: Settings) -> dict[str, dict[str, Any]]:
             "What was ignored in the request; only in the answer to it.",
             ['Unknown field "colour" in body is ignored.'],
         ),
+        # Dead letters
+        "DeadLetters.deadLetters": {"description": "Letters, newest first."},
+        "DeadLetter.id": _text("The letter's id, of the export.", "2-1234", pattern=r"^\d+-\d+$"),
+        "reason": _text("Why the event is no row.", "template.error", enum=[reason.value for reason in Reason]),
+        "column": _text("The column at fault; not there when it is the whole row, or none is known.", "page"),
+        "DeadLetter.message": _text("What went wrong.", 'path "page" not found in the body'),
+        "revision": _text("The revision of the export's mapping, from 1.", 1, minimum=1),
+        "receivedAt": _text("When the event was received (UTC).", "2026-01-02T03:04:05.678Z", pattern=_DATE),
+        "publishedAt": _text("When it became a dead letter (UTC).", "2026-01-02T03:04:06.789Z", pattern=_DATE),
+        "source": {"description": "Where the event lies in Kafka."},
+        "topic": _text("The receiver's topic.", "streams.events.1234.clicks"),
+        "topicId": _text("The topic's id; one made again has another.", "fwEQGDS8QoSEmZDZ_gnVDw"),
+        "partition": _text("Partition of the topic.", 0, minimum=0),
+        "offset": _text("Offset in the partition.", 1234, minimum=0),
+        "lane": _text("`live`, or the id of a replay.", "live"),
+        "event": {"description": "The event as it was received."},
+        "DeadLetterEvent.id": _text("The event's id, as in a column `id`.", "01890a5d-ac96-774b-bcce-b302099a8057"),
+        "ip": _text("The sender's address; empty where it is not known.", "203.0.113.7"),
+        "headers": {"description": "Headers in order. A list of letters has the first 4 KiB of them."},
+        "DeadLetterHeader.name": _text("The header's name.", "Content-Type"),
+        "value": _text("The header's value.", "application/json"),
+        "encoding": _text("How `value` is given: base64 when it is no UTF-8.", "utf-8", enum=["utf-8", "base64"]),
+        "headersTruncated": _text("Whether there are more headers than are shown.", False),
+        "body": _text(
+            "The body. A list of letters has its first 1024 bytes. Not there where the event was too large to be "
+            "copied; `source` says where it lies.",
+            '{"user": 7}',
+        ),
+        "bodyEncoding": _text("How `body` is given: base64 when it is no UTF-8.", "utf-8", enum=["utf-8", "base64"]),
+        "bodySize": _text("Bytes of the whole body.", 11, minimum=0),
+        "bodyTruncated": _text("Whether `body` is not the whole body.", False),
+        "page": {"description": "Where the page stands."},
+        "limit": _text("Letters that the page may have.", 100),
+        "after": _text("To be given as `after` to go on; not there when there are no more letters.", "Mi0xMjM0"),
         # Index and errors
         "api": _text("Always buffer.", "buffer", const="buffer"),
         "documentation": _text("Where the documentation is.", f"{address}/v1/documentation", format="uri"),
@@ -143,6 +178,24 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 PARAMETERS: dict[str, dict[str, Any]] = {
     "receiverId": {"description": "The receiver's id.", "example": "clicks", "schema": {"pattern": _ID}},
     "exportId": {"description": "The export's id.", "example": "all", "schema": {"pattern": _ID}},
+    "letterId": {"description": "The id of the dead letter.", "example": "2-1234", "schema": {"minLength": 1}},
+    "reason": {
+        "description": "Only letters with this reason.",
+        "schema": {"enum": [reason.value for reason in Reason]},
+    },
+    "since": {
+        "description": "Only letters published at this time or later: ISO 8601; without a zone UTC, a date alone its "
+        "midnight.",
+        "example": "2026-01-02T03:04:05Z",
+        "schema": {"format": "date-time"},
+    },
+    "until": {
+        "description": "Only letters published before this time, given as `since` is.",
+        "example": "2026-01-02T04:00:00Z",
+        "schema": {"format": "date-time"},
+    },
+    "limit": {"description": "Letters that the page may have."},
+    "after": {"description": "Go on after a page: its `page.after`."},
     "taskId": {
         "description": "The task's id. Its slashes may stay as they are, as in the task's `url`.",
         "example": _TASK_ID,

@@ -105,7 +105,7 @@ def _parameters(operation: dict[str, Any]) -> None:
         if parameter["in"] == "path":
             parameter["name"] = to_camel(parameter["name"])
         known = PARAMETERS.get(parameter["name"], {})
-        parameter["schema"] = {**_untitled(parameter["schema"]), **known.get("schema", {})}
+        parameter["schema"] = {**_never_null(_untitled(parameter["schema"])), **known.get("schema", {})}
         parameter.update({key: value for key, value in known.items() if key != "schema"})
     if kept:
         operation["parameters"] = kept

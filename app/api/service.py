@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from app.api import exports, index, receivers, tasks
+from app.api import dead_letters, exports, index, receivers, tasks
 from app.api.auth import TokenVerifier
 from app.api.commands import CommandSender
 from app.api.context import Context
@@ -13,7 +13,9 @@ from app.api.documentation import install_documentation
 from app.api.errors import install_errors
 from app.api.http import AnswerOptions, AssumeJson, BodyLimit, CrashAnswer, RequestId
 from app.api.openapi import operation_id
+from app.api.reads import Reads
 from app.api.running import RunningTasks
+from app.kafka.dead_letters import DeadLetterReader
 from app.kafka.view import ControlView
 from app.model.cipher import Cipher
 from app.settings import Settings
@@ -41,6 +43,8 @@ def create_api(settings: Settings, view: ControlView, commands: CommandSender) -
         RunningTasks(view),
         TokenVerifier(settings),
         Cipher(settings.encryption_key),
+        DeadLetterReader(settings),
+        Reads(settings.max_dead_letter_reads, settings.retry_after_seconds),
     )
     install_errors(api)
     api.add_middleware(AssumeJson)
@@ -56,7 +60,7 @@ def create_api(settings: Settings, view: ControlView, commands: CommandSender) -
     )
     api.add_middleware(RequestId)
     api.state.routes = []
-    for module in (receivers, exports, tasks, index):
+    for module in (receivers, exports, dead_letters, tasks, index):
         api.include_router(module.router)
         api.state.routes += module.router.routes
     install_documentation(api, settings)

@@ -64,7 +64,11 @@ def system_topics(settings: Settings) -> list[TopicSpec]:
             {**deleted, "retention.ms": rows_retention, "message.timestamp.type": "LogAppendTime"},
         ),
         spec(names.ledger, settings.rows_partitions, {**compacted, "message.timestamp.type": "LogAppendTime"}),
-        spec(names.dead_letters, settings.dead_letter_partitions, deleted),
+        spec(
+            names.dead_letters,
+            settings.dead_letter_partitions,
+            {**deleted, "message.timestamp.type": "LogAppendTime"},
+        ),
     ]
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from app.kafka.client import producer_config
+from app.kafka.client import PARTITIONER, producer_config
 from app.model.errors import KafkaUnavailable, StreamsError
 from app.settings import Settings
 
@@ -53,6 +53,7 @@ class TransactionalWriter:
                 transactional_id=transactional_id,
                 transaction_timeout_ms=int(timeout_seconds * 1000),
                 linger_ms=0,
+                partitioner=PARTITIONER,
             )
         )
 

@@ -15,13 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from app.kafka.codec import batch_codec, dead_letter_codec, state_codec
+from app.kafka.dead_letters import letter_key
 from app.kafka.names import Names
 from app.kafka.reader import read_to_end
 from app.kafka.transaction import Record, TransactionalWriter
 from app.model.dead_letter import DeadLetter
 from app.model.errors import KafkaUnavailable
 from app.model.ledger import BatchRecord, ExportState
-from app.model.receiver import entity_key
 from app.settings import Settings
 from app.sink.clock import BrokerClock
 
@@ -101,7 +101,7 @@ class Ledger:
         return [self._record(key, None) for key in keys]
 
     def dead_letter(self, letter: DeadLetter) -> Record:
-        key = entity_key(letter.project_id, letter.receiver_id, letter.export_id)
+        key = letter_key(letter.project_id, letter.receiver_id, letter.export_id)
         return Record(self._names.dead_letters, key, dead_letter_codec.encode(letter))
 
     def _record(self, key: str, value: bytes | None) -> Record:
