@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     """Validations that one gateway holds, under way or waiting; further ones are answered 503."""
     max_validation_events: Count = 100
     """Events that one validation may have."""
-    max_dead_letter_reads: Count = 4
+    max_dead_letter_reads: Count = 2
     """Calls that read dead letters on one gateway at once; further ones are answered 503."""
     dead_letter_read_records: Count = 100_000
     """Records of the dead letters' topic that one such call reads, those of other exports included."""

@@ -27,6 +27,7 @@ _HINTS = {
     "buffer.masterTokenRequired": "Set STREAMS_STORAGE_TOKEN to a master token of the project.",
     "buffer.receiverNotFound": "`streams receivers list` shows those that there are.",
     "buffer.exportNotFound": "`streams exports list RECEIVER` shows those that there are.",
+    "buffer.deadLetterNotFound": "`streams dead-letters list RECEIVER/EXPORT` shows those that there are.",
     "buffer.taskNotFound": "Tasks are forgotten an hour after their success, two days after an error.",
     "buffer.receiverAlreadyExists": "`streams receivers apply` changes one that is there.",
     "buffer.exportAlreadyExists": "`streams exports apply` changes one that is there.",

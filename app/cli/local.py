@@ -85,24 +85,6 @@ def sql(
         typer.echo(f"The first {limit:,} of {len(rows):,} rows; --limit shows more, --json all.")
 
 
-@local.command("dead-letters")
-def dead_letters(
-    receiver: Annotated[str | None, typer.Option(help="Only those of this receiver.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest.")] = 20,
-) -> None:
-    """Show the events that an export could not map, with the reason."""
-    from app.kafka.client import connect_admin
-    from app.local.dead_letters import dead_letter_table, last_dead_letters
-    from app.local.surroundings import local_settings
-
-    settings = local_settings(load_settings())
-    connect_admin(settings)
-    count, letters = last_dead_letters(settings, receiver, limit)
-    if letters:
-        Console().print(dead_letter_table(letters))
-    typer.echo(f"{count:,} dead letters, the newest {len(letters):,} shown.")
-
-
 @local.command()
 def demo(
     flights: Annotated[

@@ -16,9 +16,11 @@ from app.model.conditions import MIB
 from app.model.errors import KafkaUnavailable
 
 FIRST_SPAN = 16
-MAX_SPAN = 5_000
+MAX_SPAN = 20_000
 _GROWTH = 8
 _TARGET_BYTES = 4 * MIB
+_AT_ONCE, _PAUSE_SECONDS = 200, 0.0005
+"""Records between two pauses, in which other threads of the process (a gateway's event loop) have the interpreter."""
 MAX_BLOCK_BYTES = 16 * MIB
 """A block that turns out to be larger is given up and read again as smaller ones."""
 
@@ -95,8 +97,8 @@ def read_backwards(
 def next_span(span: int, size_bytes: int) -> int:
     """Offsets of the next block after one that had so many of them and so many bytes.
 
-    >>> next_span(16, 16 * 100), next_span(1024, 1024 * 3_000_000), next_span(5000, 0)
-    (128, 1, 5000)
+    >>> next_span(16, 16 * 100), next_span(1024, 1024 * 3_000_000), next_span(20_000, 0)
+    (128, 1, 20000)
     """
     by_size = _TARGET_BYTES * span // max(1, size_bytes)
     return max(1, min(by_size, span * _GROWTH, MAX_SPAN))
@@ -113,7 +115,7 @@ def _read_block(
         message = consumer.poll(max(0.0, budget.seconds_left))
         if message is None:
             raise _Overdue
-        for one in (message, *consumer.consume(500, 0)):
+        for one in (message, *consumer.consume(_AT_ONCE, 0)):
             error, offset = one.error(), one.offset()
             if error is not None:
                 if error.code() == KafkaError._PARTITION_EOF:
@@ -134,3 +136,4 @@ def _read_block(
                 return records, met
         if size > MAX_BLOCK_BYTES and met > 1:
             return None, met
+        time.sleep(_PAUSE_SECONDS)

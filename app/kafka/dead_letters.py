@@ -150,7 +150,11 @@ class DeadLetterReader:
     def _consumer(self) -> Iterator[Consumer]:
         """Fetches little ahead: what lies behind a block was read before."""
         config = consumer_config(
-            self._settings, enable_partition_eof=True, fetch_wait_max_ms=10, queued_max_messages_kbytes=4 * KIB
+            self._settings,
+            enable_partition_eof=True,
+            fetch_wait_max_ms=10,
+            fetch_queue_backoff_ms=5,
+            queued_max_messages_kbytes=4 * KIB,
         )
         consumer = Consumer({**config, "fetch.message.max.bytes": MIB, "queued.min.messages": 1000})
         try:

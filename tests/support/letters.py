@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from app.kafka.transaction import TransactionalWriter
+from app.model.conditions import Conditions
 from app.model.dead_letter import DeadLetter
 from app.model.event import Reason
 from app.model.receiver import LIVE_LANE, Export
@@ -13,6 +14,11 @@ from app.model.rows import FailedEvent, Source
 from app.settings import Settings
 from app.sink.clock import BrokerClock
 from app.sink.ledger import Ledger
+
+
+def some_export(export_id: str, *, uid: str = "uid", project_id: str = "1234") -> Export:
+    """An export that has a name and no more."""
+    return Export(uid, "receiver-uid", project_id, "r", export_id, "E", Conditions(1, 1, 1), 1, (), (), 0)
 
 
 def letter(export: Export, offset: int, **event: Any) -> DeadLetter:

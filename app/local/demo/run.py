@@ -159,7 +159,7 @@ def _report(
     for command in (
         """streams local sql 'select flight, route, minutes_late from "in.c-flights".departures limit 5'""",
         """streams local sql 'select carrier, avg(minutes::int) from "in.c-flights".delays group by 1 order by 2'""",
-        "streams local dead-letters --limit 5",
+        "streams dead-letters list flights/delays --limit 5",
     ):
         console.print(f"  .venv/bin/{command}", highlight=False, soft_wrap=True)
 
