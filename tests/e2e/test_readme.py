@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -70,9 +71,16 @@ async def test_an_event_of_ones_own_gets_into_its_table(system: Any) -> None:
         found = await asyncio.to_thread(run, system, complain)
         return "1 dead letter of clicks/all" in found and "template.error" in found
 
+    async def show(options: str) -> str:
+        listed = await asyncio.to_thread(run, system, f"{complain.strip()} --json")
+        (letter,) = json.loads(listed)["deadLetters"]
+        command = f".venv/bin/streams dead-letters show clicks/all {letter['id']} {options}"
+        return await asyncio.to_thread(run, system, command)
+
     assert answers.count("HTTP/1.1 200 OK") == 2
     await system.until(arrived, "the events are in the table")
     await system.until(complained, "the event without a page is a dead letter")
+    assert await show("--body") == '{"no": "page"}'
 
 
 async def test_receiver_in_a_file_is_applied_changed_and_deleted(system: Any, tmp_path: Path) -> None:
