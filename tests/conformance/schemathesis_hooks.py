@@ -12,6 +12,7 @@ _BEYOND_JSON_SCHEMA = (
     "No id can be made from",
     "is used more than once; names of columns must be unique",
     "an id must be unique in its receiver",
+    "must be the page.after of an answer",
 )
 """Rules that JSON Schema cannot express, so a body that fits the schema may break them."""
 _RECEIVER = {"projectId": "1234", "receiverId": os.environ["RECEIVER_ID"], "secret": os.environ["RECEIVER_SECRET"]}
