@@ -60,7 +60,8 @@ class Budget:
 
     @property
     def seconds_left(self) -> float:
-        return self.deadline - time.monotonic()
+        """Never below 0, which to librdkafka is no bound."""
+        return max(0.0, self.deadline - time.monotonic())
 
 
 class _Overdue(Exception):
@@ -112,7 +113,7 @@ def _read_block(
     records: list[Stored] = []
     met = size = 0
     while True:
-        message = consumer.poll(max(0.0, budget.seconds_left))
+        message = consumer.poll(budget.seconds_left)
         if message is None:
             raise _Overdue
         for one in (message, *consumer.consume(_AT_ONCE, 0)):

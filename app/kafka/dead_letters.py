@@ -72,22 +72,32 @@ def take_page(blocks: Iterable[Block], partition: int, first: int, uid: str, sel
     Not one block more is asked for than is needed.
     """
     found: list[PublishedLetter] = []
-    reached, unknown = first, 0
-    for block in blocks:
-        for record in reversed(block.records):
-            try:
-                letter = dead_letter_codec.decode(record.value)
-            except CodecError:
-                unknown += 1
-                continue
-            if letter.export_uid == uid and _is_selected(record, letter, selection):
-                found.append(PublishedLetter(partition, record.offset, record.time_ms, letter))
-                if len(found) == selection.limit:
-                    return LetterPage(partition, found, record.offset if record.offset > first else None)
-        reached = block.first
+    unknown: list[int] = []
+    reached = first
+    for offset, record in _backwards(blocks):
+        reached = offset
+        if record is None:
+            continue
+        try:
+            letter = dead_letter_codec.decode(record.value)
+        except CodecError:
+            unknown.append(record.offset)
+            continue
+        if letter.export_uid == uid and _is_selected(record, letter, selection):
+            found.append(PublishedLetter(partition, record.offset, record.time_ms, letter))
+            if len(found) == selection.limit:
+                break
     if unknown:
-        _log.error("%d dead letters of partition %d are not readable by this version", unknown, partition)
+        text = "partition %d has %d dead letters that this version cannot read, the last at offset %d"
+        _log.error(text, partition, len(unknown), unknown[0])
     return LetterPage(partition, found, reached if reached > first else None)
+
+
+def _backwards(blocks: Iterable[Block]) -> Iterator[tuple[int, Stored | None]]:
+    """Each record, the newest first, and at the end of each block None; with the offset down to which all is read."""
+    for block in blocks:
+        yield from ((record.offset, record) for record in reversed(block.records))
+        yield block.first, None
 
 
 def _is_selected(record: Stored, letter: DeadLetter, selection: Selection) -> bool:
@@ -111,9 +121,7 @@ class DeadLetterReader:
         `partition` is where the page before was; raises ValueError when the export's letters are elsewhere, and
         KafkaUnavailable.
         """
-        settings = self._settings
-        deadline = time.monotonic() + settings.dead_letter_read_seconds
-        budget = Budget(settings.dead_letter_read_records, settings.dead_letter_read_bytes, deadline)
+        budget = self._budget()
         key = letter_key(export.project_id, export.receiver_id, export.export_id)
         wanted = key.encode()
 
@@ -121,10 +129,10 @@ class DeadLetterReader:
             return message.key() == wanted
 
         with self._consumer() as consumer:
-            place = self._place(consumer, key)
+            place = self._place(consumer, key, budget)
             if partition not in (None, place.partition):
                 raise ValueError(f"The letters of {key} are in partition {place.partition}.")
-            first, end = self._range(consumer, place, selection)
+            first, end = self._range(consumer, place, selection, budget)
             blocks = read_backwards(consumer, place, first, end, is_of_export, budget)
             return take_page(blocks, place.partition, first, export.uid, selection)
 
@@ -133,16 +141,16 @@ class DeadLetterReader:
 
         Raises KafkaUnavailable.
         """
-        deadline = time.monotonic() + self._settings.dead_letter_read_seconds
+        budget = self._budget()
         with self._consumer() as consumer:
             key = letter_key(export.project_id, export.receiver_id, export.export_id)
-            place = self._place(consumer, key)
+            place = self._place(consumer, key, budget)
             if partition != place.partition:
                 return None
-            first, end = self._range(consumer, place, Selection(1, before=offset + 1))
+            first, end = self._range(consumer, place, Selection(1, before=offset + 1), budget)
             if not first <= offset < end:
                 return None
-            blocks = read_backwards(consumer, place, offset, end, lambda message: True, Budget(1, 1, deadline))
+            blocks = read_backwards(consumer, place, offset, end, lambda message: True, budget)
             page = take_page(blocks, partition, offset, export.uid, Selection(1))
             return page.letters[0] if page.letters else None
 
@@ -164,20 +172,26 @@ class DeadLetterReader:
         finally:
             consumer.close()
 
-    def _place(self, consumer: Consumer, key: str) -> TopicPartition:
-        known = consumer.list_topics(self._topic, self._settings.dead_letter_read_seconds).topics[self._topic]
+    def _budget(self) -> Budget:
+        settings = self._settings
+        deadline = time.monotonic() + settings.dead_letter_read_seconds
+        return Budget(settings.dead_letter_read_records, settings.dead_letter_read_bytes, deadline)
+
+    def _place(self, consumer: Consumer, key: str, budget: Budget) -> TopicPartition:
+        known = consumer.list_topics(self._topic, budget.seconds_left).topics[self._topic]
         if known.error is not None or not known.partitions:
             raise KafkaUnavailable(f"Topic {self._topic} is not there: `streams topics apply` creates it.")
         return TopicPartition(self._topic, partition_of_key(key, len(known.partitions)))
 
-    def _range(self, consumer: Consumer, place: TopicPartition, selection: Selection) -> tuple[int, int]:
+    def _range(
+        self, consumer: Consumer, place: TopicPartition, selection: Selection, budget: Budget
+    ) -> tuple[int, int]:
         """The first offset to look at, and the one after the last; a time that nothing is as new as is the end."""
-        seconds = self._settings.dead_letter_read_seconds
-        low, high = consumer.get_watermark_offsets(place, seconds)
+        low, high = consumer.get_watermark_offsets(place, budget.seconds_left)
 
         def offset_at(time_ms: int) -> int:
             asked = TopicPartition(place.topic, place.partition, max(0, time_ms))
-            (found,) = consumer.offsets_for_times([asked], seconds)
+            (found,) = consumer.offsets_for_times([asked], budget.seconds_left)
             if found.error is not None:
                 raise KafkaException(found.error)
             return high if found.offset < 0 else found.offset

@@ -115,8 +115,7 @@ def test_nothing_of_a_letter_is_obeyed_by_the_terminal(field: str) -> None:
 
     text = printed(letter_view(one)) + printed(letters_table([one]))
 
-    assert "\x1b]" not in text
-    assert not {"\x1b[2J", "\x07", "\u202e", "\u009b", "\r"} & {part for part in EVIL if part in text}
+    assert [part for part in ("\x1b]", "\x1b[2J", "\x07", "\u202e", "\u009b", "\r") if part in text] == []
     assert "[red]" in text
 
 

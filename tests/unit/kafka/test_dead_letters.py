@@ -97,7 +97,7 @@ def test_letter_of_an_unknown_version_is_passed_over_and_said(caplog: pytest.Log
         page = take_page([Block(1, records)], 0, 1, "uid", Selection(9))
 
     assert offsets(page) == [3, 1]
-    assert "1 dead letters of partition 0" in caplog.text
+    assert "partition 0 has 1 dead letters that this version cannot read, the last at offset 2" in caplog.text
 
 
 @given(st.integers(1, backwards.MAX_SPAN), st.integers(0, 10**12))
