@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
@@ -26,7 +27,9 @@ from app.model.event import Reason
 from app.model.receiver import Export, entity_key
 from app.settings import Settings
 
+_PAUSE_SECONDS = 0.1
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,15 +190,29 @@ class DeadLetterReader:
         self, consumer: Consumer, place: TopicPartition, selection: Selection, budget: Budget
     ) -> tuple[int, int]:
         """The first offset to look at, and the one after the last; a time that nothing is as new as is the end."""
-        low, high = consumer.get_watermark_offsets(place, budget.seconds_left)
+
+        def ask(question: Callable[[], T]) -> T:
+            """A topic that is new, or whose leader changed, is refused until the consumer has learnt of it anew."""
+            while True:
+                try:
+                    return question()
+                except KafkaException:
+                    if budget.seconds_left <= _PAUSE_SECONDS:
+                        raise
+                time.sleep(_PAUSE_SECONDS)
+                consumer.list_topics(place.topic, budget.seconds_left)
+
+        low, high = ask(lambda: consumer.get_watermark_offsets(place, budget.seconds_left))
 
         def offset_at(time_ms: int) -> int:
-            asked = TopicPartition(place.topic, place.partition, max(0, time_ms))
-            (found,) = consumer.offsets_for_times([asked], budget.seconds_left)
+            (found,) = consumer.offsets_for_times(
+                [TopicPartition(place.topic, place.partition, max(0, time_ms))], budget.seconds_left
+            )
             if found.error is not None:
                 raise KafkaException(found.error)
             return high if found.offset < 0 else found.offset
 
-        first = low if selection.since_ms is None else max(low, offset_at(selection.since_ms))
-        end = high if selection.until_ms is None else offset_at(selection.until_ms)
+        since, until = selection.since_ms, selection.until_ms
+        first = low if since is None else max(low, ask(lambda: offset_at(since)))
+        end = high if until is None else ask(lambda: offset_at(until))
         return first, end if selection.before is None else min(end, selection.before)
