@@ -8,9 +8,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 from app.keboola.client import StorageClient
 from app.local.kafka import LocalBroker
@@ -20,18 +22,36 @@ from app.local.storage import Emulator, running
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
-LONGEST_FIRST = ("e2e", "conformance", "integration", "browser")
+HERE = Path(__file__).parent
+LONGEST_FIRST = ("e2e/", "integration/sink/", "conformance/", "integration/", "browser/")
+ONE_AFTER_THE_OTHER = ("tests/e2e/", "tests/conformance/rules/")
+"""Each test keeps a whole installation busy; all share one installation."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, or one worker would be busy with them when the others have nothing left.
+    """Begin with what takes longest, or one worker would be busy with it when the others have nothing left.
 
     Within these folders the order stays as it was drawn.
     """
-    place = {folder: number for number, folder in enumerate(LONGEST_FIRST)}
-    here = Path(__file__).parent
-    items.sort(key=lambda item: place.get(item.path.relative_to(here).parts[0], len(place)))
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(HERE).as_posix()
+        return next((n for n, folder in enumerate(LONGEST_FIRST) if path.startswith(folder)), len(LONGEST_FIRST))
+
+    items.sort(key=place)
+
+
+class Scheduling(LoadScopeScheduling):
+    """The tests of a file go to one worker, and so do those of these folders."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return next((folder for folder in ONE_AFTER_THE_OTHER if file.startswith(folder)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
