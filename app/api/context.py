@@ -12,6 +12,8 @@ from app.api.commands import CommandSender
 from app.api.reads import Reads
 from app.api.rules import Limits
 from app.api.running import RunningTasks
+from app.api.samples import Samples
+from app.api.trials import Trials
 from app.kafka.dead_letters import DeadLetterReader
 from app.kafka.view import ControlView
 from app.model.catalog import Catalog
@@ -29,6 +31,8 @@ class Context:
     cipher: Cipher
     letters: DeadLetterReader
     reads: Reads
+    trials: Trials
+    samples: Samples
 
     @property
     def catalog(self) -> Catalog:

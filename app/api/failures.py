@@ -114,6 +114,14 @@ _REFUSED = ("storage.accessDenied", "storage.notFound", "storage.refused")
 """What Storage may refuse while a call waits; of other calls the task says it."""
 _READ = ("buffer.overloaded",)
 """A call that reads dead letters waits for no place."""
+_TRIAL = (
+    *_TOKEN,
+    "buffer.invalidRange",
+    *_RECEIVER,
+    "buffer.overloaded",
+    "buffer.validationTimeout",
+)
+"""What a dry run may answer."""
 _NEW_EXPORT = ("buffer.exportCountLimitReached", "buffer.tableInUse")
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
@@ -171,6 +179,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "buffer.invalidRange",
     ),
     "getDeadLetter": (*_TOKEN, *_EXPORT, *_READ, "buffer.deadLetterNotFound"),
+    "testExport": (*_TRIAL, *_EXPORT),
+    "testMapping": (*_TRIAL, *_BODY),
     "getTask": (*_TOKEN, *_TASK),
     "getTaskOfReceiver": (*_TOKEN, *_TASK),
 }

@@ -55,7 +55,8 @@ class AnswerOptions:
 class AssumeJson:
     """A body is JSON, whatever its Content-Type says: curl says of JSON that it is a form unless told otherwise.
 
-    A browser that sends a form to us does no harm, because it cannot send the token's header with it.
+    A browser that sends a form to us does no harm, because it cannot send the token's header with it. What was sent is
+    in `scope["sent_headers"]`.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -64,7 +65,8 @@ class AssumeJson:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             others = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
-            scope = {**scope, "headers": [*others, (b"content-type", b"application/json")]}
+            assumed = [*others, (b"content-type", b"application/json")]
+            scope = {**scope, "headers": assumed, "sent_headers": scope["headers"]}
         await self._app(scope, receive, send)
 
 

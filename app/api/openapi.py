@@ -35,6 +35,7 @@ _TAGS = {
     "import": "Send events.",
     "receivers": "Receivers: where events come in.",
     "exports": "Exports of a receiver: where its events go.",
+    "test": "Try a mapping: nothing is stored.",
     "tasks": "Tasks: how a change went.",
     "service": "The service itself.",
 }
@@ -185,7 +186,7 @@ def _public_refs(value: Any) -> Any:
 
 
 def _tag(path: str) -> str:
-    for tag in ("import", "tasks", "exports", "receivers"):
+    for tag in ("import", "test", "tasks", "exports", "receivers"):
         if tag in path.split("/"):
             return tag
     return "service"

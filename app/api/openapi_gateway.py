@@ -11,7 +11,7 @@ from typing import Any
 _OK = {"text/plain": {"schema": {"const": "OK"}, "example": "OK"}}
 _EVENT = {"page": "/pricing"}
 _EVENTS = [{"page": "/a"}, {"page": "/b"}]
-_BODIES: dict[str, Any] = {
+EVENT_BODIES: dict[str, Any] = {
     "application/json": {
         "schema": {},
         "examples": {"one event": {"value": _EVENT}, "an event for each element": {"value": _EVENTS}},
@@ -64,7 +64,7 @@ GATEWAY_PATHS: dict[str, Any] = {
             "requestBody": {
                 "description": "The events. Content-Type need not be there.",
                 "required": False,
-                "content": _BODIES,
+                "content": EVENT_BODIES,
             },
             "responses": {"200": {"description": "Kafka has all events, or they are valid. The body is empty."}},
         }

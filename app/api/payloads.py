@@ -146,6 +146,14 @@ def export_change(payload: ExportPatch, settings: Settings) -> ExportChange:
     return ExportChange(payload.name, mapping, conditions, filter)
 
 
+def checked_mapping(payload: MappingPayload, settings: Settings) -> Mapping:
+    """Raises BadRequest with every problem of the body's mapping."""
+    problems = _Problems()
+    mapping = _mapping(problems, payload, "body.mapping", settings)
+    problems.settle()
+    return mapping
+
+
 def unknown_fields(payload: BaseModel) -> list[str]:
     """A warning for each field that the API does not know, and for each that the type of its column does not use; the
     first ones when there are too many.

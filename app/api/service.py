@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from app.api import dead_letters, exports, index, receivers, tasks
+from app.api import dead_letters, exports, index, receivers, tasks, trying
 from app.api.auth import TokenVerifier
 from app.api.commands import CommandSender
 from app.api.context import Context
@@ -15,14 +15,17 @@ from app.api.http import AnswerOptions, AssumeJson, BodyLimit, CrashAnswer, Requ
 from app.api.openapi import operation_id
 from app.api.reads import Reads
 from app.api.running import RunningTasks
+from app.api.samples import Samples
+from app.api.trials import Trials
 from app.kafka.dead_letters import DeadLetterReader
 from app.kafka.view import ControlView
 from app.model.cipher import Cipher
 from app.settings import Settings
 
 
-def create_api(settings: Settings, view: ControlView, commands: CommandSender) -> FastAPI:
-    """The API on a view that has started and a sender that is open; both stay the caller's to close.
+def create_api(settings: Settings, view: ControlView, commands: CommandSender, trials: Trials) -> FastAPI:
+    """The API on a view that has started and a sender that is open; both stay the caller's to close, and
+    `trials` to tend.
 
     Call it on the view's event loop. Raises ConfigurationError without an encryption key.
     """
@@ -45,6 +48,8 @@ def create_api(settings: Settings, view: ControlView, commands: CommandSender) -
         Cipher(settings.encryption_key),
         DeadLetterReader(settings),
         Reads(settings.max_dead_letter_reads, settings.retry_after_seconds),
+        trials,
+        Samples(settings),
     )
     install_errors(api)
     api.add_middleware(AssumeJson)
@@ -60,7 +65,7 @@ def create_api(settings: Settings, view: ControlView, commands: CommandSender) -
     )
     api.add_middleware(RequestId)
     api.state.routes = []
-    for module in (receivers, exports, dead_letters, tasks, index):
+    for module in (receivers, exports, trying, dead_letters, tasks, index):
         api.include_router(module.router)
         api.state.routes += module.router.routes
     install_documentation(api, settings)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
+from app.api.split import BodyKind, body_kind, split_request
 from app.gateway.answers import (
     BUSY,
     CONTINUE,
@@ -23,7 +24,6 @@ from app.gateway.answers import (
 )
 from app.gateway.directory import Endpoint
 from app.gateway.publisher import RecordHeaders
-from app.gateway.split import BodyKind, body_kind, split_request
 from app.model.errors import BadRequest
 from app.model.event import ID_HEADER, IP_HEADER
 from app.model.ids import new_event_id

@@ -10,10 +10,10 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from app.api.headers import EventNames, TrustedProxies
 from app.gateway.answers import Answers, Refusal, headers_too_large, too_large, too_many_events
 from app.gateway.directory import Directory
 from app.gateway.freshness import Freshness, Lookups
-from app.gateway.headers import EventNames, TrustedProxies
 from app.gateway.metrics import Counters, Levels
 from app.gateway.publisher import Publisher, publisher_config
 from app.kafka.view import ControlView

@@ -19,6 +19,7 @@ import uvloop
 
 from app.api.commands import CommandSender
 from app.api.service import create_api
+from app.api.trials import Trials
 from app.gateway.lane import Lane
 from app.gateway.protocol import protocol_for
 from app.gateway.routes import Gateway
@@ -45,8 +46,8 @@ async def serve(settings: Settings) -> None:
     cipher = Cipher(settings.encryption_key)
     view = ControlView(settings)
     lane = Lane(settings, view, cipher)
-    validation = Validation(lane, view)
-    gateway = Gateway(lane, validation)
+    trials = Trials(settings)
+    gateway = Gateway(lane, Validation(lane, view, trials))
     try:
         with _listen(settings) as listener:
             server = _Server(_uvicorn_config(settings, lane, gateway))
@@ -54,8 +55,8 @@ async def serve(settings: Settings) -> None:
                 tasks = [
                     group.create_task(lane.sweep(), name="gateway-sweep"),
                     group.create_task(lane.lookups.serve(), name="gateway-lookups"),
-                    group.create_task(validation.trials.tend(), name="gateway-trials"),
-                    group.create_task(_open(settings, view, lane, gateway), name="gateway-api"),
+                    group.create_task(trials.tend(), name="gateway-trials"),
+                    group.create_task(_open(settings, view, lane, trials, gateway), name="gateway-api"),
                 ]
                 await server.serve(sockets=[listener])
                 await lane.publisher.close(settings.graceful_stop_seconds)
@@ -65,12 +66,12 @@ async def serve(settings: Settings) -> None:
         await view.close()
 
 
-async def _open(settings: Settings, view: ControlView, lane: Lane, gateway: Gateway) -> None:
+async def _open(settings: Settings, view: ControlView, lane: Lane, trials: Trials, gateway: Gateway) -> None:
     """Reach Kafka, however long it takes, then keep the view fresh and the API open."""
     await lane.freshness.start()
     async with contextlib.AsyncExitStack() as stack:
         commands = await _enter_sender(stack, settings)
-        gateway.api = create_api(settings, view, commands)
+        gateway.api = create_api(settings, view, commands, trials)
         _settle_memory()
         _log.info("ready on %s:%d", settings.listen_address, settings.gateway_port)
         await lane.freshness.follow()

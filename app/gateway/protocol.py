@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, ClassVar
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from app.api.headers import plain_address
 from app.gateway.answers import INVALID_HTTP, TIMED_OUT, Refusal
 from app.gateway.directory import IMPORT
-from app.gateway.headers import plain_address
 from app.gateway.ingest import Ingest
 from app.gateway.lane import KEEP_ALIVE_SECONDS, LINGER_SECONDS, Lane
 from app.gateway.query import wants_validation

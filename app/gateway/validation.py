@@ -8,26 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from app.api.errors import crash_answer, envelope
+from app.api.split import split_request
+from app.api.trials import Crowded, Trials, sample_batch
 from app.gateway.answers import STALE, TIMED_OUT, Refusal
 from app.gateway.directory import Endpoint
-from app.gateway.headers import plain_address
 from app.gateway.query import check_validation
-from app.gateway.split import split_request
-from app.gateway.trials import Crowded, Trials
 from app.gateway.verdict import verdict
 from app.mapping.child_process import ChildGone
 from app.mapping.children import PoolClosed
 from app.mapping.headers import HeaderSet
 from app.model.errors import BadRequest, KafkaUnavailable
-from app.model.event import EventBatch, Headers
-from app.model.ids import new_event_id
+from app.model.event import Headers
 
 if TYPE_CHECKING:
     from app.gateway.lane import Lane
@@ -56,11 +53,10 @@ class _Refused(Exception):
 
 
 class Validation:
-    """Answers the requests that `app.gateway.query.wants_validation` picks. `trials.tend` runs beside it."""
+    """Answers the requests that `app.gateway.query.wants_validation` picks."""
 
-    def __init__(self, lane: Lane, view: ControlView) -> None:
-        self.trials = Trials(lane.settings)
-        self._lane, self._view = lane, view
+    def __init__(self, lane: Lane, view: ControlView, trials: Trials) -> None:
+        self._lane, self._view, self._trials = lane, view, trials
 
     async def answer(self, request: Request) -> Response:
         """200 without a body, or the envelope, also when the request meets a defect of ours."""
@@ -94,12 +90,12 @@ class Validation:
             return STALE
         await self._known(path)
         try:
-            with self.trials.place():
+            with self._trials.place():
                 endpoint, exports = await self._exports(path)
                 fields = [(name, value) for raw, value in request.headers.raw if (name := lane.names[raw])]
                 events = self._events(await self._body(request), fields, endpoint)
-                batch = to_batch(events, fields, self._sender(request, fields))
-                misfits = await self.trials.misfits(exports, batch)
+                batch = sample_batch(events, fields, self._sender(request, fields))
+                misfits = await self._trials.misfits(exports, batch)
         except Crowded:
             return CROWDED
         except (ChildGone, PoolClosed):
@@ -162,17 +158,7 @@ class Validation:
         return events
 
     def _sender(self, request: Request, fields: Headers) -> str:
-        proxies = self._lane.proxies
-        peer = plain_address(request.client.host) if request.client else ""
-        return proxies.sender(peer, dict(fields)) if proxies.trusts(peer) else peer
-
-
-def to_batch(events: list[bytes], fields: Headers, sender: str) -> EventBatch:
-    """The events as the mapper would read them from Kafka, had they come now; their indexes are their offsets."""
-    count = len(events)
-    now_ms = time.time_ns() // 1_000_000
-    ids = [new_event_id() for _ in events]
-    return EventBatch(list(range(count)), [now_ms] * count, ids, [sender] * count, events, [fields] * count)
+        return self._lane.proxies.origin(request.client.host if request.client else "", dict(fields))
 
 
 def too_many_to_validate(most: int) -> Refusal:

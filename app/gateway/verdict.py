@@ -7,9 +7,9 @@ status and message; several are 400 `buffer.multipleErrors`, which lists them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from app.api.errors import sentence
+from app.api.trials import Misfit
 from app.gateway.answers import Refusal
 from app.mapping.body import BodyKind, body_kind
 from app.mapping.faults import MAX_ROW_BYTES
@@ -20,17 +20,6 @@ from app.model.event import Failure, Reason
 MAX_TOLD = 20
 """Misfits that one answer lists."""
 MAX_MESSAGE_CHARS = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Misfit:
-    """An event (its index in the request) that one export cannot map, and why: one failure for each column at fault,
-    at least one.
-    """
-
-    export_id: str
-    event: int
-    failures: Sequence[Failure]
 
 
 def verdict(misfits: Sequence[Misfit], content_type: str, events: int) -> Refusal | None:

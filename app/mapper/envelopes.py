@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from app.mapper.events import event_id
+from app.kafka.events import event_id
 from app.model.event import EventBatch, Failure, Segment
 from app.model.rows import FailedEvent, Rows, Source, to_runs
 

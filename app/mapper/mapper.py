@@ -13,13 +13,13 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol
 
 from app.kafka.codec import rows_codec
+from app.kafka.events import to_batch
 from app.kafka.faust import Chunk, ChunkApp, Committed, Item, Partition
 from app.kafka.names import Names
 from app.kafka.producer import AsyncProducer
 from app.kafka.view import ControlView
 from app.mapper import metrics
 from app.mapper.envelopes import to_envelopes
-from app.mapper.events import to_batch
 from app.mapper.lane import Lane, Mapped, Outgoing
 from app.mapper.targets import Target, exports_from, first_offset, need_ids, targets, wanted_topics
 from app.mapper.topic_ids import TopicIds

@@ -34,8 +34,7 @@ class MappingPool:
     """Children that map chunks. Start it before use and close it at the end; all in one event loop.
 
     `memory_mib` is what a child may have beside the program itself, `budget_seconds` the computing that one export may
-    take for one chunk, `event_seconds` the computing that one event may take for one export. Without `rows` segments
-    have no CSV: for who wants to know failures only, and not to hold what templates can blow up.
+    take for one chunk, `event_seconds` the computing that one event may take for one export.
     """
 
     def __init__(
@@ -45,13 +44,11 @@ class MappingPool:
         memory_mib: int = 512,
         budget_seconds: float = 5.0,
         event_seconds: float = 1.0,
-        rows: bool = True,
     ) -> None:
         self._children = [ChildProcess(memory_mib) for _ in range(children)]
         self._free: asyncio.LifoQueue[ChildProcess] = asyncio.LifoQueue()
         self._budget_seconds = budget_seconds
         self._event_seconds = event_seconds
-        self._rows = rows
         self._open = False
         self._working: set[asyncio.Task[list[list[Segment]]]] = set()
 
@@ -79,15 +76,16 @@ class MappingPool:
         """Process ids of the children that run."""
         return [child.pid for child in self._children if child.pid is not None]
 
-    async def map(self, exports: Exports, batch: EventBatch) -> list[list[Segment]]:
+    async def map(self, exports: Exports, batch: EventBatch, *, rows: bool = True) -> list[list[Segment]]:
         """Segments for each export, in the order given, that cover the batch.
 
-        An export is (key, mapping); a key such as "<uid>/<revision>" must stand for the same mapping always. Raises
-        PoolClosed, and ChildGone when a child can no longer be started.
+        Without `rows` segments have no CSV: for who wants to know failures only, and not to hold what templates can
+        blow up. An export is (key, mapping); a key such as "<uid>/<revision>" must stand for the same mapping always.
+        Raises PoolClosed, and ChildGone when a child can no longer be started.
         """
         if not self._open:
             raise PoolClosed("The mapping children are not running.")
-        work = asyncio.create_task(self._map(exports, batch))
+        work = asyncio.create_task(self._map(exports, batch, rows))
         self._working.add(work)
         try:
             return await work
@@ -98,14 +96,14 @@ class MappingPool:
         finally:
             self._working.discard(work)
 
-    async def _map(self, exports: Exports, batch: EventBatch) -> list[list[Segment]]:
+    async def _map(self, exports: Exports, batch: EventBatch, rows: bool) -> list[list[Segment]]:
         chunk = Chunk(batch, len(exports), self._budget_seconds)
         packed = pack_batch(batch)
         while chunk.pending:
             child = await self._free.get()
             try:
                 await child.start()
-                await self._serve(child, chunk, exports, packed)
+                await self._serve(child, chunk, exports, packed, rows)
             except BaseException:
                 # Its answers would be taken for those to the next chunk.
                 child.kill()
@@ -114,13 +112,13 @@ class MappingPool:
                 self._free.put_nowait(child)
         return chunk.segments
 
-    async def _serve(self, child: ChildProcess, chunk: Chunk, exports: Exports, packed: bytes) -> None:
+    async def _serve(self, child: ChildProcess, chunk: Chunk, exports: Exports, packed: bytes, rows: bool) -> None:
         """Give the child all that is pending; return when it has answered all of it, or is lost."""
         jobs = list(chunk.pending)
         attention = Attention(child, self._event_seconds)
         answered = 0
         try:
-            await child.send(_request(child, exports, jobs, packed, self._rows))
+            await child.send(_request(child, exports, jobs, packed, rows))
             while answered < len(jobs):
                 segments, error, seconds, leaving = await attention.answer(
                     answered, chunk.seconds(jobs[answered].export)

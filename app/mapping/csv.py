@@ -1,4 +1,4 @@
-"""Where the rows of a CSV text end.
+"""Where the rows of a CSV text end, and what a row holds.
 
 The text is what `app.mapping.table` writes: RFC 4180, LF after every row, every value quoted. Newlines inside quotes
 belong to a value and end no row. Writing is left to `app.mapping.table`, which needs pyarrow; this module needs
@@ -6,6 +6,10 @@ nothing.
 """
 
 from __future__ import annotations
+
+import re
+
+_VALUE = re.compile(rb'"((?:[^"]+|"")*)"[,\n]')
 
 
 def row_ends(csv: bytes) -> list[int]:
@@ -26,3 +30,12 @@ def row_ends(csv: bytes) -> list[int]:
         if not inside:
             ends.append(end)
     return ends
+
+
+def row_values(row: bytes) -> list[bytes]:
+    """The values of one row, unquoted, in order.
+
+    >>> row_values(b'"a","say ""b""\\n",""\\n')
+    [b'a', b'say "b"\\n', b'']
+    """
+    return [value.replace(b'""', b'"') for value in _VALUE.findall(row)]

@@ -19,6 +19,7 @@ from consumer_group import expel_members
 
 from app.api.commands import CommandSender
 from app.api.service import create_api
+from app.api.trials import Trials
 from app.kafka.client import connect_admin
 from app.kafka.names import Names
 from app.kafka.plan import create_topics, system_topics
@@ -169,13 +170,25 @@ class Client:
 @asynccontextmanager
 async def api_client(settings: Settings, token: str) -> AsyncIterator[Client]:
     """One instance of the API, with a view and a sender of its own."""
-    async with ControlView(settings) as view, CommandSender(settings) as commands:
-        transport = httpx.ASGITransport(create_api(settings, view, commands), raise_app_exceptions=False)
+    async with ControlView(settings) as view, CommandSender(settings) as commands, tended(settings) as trials:
+        transport = httpx.ASGITransport(create_api(settings, view, commands, trials), raise_app_exceptions=False)
         headers = {"X-StorageApi-Token": token}
         async with httpx.AsyncClient(
             transport=transport, base_url=settings.public_address, headers=headers, timeout=DEADLINE_SECONDS
         ) as http:
             yield Client(http, view)
+
+
+@asynccontextmanager
+async def tended(settings: Settings) -> AsyncIterator[Trials]:
+    """Where events are mapped on trial; no child outlasts it."""
+    trials = Trials(settings)
+    tending = asyncio.create_task(trials.tend())
+    try:
+        yield trials
+    finally:
+        tending.cancel()
+        await asyncio.gather(tending, return_exceptions=True)
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.api.service import create_api
+from app.api.trials import Trials
 from app.model.catalog import Catalog
 from app.model.cipher import Cipher
 from app.settings import Settings
@@ -21,4 +22,4 @@ def settings() -> Settings:
 @pytest.fixture
 def api(settings: Settings) -> FastAPI:
     view = SimpleNamespace(catalog=Catalog(), listen=lambda listener: None)
-    return create_api(settings, view, None)  # type: ignore[arg-type]  # nothing is read or sent
+    return create_api(settings, view, None, Trials(settings))  # type: ignore[arg-type]  # nothing is read or sent

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from app.api.trials import Crowded, Misfit
 from app.gateway.routes import Gateway
-from app.gateway.trials import Crowded
 from app.gateway.validation import Validation
-from app.gateway.verdict import Misfit
-from app.mapper.events import to_batch
+from app.kafka.events import to_batch
 from app.mapping.child_process import ChildGone
 from app.mapping.children import PoolClosed
 from app.model.catalog import Catalog
@@ -78,8 +77,7 @@ class Scene:
         self.stage = stage
         self.view = ScriptedView(stage)
         self.trials = ScriptedTrials()
-        validation = Validation(stage.lane, self.view)  # type: ignore[arg-type]
-        validation.trials = self.trials  # type: ignore[assignment]
+        validation = Validation(stage.lane, self.view, self.trials)  # type: ignore[arg-type]
         stage.serve(Gateway(stage.lane, validation))
 
     async def send(self, request: bytes, address: str = "10.0.0.9") -> Connection:

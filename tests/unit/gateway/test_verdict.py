@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from app.api.trials import Misfit
 from app.gateway.answers import Refusal
-from app.gateway.verdict import MAX_MESSAGE_CHARS, MAX_TOLD, Misfit, verdict
+from app.gateway.verdict import MAX_MESSAGE_CHARS, MAX_TOLD, verdict
 from app.mapping.body import BodyInvalid, parse_body
 from app.mapping.body import body_kind as kind_of
 from app.mapping.faults import OUT_OF_MEMORY, TOO_LARGE, stuck

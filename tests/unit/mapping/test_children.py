@@ -30,7 +30,7 @@ DEADLINE_SECONDS = 60
 
 @asynccontextmanager
 async def pool_of(children: int = 1, **bounds: float) -> AsyncIterator[MappingPool]:
-    pool = MappingPool(children, **bounds)  # type: ignore[arg-type]  # memory_mib is an int, rows a bool
+    pool = MappingPool(children, **bounds)  # type: ignore[arg-type]  # memory_mib is an int
     await pool.start()
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):
@@ -91,10 +91,11 @@ async def test_definition_is_kept_by_its_key_and_the_batch_may_be_any_size(
 
 
 async def test_without_rows_only_failures_come_back(
-    make_batch: MakeBatch, make_mapping: MakeMapping, outcome: Outcome
+    pool: MappingPool, make_batch: MakeBatch, make_mapping: MakeMapping
 ) -> None:
-    async with pool_of(rows=False) as pool:
-        (segments,) = await pool.map([("uid/1", make_mapping(cell="Body('a')"))], make_batch(b'{"a":1}', b"{}"))
+    batch = make_batch(b'{"a":1}', b"{}")
+
+    (segments,) = await pool.map([("uid/1", make_mapping(cell="Body('a')"))], batch, rows=False)
 
     assert [(segment.csv, segment.offsets) for segment in segments] == [(b"", [0])]
     assert [failure.offset for segment in segments for failure in segment.failures] == [1]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from app.kafka.faust import Record
 from app.model.event import ID_HEADER, IP_HEADER, RESERVED_PREFIX, EventBatch, Headers
 from app.model.ids import derived_event_id
+
+if TYPE_CHECKING:  # Faust is not for every process that reads events
+    from app.kafka.faust import Record
 
 _NO_HEADERS: Headers = []
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.gateway.split import BodyKind, body_kind, split_array, split_body, split_lines, split_request
+from app.api.split import BodyKind, body_kind, split_array, split_body, split_lines, split_request
 from app.model.errors import BadRequest
 
 SPACE = st.text(" \t\r\n", max_size=3)

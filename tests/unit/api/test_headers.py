@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.gateway.headers import EventNames, TrustedProxies, plain_address
+from app.api.headers import EventNames, TrustedProxies, plain_address
 from app.model.errors import ConfigurationError
 
 

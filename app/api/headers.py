@@ -78,6 +78,11 @@ class TrustedProxies:
                 break
         return nearest
 
+    def origin(self, peer: str, headers: Mapping[str, bytes]) -> str:
+        """Who sent a request with these headers that came from `peer`: what the `ip` column shows."""
+        address = plain_address(peer)
+        return self.sender(address, headers) if self.trusts(address) else address
+
     def _covers(self, address: _Address) -> bool:
         return any(address in network for network in self._networks)
 

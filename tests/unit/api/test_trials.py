@@ -10,8 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.gateway.trials import MAX_SEARCHED_EVENTS, Crowded, Trials
-from app.gateway.validation import to_batch
+from app.api.trials import MAX_SEARCHED_EVENTS, Crowded, Trials, sample_batch
 from app.model.conditions import Conditions
 from app.model.event import Reason
 from app.model.receiver import Column, ColumnType, Export, Mapping, Revision
@@ -47,7 +46,7 @@ def export(export_id: str, **templates: str) -> Export:
 
 async def found(trials: Trials, exports: list[Export], *bodies: bytes) -> list[tuple[str, int, list[str | None]]]:
     """Export, event and columns at fault of each misfit."""
-    misfits = await trials.misfits(exports, to_batch(list(bodies), [], ""))
+    misfits = await trials.misfits(exports, sample_batch(list(bodies), [], ""))
     return [(m.export_id, m.event, [failure.column for failure in m.failures]) for m in misfits]
 
 
@@ -105,7 +104,9 @@ async def test_large_row_is_the_rows_fault_whatever_its_columns_are_worth() -> N
 
 async def test_template_that_does_not_end_is_a_misfit_of_its_own_export() -> None:
     async with trials_with(mapping_event_seconds=0.3) as trials:
-        misfits = await trials.misfits([export("loop", x=FOREVER), export("fits", x="1")], to_batch([b"{}"], [], ""))
+        misfits = await trials.misfits(
+            [export("loop", x=FOREVER), export("fits", x="1")], sample_batch([b"{}"], [], "")
+        )
 
     assert [(m.export_id, m.failures[0].reason, m.failures[0].column) for m in misfits] == [
         ("loop", Reason.TEMPLATE_TIMEOUT, "x")

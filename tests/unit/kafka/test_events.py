@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from app.mapper.events import event_id, to_batch
+from app.kafka.events import event_id, to_batch
 from app.model.ids import derived_event_id
 
 

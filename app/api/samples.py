@@ -1,0 +1,107 @@
+"""Events for a dry run: those of a request, those that a body describes, or the receiver's newest from Kafka.
+
+Each has the headers, address and body with which the mapper would read it from Kafka.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.api.headers import EventNames, TrustedProxies
+from app.api.split import split_request
+from app.api.trials import sample_batch
+from app.kafka.events import to_batch
+from app.kafka.recent import RecentRecord, read_recent
+from app.mapping.headers import canonical_name
+from app.model.errors import PayloadTooLarge
+from app.model.event import RESERVED_PREFIX, EventBatch, Headers
+from app.model.receiver import Receiver
+from app.settings import Settings
+
+MAX_RECENT_BYTES = 4 << 20
+"""Bodies and headers of real events that one dry run reads."""
+_READS = 2
+"""How many requests read from Kafka at once."""
+_NOT_THE_EVENTS = "X-Storageapi-Token"
+
+
+class Samples:
+    """Used on one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._names = EventNames()
+        self._proxies = TrustedProxies(settings.trusted_proxies)
+        self._reads = asyncio.Semaphore(_READS)
+
+    def sent(self, body: bytes, headers: Sequence[tuple[bytes, bytes]], peer: str, split: bool) -> EventBatch:
+        """The events of a request, as they would be if it had come to the receiver's URL.
+
+        `headers` are the request's, of which the token's is left out. Raises BadRequest or PayloadTooLarge.
+        """
+        fields = [(name, value) for raw, value in headers if (name := self._names[raw]) and name != _NOT_THE_EVENTS]
+        found = dict(fields)
+        events = split_request(body, found) if split else None
+        self._check_count(len(events or ()))
+        return sample_batch([body] if events is None else events, fields, self._proxies.origin(peer, found))
+
+    def described(self, events: Sequence[tuple[bytes, Headers, str]]) -> EventBatch:
+        """Events given by body, headers and address. Raises PayloadTooLarge."""
+        self._check_count(len(events))
+        return joined([sample_batch([body], headers, ip) for body, headers, ip in events])
+
+    async def recent(self, receiver: Receiver, count: int) -> tuple[EventBatch, list[RecentRecord]]:
+        """The receiver's newest events, oldest first, and where each is in Kafka. Raises KafkaUnavailable."""
+        starts = {start.partition: start.offset for start in receiver.starts if start.topic_id == receiver.topic_id}
+        seconds = self._settings.acknowledge_seconds
+        async with self._reads:
+            records = await asyncio.to_thread(
+                read_recent, self._settings, receiver.topic, starts, count, max_bytes=MAX_RECENT_BYTES, seconds=seconds
+            )
+        return joined([to_batch([r], receiver.topic_id, r.partition, ids=True) for r in records]), records
+
+    def _check_count(self, count: int) -> None:
+        most = self._settings.max_validation_events
+        if count > most:
+            raise PayloadTooLarge(f"Too many events to test, the maximum is {most} in one request.")
+
+
+def joined(batches: Sequence[EventBatch]) -> EventBatch:
+    """All their events, with their indexes as offsets."""
+    return EventBatch(
+        list(range(sum(map(len, batches)))),
+        [time_ms for batch in batches for time_ms in batch.times_ms],
+        [event_id for batch in batches for event_id in batch.ids],
+        [ip for batch in batches for ip in batch.ips],
+        [body for batch in batches for body in batch.bodies],
+        [headers for batch in batches for headers in batch.headers],
+    )
+
+
+def body_bytes(body: Any) -> bytes:
+    """A body given in JSON: a text is the body itself, any other value its JSON.
+
+    >>> body_bytes('{"a":1}'), body_bytes({"a": [1, "é"]}), body_bytes(None)
+    (b'{"a":1}', b'{"a":[1,"\\xc3\\xa9"]}', b'null')
+    """
+    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")
+
+
+def given_headers(headers: Mapping[str, str], content_type: str | None = None) -> Headers:
+    """Headers by name as an event has them; reserved names and Host are left out.
+
+    >>> given_headers({"x-a": "1", "streams.id": "2"}, "text/plain")
+    [('X-A', b'1'), ('Content-Type', b'text/plain')]
+    """
+    named = {canonical_name(name): value for name, value in headers.items()}
+    if content_type is not None:
+        named["Content-Type"] = content_type
+    return [
+        (name, value.encode("utf-8", "replace"))
+        for name, value in named.items()
+        if name != "Host" and not name.lower().startswith(RESERVED_PREFIX)
+    ]
