@@ -20,6 +20,7 @@ from app.settings import Settings
 
 _QUEUE_KIB = 8192
 """What librdkafka may fetch ahead of us."""
+_PAUSE_SECONDS = 0.05
 _WIDEN = 8
 """Where transaction markers or tombstones stood, so many times as many offsets are looked at next."""
 
@@ -126,13 +127,24 @@ class _Reader:
             raise KafkaUnavailable(f"{self._topic} cannot be read: {found.error.str()}")
         stretches = []
         for partition in found.partitions:
-            place = TopicPartition(self._topic, partition)
-            ends = self._consumer.get_watermark_offsets(place, timeout=self._seconds())
-            if ends is None:
-                raise KafkaUnavailable(f"Kafka does not say where {self._topic}/{partition} ends.")
-            first, stop = max(ends[0], starts.get(partition, 0)), ends[1]
+            low, stop = self._ends(TopicPartition(self._topic, partition))
+            first = max(low, starts.get(partition, 0))
             stretches.append(_Stretch(partition, first, max(first, stop - count), stop))
         return stretches
+
+    def _ends(self, place: TopicPartition) -> tuple[int, int]:
+        """The first offset of a partition and that after its last. A new leader is waited for."""
+        while True:
+            try:
+                ends = self._consumer.get_watermark_offsets(place, timeout=self._seconds())
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
+                    raise
+                time.sleep(_PAUSE_SECONDS)
+                self._consumer.list_topics(self._topic, timeout=self._seconds())  # learns who leads
+            else:
+                if ends is not None:
+                    return ends
 
     def read(self, stretches: Sequence[_Stretch], newest: Newest) -> dict[int, int]:
         """Show what lies in the stretches; how many records of each partition that were."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
+from gateway_process import wait_for
 
 from app.kafka.client import connect_admin, producer_config
 from app.kafka.recent import read_recent
@@ -82,6 +83,7 @@ def test_tombstones_and_aborted_records_are_passed_over(
     write(*[(0, 5, b"never")] * 5, commit=False)
     write((0, 6, b"d"), commit=True)
 
+    wait_for(lambda: values(settings, topic, 1) == [b"d"], "the end of the transaction, which readers see a bit later")
     assert values(settings, topic, 3) == [b"b", b"c", b"d"]
 
 
@@ -108,7 +110,8 @@ def test_nothing_is_left_in_kafka(settings: Settings, topic: str, write: Callabl
 
     assert values(settings, topic, 1) == [b"a"]
 
-    groups = connect_admin(settings).list_consumer_groups().result().valid
+    admin = connect_admin(settings)
+    groups = admin.list_consumer_groups(request_timeout=SECONDS).result(SECONDS).valid
     assert [group.group_id for group in groups if group.group_id.startswith(settings.topic_prefix)] == []
 
 
