@@ -19,6 +19,7 @@ from app.cli.processes import add_processes
 from app.cli.receivers import receivers
 from app.cli.tasks import tasks, tokens
 from app.cli.topics import topics
+from app.cli.trying import try_
 from app.model.errors import ConfigurationError, StreamsError
 
 # What the system says when a disk is full, read-only or not ours: for the user to mend, anywhere.
@@ -58,6 +59,7 @@ def key() -> None:
     typer.echo(Cipher.new_key())
 
 
+app.command("try")(try_)
 add_processes(app)
 _PANEL = "What the Buffer API keeps"
 app.add_typer(receivers, name="receivers", rich_help_panel=_PANEL)

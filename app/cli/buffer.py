@@ -69,11 +69,20 @@ class BufferApi:
         self._http.close()
 
     def call(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, query: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        sample: tuple[bytes, Mapping[str, str]] | None = None,
     ) -> dict[str, Any]:
-        """The answer's object; empty for an answer without a body. Raises ApiRefused or ConfigurationError."""
+        """The answer's object; empty for an answer without a body. `sample` is a body as it is, with its headers.
+
+        Raises ApiRefused or ConfigurationError.
+        """
+        content, headers = sample or (None, None)
         try:
-            answer = self._http.request(method, path, json=body, params=query)
+            answer = self._http.request(method, path, json=body, params=query, content=content, headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise ConfigurationError(
                 f"Nothing answers at {self.address} ({_one_line(str(error))}): start it (`streams local up` on this "

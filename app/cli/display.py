@@ -13,6 +13,8 @@ from rich.text import Text
 
 from app.cli.plan import Action, Difference, Plan, Step
 
+_MOST_SHOWN = 100
+_MOST_CHARACTERS = 80
 _SIGNS = {Action.CREATE: ("+", "green"), Action.CHANGE: ("~", "yellow"), Action.DELETE: ("-", "red")}
 
 
@@ -72,6 +74,34 @@ def task_view(task: Mapping[str, Any]) -> RenderableType:
     if "duration" in task:
         facts["duration"] = f"{task['duration']} ms"
     return _facts(facts)
+
+
+def dry_run_view(answer: Mapping[str, Any], title: str, *, rows: bool = True) -> RenderableType:
+    """The first rows as a table, the errors by column, and how many there are of each."""
+    events, totals = answer["events"], answer["totals"]
+    parts: list[RenderableType] = [Text(title, style="bold")]
+    made = [event for event in events if "columns" in event]
+    if made and rows:
+        table = Table("event", *[_heading(one["name"]) for one in made[0]["columns"]], Column("CSV", justify="right"))
+        for event in made[:_MOST_SHOWN]:
+            cells = [Text(_beginning(one["value"])) for one in event["columns"]]
+            table.add_row(_place(event), *cells, f"{event['csvBytes']:,} B")
+        parts.append(table)
+    failed = [(event, error) for event in events for error in event.get("errors", ())]
+    if failed:
+        errors = Table("event", "column", "reason", Column("message", overflow="fold"))
+        for event, error in failed[:_MOST_SHOWN]:
+            errors.add_row(_place(event), Text(error.get("column", "")), error["reason"], Text(error["message"]))
+        parts.append(errors)
+    hidden = max(0, len(made) * rows - _MOST_SHOWN) + max(0, len(failed) - _MOST_SHOWN)
+    more = f"; {hidden:,} lines are not shown" if hidden else ""
+    parts.append(
+        Text(
+            f"{totals['events']:,} events: {totals['rows']:,} rows ({totals['csvBytes']:,} bytes of CSV), "
+            f"{totals['errors']:,} with errors, {totals['skipped']:,} skipped{more}"
+        )
+    )
+    return Group(*parts)
 
 
 def plan_view(plan: Plan) -> RenderableType:
@@ -149,6 +179,20 @@ def _value(column: Mapping[str, Any]) -> str:
     if "defaultValue" in column:
         text += f" (default {_quoted(column['defaultValue'])})"
     return f"{text} (raw string)" if column.get("rawString") else text
+
+
+def _place(event: Mapping[str, Any]) -> str:
+    """Its number from 0, or partition and offset of a real one."""
+    source = event.get("source")
+    return str(event["index"]) if source is None else f"{source['partition']}/{source['offset']}"
+
+
+def _heading(name: str) -> Column:
+    return Column(Text(name), overflow="fold")
+
+
+def _beginning(value: str) -> str:
+    return value if len(value) <= _MOST_CHARACTERS else f"{value[:_MOST_CHARACTERS]}…"
 
 
 def _load(mapping: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from app.cli.receivers import Receiver
+from app.cli.samples import ContentType, Header
 from app.cli.terminal import Address, AsJson, Discard, DryRun, File, NoWait, Prune, Yes
 
 Export = Annotated[str, typer.Argument(help="Id of the export.", show_default=False)]
@@ -108,6 +109,46 @@ def apply(
         if apply_plan(buffer, plan, as_json, yes, dry_run) and as_json:
             answers = [buffer.call("GET", export_path(receiver, draft.export_id)) for draft in wanted]
             print_answers(answers)
+
+
+@exports.command("test")
+def try_(
+    receiver: Receiver,
+    export: Export,
+    last: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Take so many of the newest real events.", show_default=False)
+    ] = None,
+    event: Annotated[
+        str | None, typer.Option("--file", "-f", help="A file with a body; - is standard input.", show_default=False)
+    ] = None,
+    header: Header = None,
+    content_type: ContentType = None,
+    address: Address = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what an export makes of the receiver's newest events, or of those in a file. Nothing is stored.
+
+    Ends with 1 when an event cannot be mapped. `streams try` does it with a file of exports, without the API.
+    Try: `streams exports test clicks all --last 10`
+    """
+    from app.cli.buffer import export_path
+    from app.cli.display import dry_run_view
+    from app.cli.files import BadFile
+    from app.cli.samples import headers_for, read_body
+    from app.cli.terminal import api, print_json, show
+
+    if (last is None) is (event is None):
+        raise BadFile("Say either --last or --file.")
+    sample = None if event is None else (read_body(event), headers_for(event, header or [], content_type))
+    query = None if last is None else {"last": str(last)}
+    with api(address) as buffer:
+        answer = buffer.call("POST", f"{export_path(receiver, export)}/test", query=query, sample=sample)
+    if as_json:
+        print_json(answer)
+    else:
+        show(dry_run_view(answer, f"export {receiver}/{export}"))
+    if answer["totals"]["errors"]:
+        raise typer.Exit(1)
 
 
 @exports.command()

@@ -33,6 +33,23 @@ def read_exports(path: str) -> tuple[list[ExportDraft], list[str]]:
     return _read(path, "exports", read_export, lambda draft: draft.export_id)
 
 
+def read_exports_or_receivers(path: str) -> tuple[list[ExportDraft], list[str]]:
+    """The exports of a file of exports or of receivers ("-" is standard input) and warnings. Raises BadFile.
+
+    What has a mapping is an export; an export's id may be there in several receivers.
+    """
+
+    def read(body: object) -> tuple[list[ExportDraft], list[str]]:
+        if isinstance(body, dict) and "mapping" in body:
+            export, warnings = read_export(body)
+            return [export], warnings
+        receiver, warnings = read_receiver(body)
+        return list(receiver.exports), warnings
+
+    found, warnings = _read(path, "exports", read, None)
+    return [export for exports in found for export in exports], warnings
+
+
 def parse_documents(text: str, kind: str) -> list[object]:
     """The bodies in a text: each YAML document is one, or a list of them, or the API's {kind: [...]}.
 
@@ -62,7 +79,7 @@ def _bodies(document: object, kind: str) -> Iterator[object]:
 
 
 def _read(
-    path: str, kind: str, read: Callable[[object], tuple[D, list[str]]], id_of: Callable[[D], str]
+    path: str, kind: str, read: Callable[[object], tuple[D, list[str]]], id_of: Callable[[D], str] | None
 ) -> tuple[list[D], list[str]]:
     name = "standard input" if path == "-" else path
     drafts: list[D] = []
@@ -81,7 +98,7 @@ def _read(
             raise BadFile(f"{place}: {problem.message}") from problem
         drafts.append(draft)
         warnings += [f"{place}: {warning}" for warning in said]
-    ids = [id_of(draft) for draft in drafts]
+    ids = [] if id_of is None else [id_of(draft) for draft in drafts]
     for repeated in sorted({one for one in ids if ids.count(one) > 1}):
         raise BadFile(f'{name}: "{repeated}" is there more than once.')
     return drafts, warnings

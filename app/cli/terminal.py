@@ -51,8 +51,8 @@ def api(address: str | None) -> BufferApi:
     return connect(load_settings(), address)
 
 
-def show(view: RenderableType) -> None:
-    Console().print(view)
+def show(view: RenderableType, *, error: bool = False) -> None:
+    Console(stderr=error).print(view)
 
 
 def print_json(answer: Any) -> None:

@@ -209,6 +209,22 @@ def test_exports_and_receivers_are_deleted(streams: Streams, name: str) -> None:
     assert "`streams receivers list`" in message_of(streams("receivers", "show", name))
 
 
+def test_export_is_tried_on_a_file_and_on_real_events(streams: Streams, name: str, tmp_path: Path) -> None:
+    succeed(streams("receivers", "create", "-f", "-", stdin=receiver_file(name)))
+    (tmp_path / "events.ndjson").write_text("one\ntwo\n")
+
+    tried = json.loads(succeed(streams("exports", "test", name, "all", "-f", "events.ndjson", "--json")))
+    before = succeed(streams("exports", "test", name, "all", "--last", "5"))
+    assert httpx.post(succeed(streams("receivers", "url", name)).strip(), content=b"three").status_code == 200
+    after = succeed(streams("exports", "test", name, "all", "--last", "5"))
+
+    assert [event["columns"][1]["value"] for event in tried["events"]] == ["one", "two"]
+    assert "0 events" in before
+    assert "three" in after
+    assert "1 events: 1 rows" in after
+    assert "Say either --last or --file." in message_of(streams("exports", "test", name, "all"))
+
+
 def test_receiver_that_is_there_is_not_created_again(streams: Streams, name: str) -> None:
     succeed(streams("receivers", "create", "-f", "-", stdin=receiver_file(name)))
 

@@ -186,3 +186,45 @@ async def test_children_run_only_while_they_are_needed() -> None:
 async def test_children_that_map_are_not_idle() -> None:
     async with trials_with(validation_idle_seconds=0.05, mapping_event_seconds=1) as trials:
         assert await found(trials, [export("loop", x=FOREVER)], b"{}") == [("loop", 0, ["x"])]
+
+
+async def outcomes_of(trials: Trials, tried: Export, *bodies: bytes) -> list[tuple[bytes | None, list[str | None]]]:
+    """Row and columns at fault of each event."""
+    batch = sample_batch(list(bodies), [], "10.0.0.1")
+    made = await trials.outcomes("key", tried.revision.mapping, batch, lambda csv: csv)
+    return [(outcome.row, [failure.column for failure in outcome.failures]) for outcome in made]
+
+
+async def test_outcomes_are_rows_or_all_columns_at_fault_in_the_order_of_events() -> None:
+    mapping = Mapping("in.c-b.t", export("all", x="Body('a')", y="Body('b')").revision.mapping.columns[1:])
+    tried = replace(export("all"), revisions=(Revision(1, mapping, "token", b"", 0),))
+    async with trials_with() as trials:
+        made = await outcomes_of(trials, tried, b'{"a": 1, "b": "\\n"}', b"{}", b"broken", b'{"a": 2, "b": 3}')
+
+    assert made == [
+        (b'"1","""\\n"""\n', []),
+        (None, ["x", "y"]),
+        (None, [None]),
+        (b'"2","3"\n', []),
+    ]
+
+
+async def test_rows_are_held_one_at_a_time() -> None:
+    large = export("large", x="std.repeat('x', 900000)").revision.mapping
+    async with trials_with() as trials:
+        await outcomes_of(trials, export("fits", x="1"), b"{}")
+        tracemalloc.start()
+        try:
+            sizes = await trials.outcomes("large", large, sample_batch([b"{}"] * 30, [], ""), len)
+            _, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    assert [outcome.row for outcome in sizes] == [900_000 + len('"",""""""\n') + 36] * 30
+    assert peak_bytes < 10 * 1024 * 1024
+
+
+async def test_outcomes_of_no_event_need_no_child() -> None:
+    async with trials_with() as trials:
+        assert await outcomes_of(trials, export("fits", x="1")) == []
+        assert trials.pids == []

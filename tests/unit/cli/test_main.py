@@ -94,9 +94,9 @@ def test_every_command_says_what_it_is_for() -> None:
     listed = commands(group, "streams")
 
     assert {name for name, _ in listed} >= {
-        *(f"streams {name}" for name in [*COMMANDS, "key", "topics", "local", "tasks", "tokens"]),
+        *(f"streams {name}" for name in [*COMMANDS, "key", "try", "topics", "local", "tasks", "tokens"]),
         *(f"streams receivers {n}" for n in ("list", "show", "url", "create", "apply", "update", "delete")),
-        *(f"streams exports {name}" for name in ("list", "show", "create", "apply", "delete")),
+        *(f"streams exports {name}" for name in ("list", "show", "create", "apply", "test", "delete")),
         *(f"streams topics {name}" for name in ("plan", "apply", "check")),
         *(f"streams local {name}" for name in ("up", "down", "status", "sql", "demo")),
     }
