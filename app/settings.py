@@ -98,13 +98,13 @@ class Settings(BaseSettings):
     task_check_seconds: Seconds = 900
     """How often it is looked for tasks to forget."""
     validation_children: Annotated[int, Field(ge=1, le=64)] = 1
-    """Processes in which one gateway maps for validations (`?validate=1`); they run only while they are needed."""
+    """Processes in which one gateway maps for validations and dry runs; they run only while they are needed."""
     validation_idle_seconds: Seconds = 60
     """How long these processes wait for the next validation before they are ended."""
     max_validations: Count = 16
-    """Validations that one gateway holds, under way or waiting; further ones are answered 503."""
+    """Validations and dry runs that one gateway holds, under way or waiting; further ones are answered 503."""
     max_validation_events: Count = 100
-    """Events that one validation may have."""
+    """Events that one validation or dry run may have."""
     max_dead_letter_reads: Count = 2
     """Calls that read dead letters on one gateway at once; further ones are answered 503."""
     dead_letter_read_records: Count = 100_000

@@ -13,6 +13,8 @@ _BEYOND_JSON_SCHEMA = (
     "is used more than once; names of columns must be unique",
     "an id must be unique in its receiver",
     "must be the page.after of an answer",
+    "Give one of body.event, body.events, and body.receiverId with body.last",
+    "Give either events in the body or last, not both",
 )
 """Rules that JSON Schema cannot express, so a body that fits the schema may break them."""
 _RECEIVER = {"projectId": "1234", "receiverId": os.environ["RECEIVER_ID"], "secret": os.environ["RECEIVER_SECRET"]}

@@ -46,7 +46,7 @@ def test_rows_are_shown_with_their_size(streams: Streams) -> None:
     result = streams("receiver.yaml", "fits.json", "-H", "x-shop: 7")
 
     assert result.exit_code == 0, result.output
-    assert all(text in result.stdout for text in ("export pages", '"/a"', '"/b"', '"7"', "2 events: 2 rows (82 bytes"))
+    assert all(text in result.stdout for text in ("export pages", '"/a"', '"/b"', '"7"', "2 events: 2 rows (76 bytes"))
 
 
 def test_event_that_fails_is_told_by_column_and_ends_with_one(streams: Streams) -> None:
