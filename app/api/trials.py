@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 from app.mapping.children import MappingPool
 from app.model.event import EventBatch, Failure, Headers, Reason, Segment
-from app.model.ids import new_event_id
+from app.model.ids import new_event_id, new_uid
 from app.model.receiver import ColumnType, Export, Mapping
 from app.settings import Settings
 
@@ -97,10 +97,8 @@ class Trials:
             for failure in failures
         ]
 
-    async def outcomes(
-        self, key: str, mapping: Mapping, batch: EventBatch, read: Callable[[bytes], R]
-    ) -> list[Outcome[R]]:
-        """What the mapping with this key makes of each event of a batch whose offsets are indexes.
+    async def outcomes(self, mapping: Mapping, batch: EventBatch, read: Callable[[bytes], R]) -> list[Outcome[R]]:
+        """What the mapping, which need not be saved, makes of each event of a batch whose offsets are indexes.
 
         `read` is given the CSV of one row after the other and says what is kept of it. The batch is mapped as the
         mapper would map it, to see what fails; then the events that fit are mapped again one by one for their rows, so
@@ -108,6 +106,7 @@ class Trials:
         """
         if not len(batch):
             return []
+        key = new_uid()  # what children were told of an earlier one does not matter
         found: dict[int, Outcome[R]] = {}
         async with self._turn() as pool:
             async with asyncio.timeout(self._settings.synchronous_seconds):

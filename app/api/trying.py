@@ -23,7 +23,6 @@ from app.mapping.child_process import ChildGone
 from app.mapping.children import PoolClosed
 from app.model.errors import BadRequest, StreamsError
 from app.model.event import EventBatch
-from app.model.ids import new_uid
 from app.model.receiver import Mapping
 
 router = APIRouter(prefix="/v1")
@@ -88,8 +87,7 @@ async def try_export(
             raise BadRequest("Give either events in the body or last, not both")
         else:
             batch, records = await context.samples.recent(receiver, last)
-        key = f"{export.uid}/{export.revision.number}"
-        return await _try(context, key, export.revision.mapping, batch, records)
+        return await _try(context, export.revision.mapping, batch, records)
 
 
 @router.post("/test", name="test_mapping", response_model=DryRunAnswer)
@@ -108,19 +106,18 @@ async def try_mapping(body: DryRunPayload, context: InContext, token: TokenHeade
             batch, records = await context.samples.recent(receiver, body.last)
         else:
             batch = context.samples.described(described_events(body))
-        return await _try(context, new_uid(), mapping, batch, records, unknown_fields(body))
+        return await _try(context, mapping, batch, records, unknown_fields(body))
 
 
 async def _try(
     context: Context,
-    key: str,
     mapping: Mapping,
     batch: EventBatch,
     records: list[RecentRecord],
     warnings: list[str] | None = None,
 ) -> Response:
     most = value_limit(len(batch), len(mapping.columns))
-    outcomes = await context.trials.outcomes(key, mapping, batch, lambda csv: read_row(csv, most))
+    outcomes = await context.trials.outcomes(mapping, batch, lambda csv: read_row(csv, most))
     return as_json(show_outcomes(mapping, outcomes, records, warnings))
 
 

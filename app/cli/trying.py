@@ -121,6 +121,6 @@ async def _outcomes(trials: Trials, draft: ExportDraft, batch: EventBatch, as_cs
     outcomes = []
     for start in range(0, len(batch), _AT_ONCE):
         part = joined([batch.part(start, start + _AT_ONCE)])
-        outcomes += await trials.outcomes(draft.export_id, draft.mapping, part, read)
+        outcomes += await trials.outcomes(draft.mapping, part, read)
     printed.flush()
     return outcomes

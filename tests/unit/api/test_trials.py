@@ -191,7 +191,7 @@ async def test_children_that_map_are_not_idle() -> None:
 async def outcomes_of(trials: Trials, tried: Export, *bodies: bytes) -> list[tuple[bytes | None, list[str | None]]]:
     """Row and columns at fault of each event."""
     batch = sample_batch(list(bodies), [], "10.0.0.1")
-    made = await trials.outcomes("key", tried.revision.mapping, batch, lambda csv: csv)
+    made = await trials.outcomes(tried.revision.mapping, batch, lambda csv: csv)
     return [(outcome.row, [failure.column for failure in outcome.failures]) for outcome in made]
 
 
@@ -215,7 +215,7 @@ async def test_rows_are_held_one_at_a_time() -> None:
         await outcomes_of(trials, export("fits", x="1"), b"{}")
         tracemalloc.start()
         try:
-            sizes = await trials.outcomes("large", large, sample_batch([b"{}"] * 30, [], ""), len)
+            sizes = await trials.outcomes(large, sample_batch([b"{}"] * 30, [], ""), len)
             _, peak_bytes = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
