@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StrictStr
 
-from app.api.payloads import MAX_ITEMS, Count, MappingPayload, Payload
+from app.api.payloads import MAX_ITEMS, Count, MappingPayload, Payload, TemplatePayload
 from app.api.samples import body_bytes, given_headers
 from app.model.errors import BadRequest
 from app.model.event import Headers
@@ -35,6 +35,7 @@ class DryRunPayload(Payload):
     """One of `event`, `events`, and `receiver_id` with `last`."""
 
     mapping: DraftMappingPayload
+    filter: TemplatePayload | None = None
     event: EventPayload | None = None
     events: Annotated[list[EventPayload], Field(max_length=MAX_ITEMS)] | None = None
     receiver_id: StrictStr | None = None

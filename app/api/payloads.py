@@ -146,10 +146,11 @@ def export_change(payload: ExportPatch, settings: Settings) -> ExportChange:
     return ExportChange(payload.name, mapping, conditions, filter)
 
 
-def checked_mapping(payload: MappingPayload, settings: Settings) -> Mapping:
-    """Raises BadRequest with every problem of the body's mapping."""
+def checked_mapping(payload: MappingPayload, filter: TemplatePayload | None, settings: Settings) -> Mapping:
+    """Raises BadRequest with every problem of the body's mapping and filter."""
     problems = _Problems()
     mapping = _mapping(problems, payload, "body.mapping", settings)
+    mapping = replace(mapping, filter=_filter(problems, filter))
     problems.settle()
     return mapping
 

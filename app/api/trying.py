@@ -97,7 +97,8 @@ async def try_mapping(body: DryRunPayload, context: InContext, token: TokenHeade
     of the receiver `receiverId`. The answer is as that to the test of an export.
     """
     check_source(body)
-    mapping = await asyncio.to_thread(checked_mapping, body.mapping, context.settings)  # templates take milliseconds
+    # Templates take milliseconds.
+    mapping = await asyncio.to_thread(checked_mapping, body.mapping, body.filter, context.settings)
     caller = await context.enter(token)
     records: list[RecentRecord] = []
     with _place(context):

@@ -94,6 +94,30 @@ async def test_sample_is_split_and_errors_are_told_by_column(api: Client, name: 
     assert ndjson["totals"] == {"events": 2, "rows": 0, "errors": 2, "skipped": 0, "csvBytes": 0}
 
 
+async def test_event_that_the_filter_leaves_out_is_skipped(api: Client) -> None:
+    columns = [template("page", 'Body("page")')]
+    filter = {"language": "jsonnet", "content": 'Body("page") != "/health"'}
+    events = [{"body": {"page": "/health"}}, {"body": {"page": "/a"}}, {"body": {}}]
+
+    answer = (
+        await api.http.post("/v1/test", json={"mapping": {"columns": columns}, "filter": filter, "events": events})
+    ).json()
+    refused = await api.http.post(
+        "/v1/test",
+        json={"mapping": {"columns": columns}, "filter": {**filter, "content": "nope"}, "event": {}},
+    )
+
+    skipped, row, failed = answer["events"]
+    assert skipped == {"index": 0, "skipped": True}
+    assert cells(row) == {"page": '"/a"'}
+    assert failed["errors"][0]["message"] == 'filter: path "page" not found in the body'
+    assert answer["totals"] == {"events": 3, "rows": 1, "errors": 1, "skipped": 1, "csvBytes": 9}
+    assert (refused.status_code, refused.json()["message"]) == (
+        400,
+        "Filter is invalid: 1:1-5 Unknown variable: nope.",
+    )
+
+
 async def test_large_value_is_cut_and_its_size_told(api: Client, name: str) -> None:
     path = await make(api, name, template("x", "std.repeat('ž', 100000)"))
 

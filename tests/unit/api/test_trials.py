@@ -80,7 +80,7 @@ async def test_filtered_event_is_no_misfit_and_the_filters_own_fault_is_told_alo
     mapping = replace(first.revision.mapping, filter="Body('keep')")
     filtered = replace(first, revisions=(replace(first.revision, mapping=mapping),))
     async with trials_with() as trials:
-        misfits = await trials.misfits([filtered], to_batch([b'{"keep":false}', b'{"keep":true}', b"{}"], [], ""))
+        misfits = await trials.misfits([filtered], sample_batch([b'{"keep":false}', b'{"keep":true}', b"{}"], [], ""))
 
     told = [(m.event, [(failure.column, failure.message) for failure in m.failures]) for m in misfits]
     missing = 'path "nope" not found in the body'
