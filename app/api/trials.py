@@ -178,6 +178,7 @@ class Trials:
                     memory_mib=settings.mapping_memory_mib,
                     budget_seconds=settings.mapping_budget_seconds,
                     event_seconds=settings.mapping_event_seconds,
+                    engine=settings.jsonnet_engine,
                 )
                 try:
                     await pool.start()

@@ -60,6 +60,7 @@ async def _pool(settings: Settings) -> AsyncIterator[MappingPool]:
         memory_mib=settings.mapping_memory_mib,
         budget_seconds=settings.mapping_budget_seconds,
         event_seconds=settings.mapping_event_seconds,
+        engine=settings.jsonnet_engine,
     )
     await pool.start()
     try:

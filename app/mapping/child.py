@@ -21,6 +21,7 @@ import pyarrow as pa
 from app.mapping.progress import JobWatch, Progress
 from app.mapping.rows import map_batch
 from app.mapping.wire import LENGTH_BYTES, READY, framed, pack_segments, parsed, unpack_batch, unpack_mapping
+from app.model.engine import Engine
 from app.model.receiver import Mapping
 
 EXIT_MEMORY = 77
@@ -31,8 +32,12 @@ _RETIRE_BYTES = 150 << 20
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until the parent closes the connection; arguments: socket fd, progress fd, parent's pid, memory in MiB."""
-    socket_fd, progress_fd, parent, memory_mib = map(int, arguments)
+    """Serve until the parent closes the connection.
+
+    Arguments: socket fd, progress fd, parent's pid, memory in MiB, the engine.
+    """
+    socket_fd, progress_fd, parent, memory_mib = map(int, arguments[:4])
+    engine = Engine(arguments[4])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(parent)
     pa.set_cpu_count(1)
@@ -44,12 +49,12 @@ def main(arguments: list[str]) -> None:
     _limit_memory(memory_mib)
     connection.sendall(framed(READY))
     try:
-        serve(connection, progress)
+        serve(connection, progress, engine)
     except MemoryError:
         os._exit(EXIT_MEMORY)
 
 
-def serve(connection: socket.socket, progress: Progress) -> None:
+def serve(connection: socket.socket, progress: Progress, engine: Engine) -> None:
     """Answer requests until the connection ends.
 
     A request is (whether to forget what is known, [(key, mapping)], batch, [(key, start, stop)], whether rows are
@@ -72,7 +77,7 @@ def serve(connection: socket.socket, progress: Progress) -> None:
             begun = time.process_time()
             answer: Any
             try:
-                segments = map_batch(mappings[key], events, JobWatch(progress), start, stop)
+                segments = map_batch(mappings[key], events, JobWatch(progress), start, stop, engine)
                 answer, error = pack_segments(segments, rows), ""
             except MemoryError:
                 raise

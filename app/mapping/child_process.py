@@ -13,6 +13,7 @@ from typing import Any
 
 from app.mapping.progress import SIZE_BYTES, Position, Progress
 from app.mapping.wire import LENGTH_BYTES, READY, framed, parsed
+from app.model.engine import Engine
 
 _ROOT = Path(__file__).parents[2]
 _BUFFER_BYTES = 1 << 20
@@ -31,8 +32,9 @@ class ChildProcess:
     `known` are the keys of the definitions that the running process has.
     """
 
-    def __init__(self, memory_mib: int) -> None:
+    def __init__(self, memory_mib: int, engine: Engine = Engine.RJSONNET) -> None:
         self._memory_mib = memory_mib
+        self._engine = engine
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -59,7 +61,7 @@ class ChildProcess:
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "app.mapping.child"),
-                *map(str, (*fds, os.getpid(), self._memory_mib)),
+                *map(str, (*fds, os.getpid(), self._memory_mib, self._engine)),
                 pass_fds=fds,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,

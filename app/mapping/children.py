@@ -16,6 +16,7 @@ from app.mapping.attention import Attention
 from app.mapping.child_process import ChildGone, ChildProcess
 from app.mapping.chunk import Chunk, Job, Loss
 from app.mapping.wire import pack_batch, pack_mapping, unpack_segments
+from app.model.engine import Engine
 from app.model.event import EventBatch, Reason, Segment
 from app.model.receiver import Mapping
 
@@ -44,8 +45,9 @@ class MappingPool:
         memory_mib: int = 512,
         budget_seconds: float = 5.0,
         event_seconds: float = 1.0,
+        engine: Engine = Engine.RJSONNET,
     ) -> None:
-        self._children = [ChildProcess(memory_mib) for _ in range(children)]
+        self._children = [ChildProcess(memory_mib, engine) for _ in range(children)]
         self._free: asyncio.LifoQueue[ChildProcess] = asyncio.LifoQueue()
         self._budget_seconds = budget_seconds
         self._event_seconds = event_seconds

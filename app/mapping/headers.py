@@ -46,14 +46,14 @@ class HeaderSet:
 
     @cached_property
     def values(self) -> dict[str, str]:
-        """Canonical name to first value, sorted by name.
+        """Canonical name to first value, sorted by name; U+FFFD in names for what UTF-8 cannot carry.
 
         >>> HeaderSet([("foo2", b"bar2"), ("Foo2", b"bar3"), ("Foo1", b"bar1")]).values
         {'Foo1': 'bar1', 'Foo2': 'bar2'}
         """
         first: dict[str, str] = {}
         for name, value in self.raw:
-            first.setdefault(canonical_name(name), value.decode("utf-8", "replace"))
+            first.setdefault(clean_text(canonical_name(name)), value.decode("utf-8", "replace"))
         return dict(sorted(first.items()))
 
     @cached_property
@@ -64,7 +64,7 @@ class HeaderSet:
     @cached_property
     def cell(self) -> str:
         """The `headers` column: a compact JSON object, with the characters that HTML minds escaped, as Go writes it."""
-        text = orjson.dumps(clean_keys(self.values)).decode()
+        text = orjson.dumps(self.values).decode()
         return _HTML.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
 
     @cached_property
@@ -76,15 +76,6 @@ class HeaderSet:
     def kind(self) -> BodyKind:
         """How the body is to be read, by the Content-Type."""
         return body_kind(self.values.get("Content-Type", ""))
-
-
-def clean_keys(values: dict[str, str]) -> dict[str, str]:
-    """The same with names that are valid UTF-8: a lone surrogate becomes U+FFFD (JSON and CSV cannot carry it)."""
-    try:
-        "".join(values).encode()
-    except UnicodeEncodeError:
-        return {clean_text(name): value for name, value in values.items()}
-    return values
 
 
 def clean_text(text: str) -> str:

@@ -23,11 +23,12 @@ from app.mapping.calls import PARAMETERS, Call, bind_calls, bound
 from app.mapping.cells import Cells, escape_controls, plain_text
 from app.mapping.events import Events
 from app.mapping.faults import MAX_ROW_BYTES, OUT_OF_MEMORY, TOO_LARGE, Refused, TooMuch, Watch
+from app.mapping.messages import MAX_STACK, tidied
+from app.mapping.std import NATIVES, RJSONNET_STD, supplied
 from app.mapping.tokens import tokens
 from app.model.event import Reason
 
 EVENTS_PER_EVALUATION = 1000
-MAX_STACK = 500
 Callbacks = dict[str, tuple[tuple[str, ...], Callable[..., Any]]]
 """rjsonnet's native functions: name to parameters and function."""
 
@@ -44,11 +45,6 @@ _ANY += f" else text_{_KEY}(print_{_KEY}(v)))"
 """Hands over an event's cell: strings and numbers as they are, which is quicker than printed by the engine."""
 _SCALAR = f"(local v = row_{_KEY}(); if value_{_KEY}(v) then null else text_{_KEY}(print_{_KEY}(v)))"
 """The same for templates that make scalars: quicker, but the engine panics when the value is a function."""
-_TRIM = f"""
-local std_{_KEY} = std;
-local std = std_{_KEY} + {{ trim(str):: std_{_KEY}.stripChars(str, ' \t\n\f\r\u0085\u00a0') }};
-"""
-"""rjsonnet 0.5.6 has no std.trim."""
 
 
 class JsonnetTemplate:
@@ -60,8 +56,8 @@ class JsonnetTemplate:
             f"local call_{_KEY}_{number} = std.native('{_KEY}call{number}');\n" for number in range(len(self._calls))
         )
         natives += "".join(_definition(name) for name in _NATIVES if name in bound_source)
-        trim = _TRIM if "trim" in source else ""
-        self._snippet = f"{_CELL}{natives}{trim}local row_{_KEY}() = (\n{bound_source}\n);\n"
+        std = supplied(source, RJSONNET_STD)
+        self._snippet = f"{_CELL}{natives}{std}local row_{_KEY}() = (\n{bound_source}\n);\n"
         self._cell = _ANY if _may_make_containers(bound_source) else _SCALAR
 
     def evaluate(self, events: Events, indexes: Sequence[int], max_chars: int, watch: Watch) -> Cells:
@@ -85,7 +81,7 @@ class JsonnetTemplate:
                     f"{self._snippet}[{cell} for _ in std.range(1, {count})]",
                     max_stack=MAX_STACK,
                     import_callback=_refuse_import,
-                    native_callbacks=callbacks,
+                    native_callbacks=callbacks | NATIVES,
                 )
             except RuntimeError as error:
                 run.on_failure(Refused(Reason.TEMPLATE_ERROR, _message(str(error))))
@@ -223,9 +219,4 @@ def _panic(text: str) -> Refused:
 
 
 def _message(text: str) -> str:
-    """The engine's message without prefix and stack trace (positions there are those of our snippet)."""
-    message = text.partition("\n    ")[0].removeprefix("runtime error: ")
-    message = message.removeprefix("import_callback error: RuntimeError: ")
-    if message.startswith("stack overflow"):
-        return f"max stack frames exceeded: the template calls itself deeper than {MAX_STACK} frames"
-    return message.replace(_KEY, "")
+    return tidied(text).replace(_KEY, "")

@@ -23,15 +23,17 @@ from app.mapping.tokens import Kind, NotPlain, Token, literal, tokens
 from app.model.event import Reason
 
 
-def make_template(source: str) -> Template:
+def make_template(source: str, engine: Template | None = None) -> Template:
     """The template made ready, by a plan where there is one. The source must have passed `check_template`.
+
+    `engine` is the same template for what is no plan (rjsonnet's by default).
 
     >>> type(make_template("Body('a') + '-' + Ip()")).__name__
     'DirectPlan'
     >>> type(make_template("std.length(Body('a'))")).__name__
     'JsonnetTemplate'
     """
-    engine = JsonnetTemplate(source)
+    engine = engine or JsonnetTemplate(source)
     plan = read_plan(source)
     return DirectPlan(plan, engine) if plan else engine
 

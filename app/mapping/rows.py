@@ -14,14 +14,15 @@ from functools import lru_cache
 import pyarrow as pa
 
 from app.mapping.cells import Template
+from app.mapping.engines import make_template
 from app.mapping.events import Events
 from app.mapping.faults import FILTER, USED_UP, Fault, Refused, TooMuch, Unwatched, Watch
 from app.mapping.now import Stamps
 from app.mapping.outcomes import FILTERED_OUT, Filter, RawStrings
 from app.mapping.path_columns import PathColumn
-from app.mapping.plans import make_template
 from app.mapping.segments import cut
 from app.mapping.table import bytes_array, text_array, write_csv
+from app.model.engine import Engine
 from app.model.event import EventBatch, Reason, Segment
 from app.model.receiver import ColumnType, Mapping
 
@@ -44,16 +45,16 @@ class CompiledMapping:
 
 
 @lru_cache(maxsize=256)
-def compile_mapping(mapping: Mapping) -> CompiledMapping:
+def compile_mapping(mapping: Mapping, engine: Engine = Engine.RJSONNET) -> CompiledMapping:
     """The mapping made ready; remembered. Its templates and its filter must have passed `check_template`."""
     templates: list[tuple[int, Template]] = []
     if mapping.filter is not None:
-        templates.append((FILTER, Filter(make_template(mapping.filter))))
+        templates.append((FILTER, Filter(make_template(mapping.filter, engine))))
     for number, column in enumerate(mapping.columns):
         if column.type is ColumnType.PATH:
             templates.append((number, PathColumn(column.path or "", column.default, column.raw_string)))
         elif column.type is ColumnType.TEMPLATE:
-            template = make_template(column.template or "")
+            template = make_template(column.template or "", engine)
             templates.append((number, RawStrings(template) if column.raw_string else template))
     return CompiledMapping(mapping, tuple(templates))
 
@@ -64,6 +65,7 @@ def map_batch(
     watch: Watch | None = None,
     start: int = 0,
     stop: int | None = None,
+    engine: Engine = Engine.RJSONNET,
 ) -> list[Segment]:
     """What the events from index `start` to before `stop` (all) become for one export: segments that cover them, in
     order.
@@ -81,7 +83,7 @@ def map_batch(
     'path "x" not found in the body'
     """
     events = batch if isinstance(batch, Events) else Events.of(batch)
-    compiled = compile_mapping(mapping)
+    compiled = compile_mapping(mapping, engine)
     segments: list[Segment] = []
     for run in _runs(events.batch.bodies, start, len(events) if stop is None else stop):
         segments += _map_run(compiled, events, *run, watch or Unwatched())
