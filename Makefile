@@ -23,7 +23,7 @@ environment: $(VENV_READY) ## Install the Python packages alone (what the image 
 	@:
 
 test: setup lint ## Run every check that CI runs
-	@scripts/prerequisites curl chromium
+	@scripts/prerequisites curl chromium npm
 	$(BIN)/pytest -m "not long" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-long: setup ## Run the long tests: chaos, matrices
@@ -51,7 +51,7 @@ lock: $(VENV_READY) ## Pin anew what pyproject.toml asks for
 
 clean-local: ## Forget the local stack's data, logs and keys (the downloads stay)
 	@if [ -x $(BIN)/streams ]; then $(BIN)/streams local down; fi
-	@if [ -d .local ]; then find .local -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} +; fi
+	@if [ -d .local ]; then find .local -mindepth 1 -maxdepth 1 ! -name kafka ! -name webhooks -exec rm -rf {} +; fi
 	@if [ -d .local/kafka ]; then \
 	  find .local/kafka -mindepth 1 -maxdepth 1 ! -name lib ! -name classes.jsa -exec rm -rf {} +; fi
 
