@@ -25,7 +25,7 @@ from app.mapping.cells import Cells
 from app.mapping.events import Events
 from app.mapping.faults import MAX_ROW_BYTES, TOO_LARGE, Refused, TooMuch, Watch
 from app.mapping.headers import clean_text
-from app.mapping.messages import MAX_STACK, tidied
+from app.mapping.messages import MAX_STACK, TOO_DEEP, tidied
 from app.mapping.now import DEFAULT_FORMAT
 from app.mapping.std import CPP_STD, NATIVES, Natives, supplied
 from app.model.event import Reason
@@ -184,15 +184,18 @@ _remembered = lru_cache(maxsize=4096)(_parsed)
 def _given(value: Any) -> Any:
     """A value as the binding can hand it over: itself, or its JSON in a list of one."""
     if type(value) is str:
-        return value if "\0" not in value and value.isascii() else [_json(value)]
+        return value if value.isascii() and "\0" not in value else [_json(value)]
     return [_json(value)] if type(value) in (dict, list) else value
 
 
 def _json(value: Any) -> str:
     try:
         return orjson.dumps(value).decode()
-    except orjson.JSONEncodeError:  # too deep, or half characters in the names of headers
-        return clean_text(json.dumps(value, ensure_ascii=False))
+    except orjson.JSONEncodeError:  # deeper than 254, or half characters
+        try:
+            return clean_text(json.dumps(value, ensure_ascii=False))
+        except RecursionError:
+            raise Refused(Reason.TEMPLATE_ERROR, TOO_DEEP) from None
 
 
 def _refuse_import(_base: str, path: str) -> NoReturn:

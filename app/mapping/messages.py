@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 MAX_STACK = 500
+TOO_DEEP = f"max stack frames exceeded: the template calls itself deeper than {MAX_STACK} frames"
 _PREFIX = re.compile(r"\A(?:runtime error: |RUNTIME ERROR: |STATIC ERROR: )")
 _TRACE = re.compile(r"(?:\n(?: {4}|\t)[^\n]*)*\n?\Z")
 _IMPORT = re.compile(r'imports are not allowed: ".*"', re.DOTALL)
@@ -27,7 +28,7 @@ def tidied(text: str) -> str:
     """
     message = _PREFIX.sub("", _TRACE.sub("", text))
     if message.startswith(("stack overflow", "max stack frames exceeded")):
-        return f"max stack frames exceeded: the template calls itself deeper than {MAX_STACK} frames"
+        return TOO_DEEP
     refused = _IMPORT.search(message)
     if refused and message.startswith(("import_callback error", "couldn't open import")):
         return refused[0]

@@ -147,7 +147,19 @@ def test_evaluation_ends_when_the_time_is_used_up(make_batch: MakeBatch) -> None
     assert watch.seen == [0, 1, 2]
 
 
-def test_deep_body_is_printed(make_batch: MakeBatch) -> None:
-    body = b"[" * 200 + b"]" * 200
+@pytest.mark.parametrize("depth", [254, 255, 400])
+def test_deep_body_is_printed(depth: int) -> None:
+    body = b"[" * depth + b"]" * depth
 
     assert outcomes(CppTemplate("Body()"), [Event(body, ())]) == [body.decode()]
+
+
+@pytest.mark.parametrize("depth", [500, 1024])
+def test_body_that_is_too_deep_fails_and_harms_no_other(depth: int) -> None:
+    body = b"[" * depth + b"]" * depth
+
+    deep, other = outcomes(CppTemplate("Body()"), [Event(body, ()), Event(b"1", ())])
+
+    assert deep[0] == Reason.TEMPLATE_ERROR
+    assert deep[1].startswith("max stack frames exceeded")
+    assert other == "1"
