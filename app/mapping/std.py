@@ -53,6 +53,8 @@ RJSONNET_STD: Mapping[str, str] = {
     "flattenDeepArray": f"local flatten_{_KEY}(value) = if {_STD}.isArray(value)"
     f" then [y for x in value for y in flatten_{_KEY}(x)] else [value],"
     f" flattenDeepArray(value):: flatten_{_KEY}(value)",
+    "foldr": f"foldr(func, arr, init):: {_STD}.foldr(func, if {_STD}.isString(arr)"
+    f" then {_STD}.stringChars(arr) else arr, init)",
     "hypot": f"hypot(a, b):: {_STD}.sqrt(a * a + b * b)",
     "isNull": "isNull(v):: v == null",
     "log10": f"log10(x):: {_STD}.log(x) / {_STD}.log(10)",
@@ -61,7 +63,7 @@ RJSONNET_STD: Mapping[str, str] = {
     "rad2deg": f"rad2deg(x):: x * 180 / {math.pi!r}",
     "trim": f"trim(str):: {_STD}.stripChars(str, ' \\t\\n\\f\\r\\u0085\\u00a0')",
 }
-"""What rjsonnet 0.5.6 lacks, by name."""
+"""What rjsonnet 0.5.6 lacks, by name; its foldr takes no text."""
 
 CPP_STD: Mapping[str, str] = {
     "base64": f"base64(input):: {_STD}.base64(if {_STD}.isString(input) then {_STD}.encodeUTF8(input) else input)",

@@ -143,7 +143,7 @@ def _grown(value: SearchStrategy[str]) -> SearchStrategy[str]:
         st.tuples(conditions, value).map(lambda g: f"(assert {g[0]} : 'own: a'; {g[1]})"),
         st.tuples(conditions, value).map(lambda g: f"(assert {g[0]}; {g[1]})"),
         st.tuples(value, value).map(lambda g: f"{{ x: {g[0]}, y:: {g[1]}, z: self.x, 'é': self.y }}"),
-        st.tuples(value, value).map(lambda g: f"({{ x: {g[0]} }} + {{ x+: {g[1]} }})"),
+        value.map(lambda e: f"({{ x: [1] }} + {{ x+: {e} }})"),
         st.tuples(conditions, value).map(lambda g: f"{{ assert {g[0]} : 'own: o', x: {g[1]} }}"),
         st.tuples(value, value).map(lambda g: f"[{g[0]}, {g[1]}]"),
         st.tuples(clean, value).map(lambda g: f"[[x, {g[1]}] for x in {_items(g[0])}]"),

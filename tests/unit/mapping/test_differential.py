@@ -132,7 +132,7 @@ def test_template_written_by_hand(template: str) -> None:
     check(template, EVENTS)
 
 
-@settings(max_examples=60, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(template=templates, some=st.lists(events, min_size=1, max_size=8))
 def test_template_made_by_chance(template: str, some: list[Event]) -> None:
     check(template, some, cpp_failures=1)
