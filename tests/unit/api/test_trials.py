@@ -21,7 +21,7 @@ DEADLINE_SECONDS = 60
 
 
 @asynccontextmanager
-async def trials_with(**settings: float) -> AsyncIterator[Trials]:
+async def trials_with(**settings: float | str) -> AsyncIterator[Trials]:
     made = Trials(Settings(_env_file=None, **settings))  # type: ignore[arg-type, call-arg]  # what its fields take
     task = asyncio.create_task(made.tend())
     try:
@@ -85,6 +85,13 @@ async def test_filtered_event_is_no_misfit_and_the_filters_own_fault_is_told_alo
     told = [(m.event, [(failure.column, failure.message) for failure in m.failures]) for m in misfits]
     missing = 'path "nope" not found in the body'
     assert told == [(1, [("x", missing), ("y", missing)]), (2, [(None, 'filter: path "keep" not found in the body')])]
+
+
+async def test_events_are_tried_by_the_engine_of_the_settings() -> None:
+    async with trials_with(jsonnet_engine="jsonnet") as trials:
+        (misfit,) = await trials.misfits([export("all", x="1 / 0")], to_batch([b"{}"], [], ""))
+
+    assert misfit.failures[0].message == "division by zero."
 
 
 async def test_columns_at_fault_are_looked_for_in_some_events_only() -> None:
