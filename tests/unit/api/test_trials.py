@@ -89,7 +89,7 @@ async def test_filtered_event_is_no_misfit_and_the_filters_own_fault_is_told_alo
 
 async def test_events_are_tried_by_the_engine_of_the_settings() -> None:
     async with trials_with(jsonnet_engine="jsonnet") as trials:
-        (misfit,) = await trials.misfits([export("all", x="1 / 0")], to_batch([b"{}"], [], ""))
+        (misfit,) = await trials.misfits([export("all", x="1 / 0")], sample_batch([b"{}"], [], ""))
 
     assert misfit.failures[0].message == "division by zero."
 
