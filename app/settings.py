@@ -144,6 +144,9 @@ class Settings(BaseSettings):
     1.1000000000000001). It costs 33 ms for each template and chunk, and again for each event in which a template raises
     an error of its own, so that mapping_budget_seconds allows 150 of these in a chunk.
     """
+    mapping_failing_share: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """Part of the time that passes which all exports together may go on to lose to templates that do not come to an end
+    or fail dearly; an export that needs more rests meanwhile, and its events become dead letters."""
     chunk_events: Annotated[int, Field(ge=1, le=100_000)] = 5000
     reconcile_seconds: Seconds = 0.25
     fetch_wait_ms: Annotated[int, Field(ge=1, le=10_000)] = 100

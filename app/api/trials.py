@@ -179,6 +179,7 @@ class Trials:
                     budget_seconds=settings.mapping_budget_seconds,
                     event_seconds=settings.mapping_event_seconds,
                     engine=settings.jsonnet_engine,
+                    failing_share=None,
                 )
                 try:
                     await pool.start()

@@ -63,7 +63,6 @@ class Mapper:
         self._lanes: dict[Partition, tuple[Lane, asyncio.Task[None]]] = {}
         self._waiting: dict[Partition, asyncio.Task[None]] = {}
         self._read_ids: dict[Partition, str | None] = {}
-        self._turns = asyncio.Semaphore(settings.mapping_children + 1)  # one more, ready when a child is free
         self._chunks: Counter[Partition] = Counter()
         self._bytes = 0
         self._room = asyncio.Event()
@@ -224,14 +223,11 @@ class Mapper:
         return results
 
     async def _map_part(self, members: Sequence[Target], part: EventBatch) -> list[list[Segment]]:
-        """Wait for a turn, then map. Who is cancelled leaves a mapping that has begun to its end: ending it would cost
-        its child process.
-        """
+        """Map. Who is cancelled leaves the mapping to its end: ending it would cost its child process."""
         exports = [(f"{m.export.uid}/{m.export.revision.number}", m.export.revision.mapping) for m in members]
-        async with self._turns:
-            mapping = asyncio.ensure_future(self._pool.map(exports, part))
-            mapping.add_done_callback(lambda done: done.cancelled() or done.exception())
-            return await asyncio.shield(mapping)
+        mapping = asyncio.ensure_future(self._pool.map(exports, part))
+        mapping.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(mapping)
 
     def _weigh(self, weight: int) -> None:
         self._bytes += weight

@@ -61,6 +61,7 @@ async def _pool(settings: Settings) -> AsyncIterator[MappingPool]:
         budget_seconds=settings.mapping_budget_seconds,
         event_seconds=settings.mapping_event_seconds,
         engine=settings.jsonnet_engine,
+        failing_share=settings.mapping_failing_share,
     )
     await pool.start()
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 from app.mapping.child_process import ChildProcess
@@ -17,27 +18,37 @@ from app.model.event import Reason
 from app.model.receiver import Mapping
 
 _LOOK_SECONDS = 0.05
+_SLOW_SHARE = 0.2
+"""The part of an event's time after which it is called slow."""
 _FROZEN_SECONDS = 10.0
 _FROZEN_SHARE = 0.01
 """A child that has less than this share of a processor for so long is frozen."""
 
 
 class Attention:
-    """One request under way in a child; `event_seconds` is the computing that one event may take."""
+    """One request under way in a child; `event_seconds` is the computing that one event may take.
 
-    def __init__(self, child: ChildProcess, event_seconds: float) -> None:
+    `on_slow` is called once, when the child has been at one event for a good part of that.
+    """
+
+    def __init__(self, child: ChildProcess, event_seconds: float, on_slow: Callable[[], None]) -> None:
         self._child = child
         self._event_seconds = event_seconds
+        self._on_slow: Callable[[], None] | None = on_slow
         self._step = -1
         self._step_time = time.monotonic()
         self._computed = self._step_computed = child.cpu_seconds()
-        self._stuck = self._frozen = False
+        self._stopped_at = 0.0
+        self._stuck = self._frozen = self._abandoned = False
+        self.looks: list[int] = []
+        """The events that the child was seen at, of the job under way."""
 
     async def answer(self, job: int, seconds: float) -> Any:
-        """The next answer, to the job with this number, which may compute for so long.
+        """The next answer, to the job with this number, which is stopped when it has computed for so long.
 
         Raises ChildGone when the child ended or was ended; answers given before that come first.
         """
+        self.looks = []
         read = asyncio.ensure_future(self._child.receive())
         try:
             while True:
@@ -51,17 +62,33 @@ class Attention:
     def _look(self, job: int, seconds: float) -> None:
         position, now = self._child.position(), time.monotonic()
         self._computed = max(self._computed, self._child.cpu_seconds())
-        if position.job == job and self._computed - position.job_started > seconds:
-            self._child.stop_job(job)
+        if position.job == job:
+            if position.event is not None:
+                self.looks.append(position.event)
+            # A column that is stopped is followed by others, which may take as long again.
+            if self._computed - max(position.job_started, self._stopped_at) > seconds:
+                self._child.stop_job(job)
+                self._stopped_at = self._computed
         waited, computed = now - self._step_time, self._computed - self._step_computed
         if position.step != self._step:
             self._step, self._step_time, self._step_computed = position.step, now, self._computed
-        elif computed > self._event_seconds:
+            return
+        if computed > self._event_seconds * _SLOW_SHARE and self._on_slow is not None:
+            self._on_slow()
+            self._on_slow = None
+        if self._abandoned:
+            return
+        if computed > self._event_seconds:
             self._stuck = True
             self._child.kill()
         elif waited > _FROZEN_SECONDS and computed < waited * _FROZEN_SHARE:
             self._frozen = True
             self._child.kill()
+
+    def abandon(self) -> None:
+        """End the child, to give its jobs again later: nobody is to blame yet."""
+        self._abandoned = True
+        self._child.kill()
 
     def loss(self, job: int, mapping: Mapping) -> tuple[Loss, float]:
         """How the child was lost on the job with this number in the request, and the CPU seconds that it took.
@@ -69,7 +96,7 @@ class Attention:
         To be asked after ChildGone: what the child was at can still be read.
         """
         position = self._child.position()
-        if position.job != job:
+        if position.job != job or self._abandoned:
             return Loss(Reason.TEMPLATE_MEMORY, OUT_OF_MEMORY, begun=False), 0.0
         in_filter = position.column == FILTER
         column = None if position.column is None or in_filter else mapping.columns[position.column].name

@@ -47,9 +47,14 @@ class ChildProcess:
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it runs and was not told to end."""
+        return not self._spent and self.pid is not None and self._reader is not None and not self._reader.at_eof()
+
     async def start(self) -> None:
         """See that it runs and waits for work. Raises ChildGone when it cannot be started."""
-        if not self._spent and self.pid is not None and self._reader is not None and not self._reader.at_eof():
+        if self.is_running:
             return
         await self._end()
         self._spent = False

@@ -1,20 +1,29 @@
 """The mapping children: processes that map chunks, watched from here, and replaced when a template takes them down.
 
 Every chunk given comes back whole: for each export, segments that cover all its events, whatever the templates do
-(`app.mapping.chunk` decides what follows when a child is lost). A child works on one chunk at a time; chunks wait in
-line. How a chunk is mapped is left to `app.mapping.rows`, which runs in the child; nothing here loads pyarrow or an
-engine.
+(`app.mapping.chunk` decides what follows when a child is lost). A child works on one request at a time; chunks wait in
+line. Exports that failed dearly a while ago are watched: their turn comes when the other exports of the chunk have
+their answers, one chunk at a time, within what they may still lose (`app.mapping.allowance`). How a chunk is mapped is
+left to `app.mapping.rows`, which runs in the child; nothing here loads pyarrow or an engine.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import math
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 
+from app.mapping.allowance import Allowances
 from app.mapping.attention import Attention
 from app.mapping.child_process import ChildGone, ChildProcess
-from app.mapping.chunk import Chunk, Job, Loss
+from app.mapping.chunk import CHILD_LOST_SECONDS, Chunk, Job, Loss, Spent
+from app.mapping.faults import USED_UP, resting
+from app.mapping.seats import Seats
 from app.mapping.wire import pack_batch, pack_mapping, unpack_segments
 from app.model.engine import Engine
 from app.model.event import EventBatch, Reason, Segment
@@ -25,6 +34,10 @@ logger = logging.getLogger(__name__)
 Exports = Sequence[tuple[str, Mapping]]
 _MAX_KNOWN = 500
 """Definitions that a child keeps; past it, it is told to forget them all."""
+_SLICE_SHARE = 0.25
+"""What a job may take before others have a turn, as a part of what one event may."""
+_WATCHED_EVENTS = 500
+"""Events of one job of an export that is watched."""
 
 
 class PoolClosed(RuntimeError):
@@ -35,7 +48,9 @@ class MappingPool:
     """Children that map chunks. Start it before use and close it at the end; all in one event loop.
 
     `memory_mib` is what a child may have beside the program itself, `budget_seconds` the computing that one export may
-    take for one chunk, `event_seconds` the computing that one event may take for one export.
+    take for one chunk, `event_seconds` the computing that one event may take for one export. `failing_share` is what
+    exports may go on to lose to work that fails, all together, as a part of the time that passes;
+    None: as much as there is, for who asks now and then and wants each event's own reason.
     """
 
     def __init__(
@@ -46,9 +61,14 @@ class MappingPool:
         budget_seconds: float = 5.0,
         event_seconds: float = 1.0,
         engine: Engine = Engine.RJSONNET,
+        failing_share: float | None = 0.05,
     ) -> None:
-        self._children = [ChildProcess(memory_mib, engine) for _ in range(children)]
-        self._free: asyncio.LifoQueue[ChildProcess] = asyncio.LifoQueue()
+        self._seats = Seats(children, partial(ChildProcess, memory_mib, engine))
+        self._line = asyncio.Lock()
+        most = math.inf if failing_share is None else event_seconds + 2 * CHILD_LOST_SECONDS
+        self._allowances = Allowances(failing_share or 1.0, most)
+        self._busy: Counter[str] = Counter()
+        self._news = asyncio.Event()
         self._budget_seconds = budget_seconds
         self._event_seconds = event_seconds
         self._open = False
@@ -56,13 +76,7 @@ class MappingPool:
 
     async def start(self) -> None:
         """Start the children and wait until they are ready. Raises ChildGone when one does not start."""
-        started = await asyncio.gather(*(child.start() for child in self._children), return_exceptions=True)
-        for problem in started:
-            if problem is not None:
-                await self.close()
-                raise problem
-        for child in self._children:
-            self._free.put_nowait(child)
+        await self._seats.start()
         self._open = True
 
     async def close(self) -> None:
@@ -71,12 +85,12 @@ class MappingPool:
         for work in self._working:
             work.cancel()
         await asyncio.gather(*self._working, return_exceptions=True)
-        await asyncio.gather(*(child.stop() for child in self._children))
+        await self._seats.close()
 
     @property
     def pids(self) -> list[int]:
         """Process ids of the children that run."""
-        return [child.pid for child in self._children if child.pid is not None]
+        return self._seats.pids
 
     async def map(self, exports: Exports, batch: EventBatch, *, rows: bool = True) -> list[list[Segment]]:
         """Segments for each export, in the order given, that cover the batch.
@@ -100,43 +114,159 @@ class MappingPool:
 
     async def _map(self, exports: Exports, batch: EventBatch, rows: bool) -> list[list[Segment]]:
         chunk = Chunk(batch, len(exports), self._budget_seconds)
-        packed = pack_batch(batch)
+        work = _Work(chunk, exports, batch, rows)
         while chunk.pending:
-            child = await self._free.get()
-            try:
-                await child.start()
-                await self._serve(child, chunk, exports, packed, rows)
-            except BaseException:
-                # Its answers would be taken for those to the next chunk.
-                child.kill()
-                raise
-            finally:
-                self._free.put_nowait(child)
+            if self._plain(work):
+                await self._serve(work, partial(self._plain, work), self._event_seconds, alone=False)
+            else:
+                await self._serve_watched(work, chunk.pending[0].export)
         return chunk.segments
 
-    async def _serve(self, child: ChildProcess, chunk: Chunk, exports: Exports, packed: bytes, rows: bool) -> None:
-        """Give the child all that is pending; return when it has answered all of it, or is lost."""
-        jobs = list(chunk.pending)
-        attention = Attention(child, self._event_seconds)
-        answered = 0
+    def _plain(self, work: _Work) -> list[Job]:
+        return work.chunk.work(lambda export: not self._is_watched(work.exports[export][0]))
+
+    def _is_watched(self, key: str) -> bool:
+        return self._busy[key] > 0 or self._allowances.is_watched(key, time.monotonic())
+
+    async def _serve_watched(self, work: _Work, export: int) -> None:
+        """Map what is left of an export that failed lately, or seems stuck in another chunk just now.
+
+        One that rests is tried by one chunk, and fails at once in the others; else its chunks wait for each other.
+        """
+        key, _ = work.exports[export]
+        trying = self._allowances.is_resting(key)
+        if trying and (self._busy[key] or not self._allowances.left(key, time.monotonic())):
+            self._refuse(work, export)
+            return
+        async with self._alone(key):
+            left = self._allowances.left(key, time.monotonic())
+            if not left or (not trying and self._allowances.is_resting(key)):
+                return  # seen to be so when it is looked at again
+            if trying:
+                work.chunk.limit(export, left)
+            work.chunk.cut(export, _WATCHED_EVENTS)
+            await self._serve(work, partial(work.chunk.work, export.__eq__), min(self._event_seconds, left), alone=True)
+            if trying and self._allowances.left(key, time.monotonic()) >= left:
+                self._allowances.succeeded(key)
+
+    def _refuse(self, work: _Work, export: int) -> None:
+        key, _ = work.exports[export]
+        seconds = self._allowances.rest_seconds(key, time.monotonic())
+        work.chunk.refuse(export, resting(seconds, self._allowances.why(key)))
+
+    @asynccontextmanager
+    async def _alone(self, key: str) -> AsyncIterator[None]:
+        """Wait until no other chunk is at this export, as far as it is watched."""
+        while self._busy[key]:
+            await self._news.wait()
+        self._busy[key] += 1
         try:
-            await child.send(_request(child, exports, jobs, packed, rows))
+            yield
+        finally:
+            self._leave(key)
+
+    def _leave(self, key: str) -> None:
+        self._busy[key] -= 1
+        if not self._busy[key]:
+            del self._busy[key]
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def _serve(self, work: _Work, jobs: Callable[[], list[Job]], event_seconds: float, *, alone: bool) -> None:
+        """Give a child the jobs that are to be done when it is free; return when it has answered them, or is lost.
+
+        `alone`: who calls sees to it that no other chunk is at these exports.
+        """
+        async with self._line:  # so one chunk is ready when a child is free, and no more
+            packed = work.packed()
+            child = await self._seats.take()
+        try:
+            if wanted := jobs():
+                await self._watch(child, work, wanted, packed, event_seconds, alone=alone)
+        except BaseException:
+            # Its answers would be taken for those to the next chunk.
+            child.kill()
+            raise
+        finally:
+            self._seats.give_back(child)
+
+    async def _watch(
+        self,
+        child: ChildProcess,
+        work: _Work,
+        jobs: list[Job],
+        packed: bytes,
+        event_seconds: float,
+        *,
+        alone: bool,
+    ) -> None:
+        slow: list[str] = []
+        answered = 0
+
+        def on_slow() -> None:
+            key, _ = work.exports[jobs[answered].export]
+            if self._busy[key] and not alone:
+                attention.abandon()  # another chunk is at it, and one is enough to find out
+                return
+            slow.append(key)
+            self._busy[key] += 1
+            self._seats.relieve(child)
+
+        attention = Attention(child, event_seconds, on_slow)
+        try:
+            await child.send(_request(child, work.exports, jobs, packed, work.rows))
             while answered < len(jobs):
-                segments, error, seconds, leaving = await attention.answer(
-                    answered, chunk.seconds(jobs[answered].export)
-                )
+                job = jobs[answered]
+                most = min(work.chunk.seconds(job.export), self._event_seconds * _SLICE_SHARE)
+                segments, error, seconds, leaving = await attention.answer(answered, most)
                 if segments is None:
-                    chunk.lost(jobs[answered], Loss(Reason.TEMPLATE_ERROR, f"Mapping failed: {error}"), seconds)
+                    self._lost(work, job, Loss(Reason.TEMPLATE_ERROR, f"Mapping failed: {error}"), seconds)
                 else:
-                    chunk.finished(jobs[answered], unpack_segments(segments), seconds)
+                    self._finished(work, job, unpack_segments(segments), Spent(seconds, attention.looks))
                 answered += 1
                 if leaving:
                     child.kill()
         except ChildGone:
-            key, mapping = exports[jobs[answered].export]
+            key, mapping = work.exports[jobs[answered].export]
             loss, seconds = attention.loss(answered, mapping)
-            logger.warning("Export %s took a mapping child down (%s): column %s", key, loss.reason, loss.column)
-            chunk.lost(jobs[answered], loss, seconds)
+            if loss.begun:
+                logger.warning("Export %s took a mapping child down (%s): column %s", key, loss.reason, loss.column)
+            self._lost(work, jobs[answered], loss, seconds)
+        finally:
+            for key in slow:
+                self._leave(key)
+
+    def _finished(self, work: _Work, job: Job, segments: list[Segment], spent: Spent) -> None:
+        vain = work.chunk.finished(job, segments, spent)
+        if vain:
+            failures = [failure.message for segment in segments for failure in segment.failures]
+            self._charge(work, job.export, vain, failures[0] if failures else USED_UP)
+
+    def _lost(self, work: _Work, job: Job, loss: Loss, seconds: float) -> None:
+        self._charge(work, job.export, work.chunk.lost(job, loss, seconds), loss.message)
+
+    def _charge(self, work: _Work, export: int, seconds: float, why: str) -> None:
+        """Count time that was spent in vain; an export that rests from now on gets no more of it for this chunk."""
+        key, _ = work.exports[export]
+        self._allowances.charge(key, seconds, time.monotonic(), why)
+        if self._allowances.is_resting(key) and not self._allowances.left(key, time.monotonic()):
+            self._refuse(work, export)
+
+
+class _Work:
+    """One chunk on its way, packed when a child may take it."""
+
+    def __init__(self, chunk: Chunk, exports: Exports, batch: EventBatch, rows: bool) -> None:
+        self.rows = rows
+        self.chunk = chunk
+        self.exports = exports
+        self._batch = batch
+        self._packed: bytes | None = None
+
+    def packed(self) -> bytes:
+        if self._packed is None:
+            self._packed = pack_batch(self._batch)
+        return self._packed
 
 
 def _request(child: ChildProcess, exports: Exports, jobs: Sequence[Job], packed: bytes, rows: bool) -> object:

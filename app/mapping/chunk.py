@@ -4,20 +4,31 @@ A job is one export and a run of events. Finished jobs stay finished. The job on
 the event that it was at (or in halves, where that is not known) and put behind the others, until the guilty event is
 alone; an event is blamed when it was the one under way twice, or at once when it was seen to compute for too long. A
 lost child costs its export some of its budget; when that is used up, what is left of the export's chunk fails, and its
-siblings go on.
+siblings go on. A job that takes long is done in slices: what was finished is kept, and the rest is put behind the
+others.
+
+Each step tells what it cost in vain, for the allowance of the export (`app.mapping.allowance`).
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.mapping.faults import USED_UP, Fault
-from app.mapping.segments import cut
-from app.model.event import EventBatch, Reason, Segment
+from app.mapping.segments import before, cut
+from app.model.event import EventBatch, Failure, Reason, Segment
 
 CHILD_LOST_SECONDS = 0.25
 """What a lost child counts against an export's budget, beside the CPU time it took."""
+_UNMAPPED = (Reason.TEMPLATE_TIMEOUT, USED_UP)
+CHEAP_SECONDS = 0.00005
+"""What failures may cost for each event of a job, on average, without being counted as time lost."""
+MIN_LOOKS = 4
+"""Looks at a child that tell how much of a job's time was spent on events that failed; with fewer, all events count as
+equally dear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +57,26 @@ class Loss:
     begun: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What an answered job took: CPU seconds, and the index of the event that it was at, each time it was looked at."""
+
+    seconds: float
+    looks: Sequence[int] = ()
+
+
 class Chunk:
-    """One batch on its way through the children, for several exports with `budget_seconds` each."""
+    """One batch on its way through the children, for several exports with `budget_seconds` each.
+
+    `lost` and `finished` give the seconds that were spent in vain.
+    """
 
     def __init__(self, batch: EventBatch, exports: int, budget_seconds: float) -> None:
         self.pending = deque(Job(export, 0, len(batch)) for export in range(exports) if len(batch))
         self._batch = batch
         self._budget = [budget_seconds] * exports
+        self._taken = [0.0] * exports
+        self._pace: dict[int, int] = {}  # of exports whose jobs were stopped: events that one may have
         self._done: list[dict[int, list[Segment]]] = [{} for _ in range(exports)]
 
     def seconds(self, export: int) -> float:
@@ -64,22 +88,89 @@ class Chunk:
         """For each export, segments that cover the batch, in order; complete when nothing is pending."""
         return [[segment for _, part in sorted(parts.items()) for segment in part] for parts in self._done]
 
-    def finished(self, job: Job, segments: list[Segment], seconds: float) -> None:
-        """A job is done, in this CPU time."""
-        if job not in self.pending:
-            return  # its export's budget was used up by a job before it
-        self.pending.remove(job)
-        self._done[job.export][job.start] = segments
-        self._spend(job.export, seconds)
+    def work(self, exports: Callable[[int], bool]) -> list[Job]:
+        """The jobs that a child should be given next, of the exports that are wanted, in order: all that are pending,
+        but of a slow one only about as much as it can do in a slice.
+        """
+        wanted = [job for job in self.pending if exports(job.export) and job.export not in self._pace]
+        for export in filter(exports, self._pace):
+            jobs = [job for job in self.pending if job.export == export]
+            if jobs:
+                wanted.append(self._piece(min(jobs, key=lambda job: job.start)))
+        return wanted
 
-    def lost(self, job: Job, loss: Loss, seconds: float) -> None:
+    def _piece(self, job: Job) -> Job:
+        """As much of a pending job as its export may have at once."""
+        middle = job.start + self._pace[job.export]
+        if middle >= job.stop:
+            return job
+        self.pending.remove(job)
+        self._append(job, (job.start, middle, 0), (middle, job.stop, 0))
+        return Job(job.export, job.start, middle)
+
+    def limit(self, export: int, seconds: float) -> None:
+        """Give the export no more than this for what is left."""
+        self._budget[export] = min(self._budget[export], seconds)
+
+    def cut(self, export: int, events: int) -> None:
+        """Cut what is pending of the export into jobs of so many events, so that less is done again after a loss."""
+        for job in [job for job in self.pending if job.export == export and job.stop - job.start > events]:
+            self.pending.remove(job)
+            starts = range(job.start, job.stop, events)
+            self._append(job, *((start, min(start + events, job.stop), 0) for start in starts))
+
+    def finished(self, job: Job, segments: list[Segment], spent: Spent) -> float:
+        """A job is done, or was stopped when it had taken its slice: then the rest of it is put behind the others."""
+        if job not in self.pending:
+            return 0.0  # its export's budget was used up by a job before it
+        self.pending.remove(job)
+        stop = job.stop
+        failed = [failure for segment in segments for failure in segment.failures]
+        unmapped = next(
+            (f.offset for f in failed if f.message == USED_UP and f.reason is Reason.TEMPLATE_TIMEOUT), None
+        )
+        if unmapped is not None:
+            stop = bisect_left(self._batch.offsets, unmapped, job.start, job.stop)
+            segments = before(segments, unmapped)
+            failed = [failure for failure in failed if failure.offset < unmapped]
+        if stop > job.start:
+            self._done[job.export][job.start] = segments
+        if stop < job.stop:
+            self.pending.append(Job(job.export, stop, job.stop))
+            self._pace[job.export] = 2 * (stop - job.start) + 1
+        return self._spend(job.export, spent.seconds, self._vain(job.start, stop, failed, spent))
+
+    def lost(self, job: Job, loss: Loss, seconds: float) -> float:
         """A child was lost on this job, after this CPU time."""
         if job not in self.pending:
-            return
+            return 0.0
         if loss.begun:
             self.pending.remove(job)
             self._split(job, loss)
-        self._spend(job.export, seconds + CHILD_LOST_SECONDS)
+        seconds += CHILD_LOST_SECONDS
+        return self._spend(job.export, seconds, seconds)
+
+    def refuse(self, export: int, message: str) -> None:
+        """What is left of the export fails with this message, for want of time."""
+        left = sorted((job.start, job.stop) for job in self.pending if job.export == export)
+        self.pending = deque(job for job in self.pending if job.export != export)
+        runs: list[tuple[int, int]] = []
+        for start, stop in left:
+            runs.append((runs.pop()[0], stop) if runs and runs[-1][1] == start else (start, stop))
+        for run in runs:
+            self._fail(Job(export, *run), Loss(Reason.TEMPLATE_TIMEOUT, message))
+
+    def _vain(self, start: int, stop: int, failed: Sequence[Failure], spent: Spent) -> float:
+        """Of the seconds taken for the events from `start` to before `stop`, those that went into failures that are
+        dear.
+        """
+        if not failed:
+            return 0.0
+        share = len(failed) / (stop - start)
+        if len(spent.looks) >= MIN_LOOKS:
+            offsets = {failure.offset for failure in failed}
+            share = sum(self._batch.offsets[index] in offsets for index in spent.looks) / len(spent.looks)
+        return max(share * spent.seconds - CHEAP_SECONDS * (stop - start), 0.0)
 
     def _split(self, job: Job, loss: Loss) -> None:
         alone = job.stop - job.start == 1
@@ -100,14 +191,14 @@ class Chunk:
     def _append(self, job: Job, *parts: tuple[int, int, int]) -> None:
         self.pending.extend(Job(job.export, *part) for part in parts if part[0] < part[1])
 
-    def _spend(self, export: int, seconds: float) -> None:
+    def _spend(self, export: int, seconds: float, vain: float) -> float:
+        """Take it from the export's budget. When that is used up, all that the export took was in vain."""
         self._budget[export] -= seconds
-        if self._budget[export] > 0:
-            return
-        over = Loss(Reason.TEMPLATE_TIMEOUT, USED_UP)
-        for job in [job for job in self.pending if job.export == export]:
-            self.pending.remove(job)
-            self._fail(job, over)
+        self._taken[export] += seconds - vain
+        if self._budget[export] > 0 or not any(job.export == export for job in self.pending):
+            return vain
+        self.refuse(export, USED_UP)
+        return vain + self._taken[export]
 
     def _fail(self, job: Job, loss: Loss) -> None:
         fault = Fault(loss.reason, loss.column, loss.message)

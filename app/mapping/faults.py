@@ -77,8 +77,17 @@ USED_UP = "The time that the export may take for one chunk was used up before th
 """Source: delivery protocol, rule 5."""
 
 
+def resting(seconds: float, why: str) -> str:
+    """For events of an export that rests, with what it failed with last."""
+    last = f" What it failed with last: {why}" if why else ""
+    return (
+        "The export has used up the time that templates may take which fail or do not come to an end; "
+        f"it is tried again in {max(round(seconds), 1)} s.{last}"
+    )
+
+
 def stuck(seconds: float) -> str:
-    return f"The template did not come to an end for this event within {seconds:g} s of computing."
+    return f"The template did not come to an end for this event within {round(seconds, 2):g} s of computing."
 
 
 OUT_OF_MEMORY = "The template takes more memory, or stack, for this event than a mapping process may have."

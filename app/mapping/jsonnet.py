@@ -200,6 +200,7 @@ class _Run:
             return
         self._refuse(refused)
         self.texts.append("")
+        self.stopped = self.watch.expired()
 
     def result(self) -> Cells:
         return Cells(self.texts, self._refused)
@@ -211,7 +212,7 @@ def _refuse_import(_base: str, path: str) -> NoReturn:
 
 def _panic(text: str) -> Refused:
     """What rjsonnet 0.5.6 does not turn into an error of Jsonnet."""
-    if "capacity overflow" in text:
+    if "capacity overflow" in text or "data.is_null()" in text:  # the latter of PyO3, for a text for Python
         return Refused(Reason.TEMPLATE_MEMORY, OUT_OF_MEMORY)
     if "not implemented" in text or "LocError" in text:
         return Refused(Reason.TEMPLATE_ERROR, "an argument of Body(), Header() or Now() fails or is a function")

@@ -1,7 +1,7 @@
 """What a child is doing, in memory that its parent can read while the child is stuck: job, column, event.
 
 A step counter tells "still at the same event" from "at it again". The other way round, the parent says which job has
-used up its time; so a child needs no clock, whose reading would cost more than the rest.
+taken long enough; so a child needs no clock, whose reading would cost more than the rest.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Progress:
         self.fields[:] = memoryview(array("q", [0, NONE, NONE, NONE, 0, NONE]))
 
     def stop_job(self, job: int) -> None:
-        """Tell the child that this job's time is used up: for the parent."""
+        """Tell the child to end this job after the event, and in the column, that it is at: for the parent."""
         self.fields[_STOP] = job
 
     def begin_job(self, job: int) -> None:
@@ -87,4 +87,8 @@ class JobWatch:
         fields[_STEP] += 1
 
     def expired(self) -> bool:
-        return self._fields[_STOP] == self._job
+        if self._fields[_STOP] != self._job:
+            return False
+        # The columns to come are still evaluated for the events before.
+        self._fields[_STOP] = NONE
+        return True

@@ -57,6 +57,26 @@ def cut(
     return building.finish()
 
 
+def before(segments: Sequence[Segment], offset: int) -> list[Segment]:
+    """The segments without the event at this offset and all after it, of which those in its segment have no rows.
+
+    >>> failures = [Failure(3, Reason.BODY_INVALID, None, ""), Failure(4, Reason.TEMPLATE_TIMEOUT, None, "")]
+    >>> before([Segment(3, b"1\\n", [2], []), Segment(6, b"", [], failures)], 4)[1]
+    Segment(end=4, csv=b'', offsets=[], failures=[Failure(offset=3, reason=<Reason.BODY_INVALID: 'body.invalid'>, \
+column=None, message='')])
+    """
+    kept = []
+    for segment in segments:
+        if segment.end <= offset:
+            kept.append(segment)
+            continue
+        failures = [failure for failure in segment.failures if failure.offset < offset]
+        if segment.offsets or failures:
+            kept.append(Segment(offset, segment.csv, segment.offsets, failures))
+        break
+    return kept
+
+
 class _Building:
     """The segment under way and those done; entries come in the order of their events."""
 

@@ -29,7 +29,7 @@ DEADLINE_SECONDS = 60
 
 
 @asynccontextmanager
-async def pool_of(children: int = 1, **bounds: float) -> AsyncIterator[MappingPool]:
+async def pool_of(children: int = 1, **bounds: float | None) -> AsyncIterator[MappingPool]:
     pool = MappingPool(children, **bounds)  # type: ignore[arg-type]  # memory_mib is an int
     await pool.start()
     try:
@@ -164,6 +164,107 @@ async def test_slow_template_keeps_what_it_mapped_in_time(
     assert 0 < len(rows) < 1000
     assert sorted([*rows, *failures]) == batch.offsets
     assert {reason for reason, _, _ in failures.values()} == {Reason.TEMPLATE_TIMEOUT}
+
+
+async def test_export_that_always_loops_rests_and_takes_no_child_down_meanwhile(
+    make_batch: MakeBatch, make_mapping: MakeMapping, outcome: Outcome, caplog: pytest.LogCaptureFixture
+) -> None:
+    batch = make_batch(*[b"{}"] * 50)
+    exports = [("a/1", make_mapping(cell=FOREVER)), ("b/1", make_mapping("id"))]
+
+    async with pool_of(event_seconds=0.2, failing_share=0.001) as pool:
+        await pool.map(exports, batch)
+        assert "took a mapping child down" in caplog.text
+        caplog.clear()
+        poisoned, mapped = await pool.map(exports, batch)
+        assert "took a mapping child down" not in caplog.text
+
+    rows, failures = outcome(poisoned)
+    assert (rows, list(failures)) == ({}, batch.offsets)
+    assert {reason for reason, _, _ in failures.values()} == {Reason.TEMPLATE_TIMEOUT}
+    assert "it is tried again in" in failures[0][2]
+    assert mapped == map_batch(make_mapping("id"), batch)
+
+
+async def test_export_that_rested_is_tried_again_and_mapped_when_it_is_well(
+    make_batch: MakeBatch, make_mapping: MakeMapping, outcome: Outcome
+) -> None:
+    export = ("a/1", make_mapping(cell=f"if Body('bad') then ({FOREVER}) else 'fine'"))
+    good = make_batch(*[b'{"bad":false}'] * 1200)
+
+    async with pool_of(event_seconds=0.2, failing_share=0.9) as pool:
+        await pool.map([export], make_batch(*[b'{"bad":true}'] * 9))
+        while True:
+            (segments,) = await pool.map([export], good)
+            rows, failures = outcome(segments)
+            if rows:
+                break
+            assert "it is tried again in" in failures[0][2]
+
+    assert (len(rows), failures) == (1200, {})
+
+
+async def test_failures_that_are_dear_make_an_export_rest_and_say_what_it_failed_with(
+    make_batch: MakeBatch, make_mapping: MakeMapping, outcome: Outcome
+) -> None:
+    recursion = make_mapping(cell="local f(x) = f(x + 1); f(0)")
+
+    async with pool_of(event_seconds=0.2, failing_share=0.001) as pool:
+        (segments,) = await pool.map([("a/1", recursion)], make_batch(*[b"{}"] * 5000))
+
+    _, failures = outcome(segments)
+    assert failures[0][0] == Reason.TEMPLATE_ERROR
+    assert failures[4999][0] == Reason.TEMPLATE_TIMEOUT
+    assert "max stack frames" in failures[4999][2]
+
+
+async def test_without_a_share_each_event_has_its_own_reason(
+    make_batch: MakeBatch, make_mapping: MakeMapping, outcome: Outcome
+) -> None:
+    export = ("a/1", make_mapping(cell=FOREVER))
+
+    async with pool_of(event_seconds=0.1, failing_share=None) as pool:
+        results = [await pool.map([export], make_batch(b"{}")) for _ in range(4)]
+
+    messages = [outcome(segments)[1][0][2] for (segments,) in results]
+    assert all("did not come to an end for this event" in message for message in messages)
+
+
+async def test_events_of_an_export_that_is_stuck_in_another_chunk_are_mapped_after_it(
+    make_batch: MakeBatch, make_mapping: MakeMapping, outcome: Outcome
+) -> None:
+    export = ("a/1", make_mapping(cell=f"if Body('bad') then ({FOREVER}) else 'fine'"))
+    bad, good = b'{"bad":true}', b'{"bad":false}'
+    chunks = [make_batch(*[good] * 5, bad, *[good] * 5)] + [make_batch(*[good] * 11)] * 5
+
+    async with pool_of(2, event_seconds=0.5) as pool:
+        results = await asyncio.gather(*(pool.map([export], chunk) for chunk in chunks))
+
+    failed = [list(outcome(segments)[1]) for (segments,) in results]
+    assert failed == [[5], [], [], [], [], []]
+
+
+async def test_another_child_takes_the_seat_of_one_that_is_stuck(
+    make_batch: MakeBatch, make_mapping: MakeMapping
+) -> None:
+    async with pool_of(1, event_seconds=1.5) as pool:
+        hung = asyncio.create_task(pool.map([("a/1", make_mapping(cell=FOREVER))], make_batch(b"{}")))
+        await asyncio.to_thread(until, lambda: cpu_ticks(pool.pids[0]) > 20)
+
+        await pool.map([("b/1", make_mapping("id"))], make_batch(b"{}"))
+
+        assert not hung.done()
+        assert len(pool.pids) == 2
+        await hung
+
+
+async def test_slow_export_leaves_turns_to_others(make_batch: MakeBatch, make_mapping: MakeMapping) -> None:
+    slow = make_mapping(cell="std.length(std.filter(function(x) x > 0, std.range(1, 20000)))")
+    async with pool_of(1, event_seconds=1, budget_seconds=60) as pool:
+        work = asyncio.create_task(pool.map([("a/1", slow)], make_batch(*[b"{}"] * 20_000)))
+        for _ in range(2):
+            await pool.map([("b/1", make_mapping("id"))], make_batch(b"{}"))
+        assert not work.done()
 
 
 async def test_child_that_dies_while_idle_is_replaced(

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.mapping.chunk import CHILD_LOST_SECONDS, Chunk, Job, Loss
-from app.model.event import EventBatch, Reason, Segment
+from app.mapping.chunk import CHEAP_SECONDS, CHILD_LOST_SECONDS, Chunk, Job, Loss, Spent
+from app.mapping.faults import USED_UP
+from app.model.event import EventBatch, Failure, Reason, Segment
 
 HANG = Loss(Reason.TEMPLATE_TIMEOUT, "stuck", "cell")
 DIE = Loss(Reason.TEMPLATE_MEMORY, "died", "cell")
@@ -30,7 +31,7 @@ def run(chunk: Chunk, guilty: dict[tuple[int, int], Loss], told: bool) -> int:
         for job in list(chunk.pending):
             at = next((event for event in range(job.start, job.stop) if (job.export, event) in guilty), None)
             if at is None:
-                chunk.finished(job, mapped(job), 0.001)
+                chunk.finished(job, mapped(job), Spent(0.001))
                 continue
             loss = guilty[job.export, at]
             chunk.lost(
@@ -122,8 +123,8 @@ def test_answers_for_jobs_that_failed_meanwhile_are_not_taken(make_batch: Callab
     chunk.lost(chunk.pending[0], DIE, 0.1)
     first, second = chunk.pending
 
-    chunk.finished(first, mapped(first), 2)
-    chunk.finished(second, mapped(second), 0.1)
+    chunk.finished(first, mapped(first), Spent(2))
+    chunk.finished(second, mapped(second), Spent(0.1))
     chunk.lost(second, DIE, 0.1)
 
     assert not chunk.pending
@@ -136,3 +137,131 @@ def test_nothing_to_map(exports: int, make_batch: Callable[..., EventBatch]) -> 
 
     assert not chunk.pending
     assert chunk.segments == [[] for _ in range(exports)]
+
+
+def stopped(job: Job, stop: int, failing: Sequence[int] = ()) -> list[Segment]:
+    """What a child makes of a job that it was told to end before this event; some events before it fail."""
+    events = [event for event in range(job.start, stop) if event not in failing]
+    failures = [Failure(event, Reason.TEMPLATE_ERROR, "cell", "wrong") for event in failing]
+    failures += [Failure(event, Reason.TEMPLATE_TIMEOUT, "cell", USED_UP) for event in range(stop, job.stop)]
+    return [Segment(job.stop, b"".join(b'"%d"\n' % event for event in events), events, failures)]
+
+
+@given(count=st.integers(1, 100), slices=st.lists(st.integers(1, 10), min_size=100, max_size=100))
+def test_job_done_in_slices_is_done_whole(
+    count: int,
+    slices: list[int],
+    make_batch: Callable[..., EventBatch],
+    outcome: Callable[[Sequence[Segment]], Any],
+) -> None:
+    chunk = Chunk(make_batch(*[b"{}"] * count), 2, budget_seconds=1000)
+
+    for events in slices:
+        for job in chunk.work(lambda export: True):
+            chunk.finished(job, stopped(job, min(job.start + events, job.stop)), Spent(1))
+
+    assert not chunk.pending
+    for segments in chunk.segments:
+        assert outcome(segments) == ({event: b'"%d"\n' % event for event in range(count)}, {})
+        assert segments[-1].end == count
+
+
+def test_slices_use_up_the_budget_together(make_batch: Callable[..., EventBatch]) -> None:
+    chunk = Chunk(make_batch(*[b"{}"] * 10), 1, budget_seconds=2.5)
+
+    vain = []
+    while chunk.pending:
+        (job,) = chunk.work(lambda export: True)
+        vain.append(chunk.finished(job, stopped(job, job.start + 2), Spent(1)))
+
+    assert vain == [0, 0, 3]
+    assert blamed(chunk.segments[0]) == dict.fromkeys(range(6, 10), Reason.TEMPLATE_TIMEOUT)
+
+
+def test_what_is_left_behind_does_not_hold_the_siblings(make_batch: Callable[..., EventBatch]) -> None:
+    chunk = Chunk(make_batch(*[b"{}"] * 4), 2, budget_seconds=5)
+    slow = chunk.pending[0]
+
+    chunk.finished(slow, stopped(slow, 1), Spent(1))
+
+    assert [(job.export, job.start, job.stop) for job in chunk.pending] == [(1, 0, 4), (0, 1, 4)]
+
+
+@pytest.mark.parametrize(
+    ("failing", "spent", "vain"),
+    [
+        ((), Spent(3), 0),
+        (range(10), Spent(3), 3),
+        (range(5), Spent(3), 1.5),
+        (range(10), Spent(0.0004), 0),
+        ((7,), Spent(3, looks=[1, 7, 7, 7]), 2.25),
+        ((7,), Spent(3, looks=[0, 1, 2, 3, 4]), 0),
+    ],
+    ids=["rows", "all fail", "half fail", "cheap failures", "one dear failure", "cheap among dear rows"],
+)
+def test_time_that_failures_took_was_spent_in_vain(
+    failing: Sequence[int], spent: Spent, vain: float, make_batch: Callable[..., EventBatch]
+) -> None:
+    chunk = Chunk(make_batch(*[b"{}"] * 10), 1, budget_seconds=5)
+    (job,) = chunk.pending
+
+    assert chunk.finished(job, stopped(job, 10, failing), spent) == pytest.approx(vain, abs=20 * CHEAP_SECONDS)
+
+
+def test_lost_child_was_in_vain(make_batch: Callable[..., EventBatch]) -> None:
+    chunk = Chunk(make_batch(*[b"{}"] * 10), 1, budget_seconds=5)
+
+    assert chunk.lost(chunk.pending[0], DIE, 1) == 1 + CHILD_LOST_SECONDS
+
+
+def test_watched_export_is_mapped_in_small_jobs(make_batch: Callable[..., EventBatch]) -> None:
+    chunk = Chunk(make_batch(*[b"{}"] * 10), 2, budget_seconds=5)
+
+    chunk.cut(0, 4)
+
+    assert [(job.export, job.start, job.stop) for job in chunk.pending] == [
+        (1, 0, 10),
+        (0, 0, 4),
+        (0, 4, 8),
+        (0, 8, 10),
+    ]
+
+
+def test_refused_export_fails_alone(make_batch: Callable[..., EventBatch]) -> None:
+    chunk = Chunk(make_batch(*[b"{}"] * 4), 2, budget_seconds=5)
+
+    chunk.refuse(0, "rests")
+    run(chunk, {}, told=True)
+
+    refused, sibling = chunk.segments
+    assert blamed(refused) == dict.fromkeys(range(4), Reason.TEMPLATE_TIMEOUT)
+    assert blamed(sibling) == {}
+
+
+def test_limit_is_never_more_than_the_budget(make_batch: Callable[..., EventBatch]) -> None:
+    chunk = Chunk(make_batch(b"{}"), 1, budget_seconds=5)
+
+    chunk.limit(0, 2)
+    chunk.limit(0, 4)
+
+    assert chunk.seconds(0) == 2
+
+
+def test_slow_export_is_given_about_as_much_as_it_can_do_and_comes_last(make_batch: Callable[..., EventBatch]) -> None:
+    chunk = Chunk(make_batch(*[b"{}"] * 100), 3, budget_seconds=5)
+    chunk.finished(chunk.pending[0], stopped(chunk.pending[0], 10), Spent(1))
+
+    jobs = chunk.work(lambda export: export != 2)
+
+    assert [(job.export, job.start, job.stop) for job in jobs] == [(1, 0, 100), (0, 10, 31)]
+    assert sum(job.stop - job.start for job in chunk.pending) == 290
+
+
+def test_what_is_refused_is_cut_as_little_as_can_be(make_batch: Callable[..., EventBatch]) -> None:
+    chunk = Chunk(make_batch(*[b"{}"] * 10), 1, budget_seconds=5)
+    chunk.cut(0, 3)
+
+    chunk.refuse(0, "rests")
+
+    (segments,) = chunk.segments
+    assert [segment.end for segment in segments] == [10]
