@@ -28,13 +28,14 @@ _FROZEN_SHARE = 0.01
 class Attention:
     """One request under way in a child; `event_seconds` is the computing that one event may take.
 
-    `on_slow` is called once, when the child has been at one event for a good part of that.
+    `on_slow` is called once, when the child has been at one event for a good part of that. If it says no, the child is
+    ended, to give its jobs again later: nobody is to blame yet.
     """
 
-    def __init__(self, child: ChildProcess, event_seconds: float, on_slow: Callable[[], None]) -> None:
+    def __init__(self, child: ChildProcess, event_seconds: float, on_slow: Callable[[], bool]) -> None:
         self._child = child
         self._event_seconds = event_seconds
-        self._on_slow: Callable[[], None] | None = on_slow
+        self._on_slow: Callable[[], bool] | None = on_slow
         self._step = -1
         self._step_time = time.monotonic()
         self._computed = self._step_computed = child.cpu_seconds()
@@ -74,21 +75,17 @@ class Attention:
             self._step, self._step_time, self._step_computed = position.step, now, self._computed
             return
         if computed > self._event_seconds * _SLOW_SHARE and self._on_slow is not None:
-            self._on_slow()
+            self._abandoned = not self._on_slow()
             self._on_slow = None
-        if self._abandoned:
-            return
+            if self._abandoned:
+                self._child.kill()
+                return
         if computed > self._event_seconds:
             self._stuck = True
             self._child.kill()
         elif waited > _FROZEN_SECONDS and computed < waited * _FROZEN_SHARE:
             self._frozen = True
             self._child.kill()
-
-    def abandon(self) -> None:
-        """End the child, to give its jobs again later: nobody is to blame yet."""
-        self._abandoned = True
-        self._child.kill()
 
     def loss(self, job: int, mapping: Mapping) -> tuple[Loss, float]:
         """How the child was lost on the job with this number in the request, and the CPU seconds that it took.

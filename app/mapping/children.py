@@ -65,7 +65,7 @@ class MappingPool:
     ) -> None:
         self._seats = Seats(children, partial(ChildProcess, memory_mib, engine))
         self._line = asyncio.Lock()
-        most = math.inf if failing_share is None else event_seconds + 2 * CHILD_LOST_SECONDS
+        most = math.inf if failing_share is None else event_seconds + 3 * CHILD_LOST_SECONDS
         self._allowances = Allowances(failing_share or 1.0, most)
         self._busy: Counter[str] = Counter()
         self._news = asyncio.Event()
@@ -203,14 +203,14 @@ class MappingPool:
         slow: list[str] = []
         answered = 0
 
-        def on_slow() -> None:
+        def on_slow() -> bool:
             key, _ = work.exports[jobs[answered].export]
             if self._busy[key] and not alone:
-                attention.abandon()  # another chunk is at it, and one is enough to find out
-                return
+                return False  # another chunk is at it, and one is enough to find out
             slow.append(key)
             self._busy[key] += 1
             self._seats.relieve(child)
+            return True
 
         attention = Attention(child, event_seconds, on_slow)
         try:

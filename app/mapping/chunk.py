@@ -148,7 +148,8 @@ class Chunk:
             self.pending.remove(job)
             self._split(job, loss)
         seconds += CHILD_LOST_SECONDS
-        return self._spend(job.export, seconds, seconds)
+        # An event that is tried alone again, to be sure, is not counted twice.
+        return self._spend(job.export, seconds, CHILD_LOST_SECONDS if job.strikes else seconds)
 
     def refuse(self, export: int, message: str) -> None:
         """What is left of the export fails with this message, for want of time."""
