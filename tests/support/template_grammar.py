@@ -70,12 +70,14 @@ plans: SearchStrategy[str] = st.one_of(sums, objects_of_calls)
 # What may be looked into: values in which no number has been printed.
 leaves = st.one_of(_call(False), _call(True), scalars)
 TEXT_CALLS = [
-    "std.length({0})", "std.asciiUpper({0})", "std.asciiLower({0})", "std.stringChars({0})", "std.trim({0})",
+    "std.length({0})", "std.asciiUpper({0})", "std.asciiLower({0})", "std.stringChars(std.toString({0}))",
+    "std.trim({0})",
     "std.stripChars({0}, ' x')", "std.lstripChars({0}, '0')", "std.rstripChars({0}, ',')", "std.substr({0}, 1, 2)",
     "std.split({0}, ',')", "std.splitLimit({0}, ',', 1)", "std.startsWith({0}, 'a')", "std.endsWith({0}, 'd')",
     "std.strReplace({0}, 'b', 'xx')", "std.findSubstr('b', {0})", "std.codepoint({0})", "std.parseInt('12' + {0})",
     "std.parseJson({0})", "std.base64({0})", "std.md5({0})", "std.sha1({0})", "std.sha256({0})", "std.isEmpty({0})",
-    "std.escapeStringJson({0})", "std.escapeStringBash({0})", "std.escapeStringXML({0})", "std.escapeStringPython({0})",
+    "std.escapeStringJson(std.toString({0}))", "std.escapeStringPython(std.toString({0}))",
+    "std.escapeStringBash({0})", "std.escapeStringXML({0})",
     "std.encodeUTF8({0})", "std.equalsIgnoreCase({0}, 'X')", "std.reverse({0})", "std.repeat({0}, 2)",
     "({0})[0]", "({0})[1:]", "'b' in {{b: {0}}}",
 ]  # fmt: skip
