@@ -69,6 +69,9 @@ def read_call(found: Sequence[Token], at: int) -> tuple[Call, int]:
 def read_literal(found: Sequence[Token], at: int) -> tuple[Any, int]:
     """The value of the plain literal, which may be a negative number, at this place, and the place behind it. Raises
     NotPlain.
+
+    >>> read_literal(tokens("-5"), 0)
+    (-5, 2)
     """
     if found[at].text != "-":
         return literal(found[at]), at + 1
@@ -139,7 +142,12 @@ def _is_call(found: Sequence[Token], at: int) -> bool:
 
 
 def bound(call: Call) -> Callable[[Events, int], Any]:
-    """What the call gives for an event. The function raises Refused."""
+    """What the call gives for an event. The function raises Refused.
+
+    >>> from app.mapping.examples import EVENTS
+    >>> bound(Call("Body", ("user.id", None)))(EVENTS, 0)
+    7
+    """
     match call.name:
         case "Ip":
             return lambda events, index: events.batch.ips[index]
@@ -156,7 +164,11 @@ def bound(call: Call) -> Callable[[Events, int], Any]:
 
 
 def body_keys(path: Any) -> tuple[str, ...]:
-    """The keys of a path that goes through objects alone; none for any other path."""
+    """The keys of a path that goes through objects alone; none for any other path.
+
+    >>> body_keys("user.id"), body_keys("tags[0]")
+    (('user', 'id'), ())
+    """
     parts = path_parts(path) if type(path) is str else ()
     keys = tuple(part for part in parts if type(part) is str)
     return keys if len(keys) == len(parts) else ()

@@ -66,7 +66,11 @@ def plain_text(value: Any) -> str | None:
 
 
 def plain_texts(values: list[Any]) -> list[str] | None:
-    """The texts of all of them, if all are plain."""
+    """The texts of all of them, if all are plain.
+
+    >>> plain_texts(["a", 1, None]), plain_texts(["a", []])
+    (['"a"', '1', 'null'], None)
+    """
     kinds = set(map(type, values))
     if kinds == {str}:
         joined = "".join(values)

@@ -78,7 +78,11 @@ USED_UP = "The time that the export may take for one chunk was used up before th
 
 
 def resting(seconds: float, why: str) -> str:
-    """For events of an export that rests, with what it failed with last."""
+    """For events of an export that rests, with what it failed with last.
+
+    >>> resting(3.4, "no").endswith("it is tried again in 3 s. What it failed with last: no")
+    True
+    """
     last = f" What it failed with last: {why}" if why else ""
     return (
         "The export has used up the time that templates may take which fail or do not come to an end; "
@@ -87,6 +91,11 @@ def resting(seconds: float, why: str) -> str:
 
 
 def stuck(seconds: float) -> str:
+    """For an event at which a template computed for so long.
+
+    >>> stuck(1)
+    'The template did not come to an end for this event within 1 s of computing.'
+    """
     return f"The template did not come to an end for this event within {round(seconds, 2):g} s of computing."
 
 
@@ -94,7 +103,11 @@ OUT_OF_MEMORY = "The template takes more memory, or stack, for this event than a
 
 
 def of_filter(message: str) -> str:
-    """The message, said of the filter. A filter is no column, so only the message can say it."""
+    """The message, said of the filter. A filter is no column, so only the message can say it.
+
+    >>> of_filter("no")
+    'filter: no'
+    """
     return f"filter: {message}"
 
 

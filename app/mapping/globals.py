@@ -25,7 +25,12 @@ _INT64 = 1 << 63
 
 
 def body(events: Events, index: int, path: Any, default: Any) -> Any:
-    """`Body(path, default)`. A null that is there is null; a missing key or another kind of value is the default."""
+    """`Body(path, default)`. A null that is there is null; a missing key or another kind of value is the default.
+
+    >>> from app.mapping.examples import EVENTS
+    >>> body(EVENTS, 0, "user.id", NO_DEFAULT), body(EVENTS, 1, "user.id", "none")
+    (7, 'none')
+    """
     if type(path) is not str:
         raise _wrong_type("Body", "path", path)
     try:
@@ -56,12 +61,21 @@ def _doubles(value: Any) -> Any:
 
 
 def header(events: Events, index: int, name: Any, default: Any) -> Any:
-    """`Header(name, default)`: the first value, or all of them as an object for ""."""
+    """`Header(name, default)`: the first value, or all of them as an object for "".
+
+    >>> from app.mapping.examples import EVENTS
+    >>> header(EVENTS, 0, "X-SHOP", NO_DEFAULT), header(EVENTS, 1, "", NO_DEFAULT)
+    ('1', {})
+    """
     return header_of(events.headers(index), name, default)
 
 
 def header_of(headers: HeaderSet, name: Any, default: Any) -> Any:
-    """`Header(name, default)` for every event with these headers."""
+    """`Header(name, default)` for every event with these headers.
+
+    >>> header_of(HeaderSet([("x-shop", b"1")]), "", NO_DEFAULT)
+    {'X-Shop': '1'}
+    """
     if type(name) is not str:
         raise _wrong_type("Header", "header", name)
     values = headers.values
@@ -77,12 +91,21 @@ def header_of(headers: HeaderSet, name: Any, default: Any) -> Any:
 
 
 def now(events: Events, index: int, format: Any) -> str:
-    """`Now(format)`: the time when the event was received."""
+    """`Now(format)`: the time when the event was received.
+
+    >>> from app.mapping.examples import EVENTS
+    >>> now(EVENTS, 0, "%F %T.%f")
+    '2023-01-02 03:04:05.006'
+    """
     return time_text(events.batch.times_ms[index], format)
 
 
 def time_text(time_ms: int, format: Any) -> str:
-    """`Now(format)` for every event received at this time."""
+    """`Now(format)` for every event received at this time.
+
+    >>> time_text(1672628645006, "%Y")
+    '2023'
+    """
     if type(format) is not str:
         raise _wrong_type("Now", "format", format)
     try:
@@ -92,17 +115,32 @@ def time_text(time_ms: int, format: Any) -> str:
 
 
 def ip(events: Events, index: int) -> str:
-    """`Ip()`."""
+    """`Ip()`.
+
+    >>> from app.mapping.examples import EVENTS
+    >>> ip(EVENTS, 0), ip(EVENTS, 1)
+    ('10.0.0.1', '')
+    """
     return events.batch.ips[index]
 
 
 def headers(events: Events, index: int) -> str:
-    """`HeaderStr()`."""
+    """`HeaderStr()`.
+
+    >>> from app.mapping.examples import EVENTS
+    >>> headers(EVENTS, 0)
+    'X-Shop: 1\\n'
+    """
     return events.headers(index).text
 
 
 def text(events: Events, index: int) -> str:
-    """`BodyStr()`."""
+    """`BodyStr()`.
+
+    >>> from app.mapping.examples import EVENTS
+    >>> text(EVENTS, 1)
+    '{}'
+    """
     return events.text(index)
 
 

@@ -20,7 +20,12 @@ Column = Callable[[Events, Sequence[int]], list[Any] | None]
 
 
 def column(call: Call) -> Column:
-    """The quick way of a call."""
+    """The quick way of a call.
+
+    >>> from app.mapping.examples import EVENTS
+    >>> column(Call("Ip", ()))(EVENTS, range(2)), column(Call("Body", ("user.id", None)))(EVENTS, range(2))
+    (['10.0.0.1', ''], None)
+    """
     match call.name:
         case "Ip":
             return lambda events, indexes: pick(events.batch.ips, indexes)
@@ -39,7 +44,12 @@ def column(call: Call) -> Column:
 
 
 def constant(value: Any) -> Column:
-    """A literal as a column."""
+    """A literal as a column.
+
+    >>> from app.mapping.examples import EVENTS
+    >>> constant("x")(EVENTS, range(2))
+    ['x', 'x']
+    """
     return lambda events, indexes: [value] * len(indexes)
 
 

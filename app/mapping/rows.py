@@ -46,7 +46,12 @@ class CompiledMapping:
 
 @lru_cache(maxsize=256)
 def compile_mapping(mapping: Mapping, engine: Engine = Engine.RJSONNET) -> CompiledMapping:
-    """The mapping made ready; remembered. Its templates and its filter must have passed `check_template`."""
+    """The mapping made ready; remembered. Its templates and its filter must have passed `check_template`.
+
+    >>> from app.model.receiver import Column
+    >>> compile_mapping(Mapping("in.c-b.t", (Column("id", ColumnType.ID),))).templates
+    ()
+    """
     templates: list[tuple[int, Template]] = []
     if mapping.filter is not None:
         templates.append((FILTER, Filter(make_template(mapping.filter, engine))))

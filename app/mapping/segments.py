@@ -30,6 +30,10 @@ def cut(
     `csv` has a row for each of `rows`, ascending indexes; `faults` (by index) has others; the rest was skipped on
     purpose. `raw_size` says what the raw event of an index weighs. A row over 1 MiB becomes a failure. No events, no
     segments.
+
+    >>> from app.mapping.examples import BATCH
+    >>> cut(BATCH, 0, 2, b'"a"\\n', {1: Fault(Reason.TEMPLATE_ERROR, "c", "no")}, lambda index: 2, [0])[0].offsets
+    [7]
     """
     if start == stop:
         return []

@@ -20,25 +20,46 @@ READY = ("ready",)
 
 
 def framed(message: Any) -> bytes:
-    """A message with its length before it."""
+    """A message with its length before it.
+
+    >>> parsed(framed((1, "a"))[LENGTH_BYTES:])
+    (1, 'a')
+    """
     payload = marshal.dumps(message)
     return len(payload).to_bytes(LENGTH_BYTES, "big") + payload
 
 
 def pack_batch(batch: EventBatch) -> bytes:
-    """A batch for `unpack_batch`; distinct headers are sent once."""
+    """A batch for `unpack_batch`; distinct headers are sent once.
+
+    >>> from app.mapping.examples import BATCH
+    >>> unpack_batch(pack_batch(BATCH)).batch.bodies == BATCH.bodies
+    True
+    """
     events = Events.of(batch)
     columns = (batch.offsets, batch.times_ms, batch.ids, batch.ips, batch.bodies)
     return marshal.dumps((columns, [headers.raw for headers in events.header_sets], events.header_at))
 
 
 def unpack_batch(packed: bytes) -> Events:
+    """The batch that was packed, as events whose bodies are not parsed yet.
+
+    >>> from app.mapping.examples import BATCH
+    >>> unpack_batch(pack_batch(BATCH)).headers(0).values
+    {'X-Shop': '1'}
+    """
     (offsets, times_ms, ids, ips, bodies), header_sets, header_at = parsed(packed)
     batch = EventBatch(offsets, times_ms, ids, ips, bodies, headers=[])
     return Events(batch, [HeaderSet(headers) for headers in header_sets], header_at)
 
 
 def pack_mapping(mapping: Mapping) -> tuple[Any, ...]:
+    """A mapping for `unpack_mapping`.
+
+    >>> mapping = Mapping("in.c-b.t", (Column("id", ColumnType.ID),))
+    >>> unpack_mapping(pack_mapping(mapping)) == mapping
+    True
+    """
     columns = tuple(
         (c.name, c.type.value, c.primary_key, c.template, c.path, c.default, c.raw_string) for c in mapping.columns
     )
@@ -46,13 +67,23 @@ def pack_mapping(mapping: Mapping) -> tuple[Any, ...]:
 
 
 def unpack_mapping(packed: tuple[Any, ...]) -> Mapping:
+    """The mapping that was packed.
+
+    >>> unpack_mapping(("in.c-b.t", (), True, None)).table_id
+    'in.c-b.t'
+    """
     table_id, columns, incremental, keep = packed
     made = tuple(Column(name, ColumnType(kind), *others) for name, kind, *others in columns)
     return Mapping(table_id, made, incremental, keep)
 
 
 def pack_segments(segments: Sequence[Segment], rows: bool = True) -> list[Any]:
-    """Segments for `unpack_segments`; without their CSV where rows are not wanted."""
+    """Segments for `unpack_segments`; without their CSV where rows are not wanted.
+
+    >>> segments = [Segment(8, b'"a"\\n', [7], [])]
+    >>> unpack_segments(pack_segments(segments)) == segments
+    True
+    """
     return [(s.end, s.csv if rows else b"", s.offsets, _pack_failures(s.failures)) for s in segments]
 
 
@@ -61,6 +92,11 @@ def _pack_failures(failures: Sequence[Failure]) -> list[Any]:
 
 
 def unpack_segments(packed: list[Any]) -> list[Segment]:
+    """The segments that were packed.
+
+    >>> unpack_segments([(8, b'"a"\\n', [7], [])])[0].end
+    8
+    """
     return [
         Segment(end, csv, offsets, [Failure(offset, Reason(r), column, text) for offset, r, column, text in failures])
         for end, csv, offsets, failures in packed
@@ -68,5 +104,9 @@ def unpack_segments(packed: list[Any]) -> list[Segment]:
 
 
 def parsed(payload: bytes | bytearray) -> Any:
-    """A message from what follows its length."""
+    """A message from what follows its length.
+
+    >>> parsed(framed(READY)[LENGTH_BYTES:])
+    ('ready',)
+    """
     return marshal.loads(payload)  # noqa: S302  # between parent and child alone
