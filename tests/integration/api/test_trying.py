@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import httpx
 import pytest
 from buffer_stack import Client, export_body
-from confluent_kafka import Producer
+from confluent_kafka import Message, Producer
 
 from app.api.outcomes import MAX_VALUE_BYTES
 from app.kafka.client import connect_admin, producer_config
@@ -43,11 +44,20 @@ def receiver_of(api: Client, name: str) -> Receiver:
 
 
 def write(settings: Settings, topic: str, *records: tuple[int, bytes | None, Sequence[tuple[str, bytes]]]) -> None:
-    """Records as a Kafka producer writes them, one after the other."""
+    """Records as a Kafka producer writes them, one after the other, each at a time of its own."""
     producer = Producer(producer_config(settings))
     for partition, value, headers in records:
-        producer.produce(topic, value, partition=partition, headers=list(headers))
+        written: list[Message] = []
+        producer.produce(
+            topic,
+            value,
+            partition=partition,
+            headers=list(headers),
+            on_delivery=lambda error, message, written=written: written.append(message),
+        )
         assert producer.flush(SECONDS) == 0
+        while time.time_ns() // 1_000_000 <= written[0].timestamp()[1]:
+            pass  # the broker's clock is ours, and has milliseconds
 
 
 def cells(event: Json) -> Json:

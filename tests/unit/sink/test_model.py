@@ -11,7 +11,7 @@ import pytest
 from model import simulate
 from mutations import MUTATIONS, Mutation, find
 
-SEEDS = 1_500
+SEEDS = 800
 SEEDS_OF_A_LONG_RUN = 30_000
 BUDGET = 3_000
 """The rarest violation shows in about one seed of 200."""
