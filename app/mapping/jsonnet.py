@@ -23,6 +23,7 @@ from app.mapping.calls import PARAMETERS, Call, bind_calls, bound
 from app.mapping.cells import Cells, escape_controls, plain_text
 from app.mapping.events import Events
 from app.mapping.faults import MAX_ROW_BYTES, OUT_OF_MEMORY, TOO_LARGE, Refused, TooMuch, Watch
+from app.mapping.lookups import engine_column
 from app.mapping.messages import MAX_STACK, tidied
 from app.mapping.std import NATIVES, RJSONNET_STD, supplied
 from app.mapping.tokens import tokens
@@ -169,9 +170,14 @@ class _Run:
 
             return call
 
+        def looked_up(values: list[Any]) -> Callable[[], Any]:
+            return lambda: values[len(texts)]
+
         def release() -> None:
             nonlocal events, indexes, texts
             del events, indexes, texts
+            for values in columns:
+                values.clear()
 
         functions: Callbacks = {
             f"{_KEY}value": (("value",), value),
@@ -179,8 +185,13 @@ class _Run:
         }
         for name, native_name in _NATIVES.items():
             functions[_KEY + native_name] = (tuple(PARAMETERS[name]), native(getattr(globals, native_name)))
+        columns: list[list[Any]] = []
         for number, call in enumerate(calls):
-            functions[f"{_KEY}call{number}"] = ((), native(bound(call)))
+            values = engine_column(call, events, indexes)
+            if values is not None:
+                columns.append(values)
+            function = native(bound(call)) if values is None else looked_up(values)
+            functions[f"{_KEY}call{number}"] = ((), function)
         return functions, release
 
     def _refuse(self, refused: Refused) -> None:

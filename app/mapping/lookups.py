@@ -18,6 +18,9 @@ from app.mapping.headers import HeaderSet
 Column = Callable[[Events, Sequence[int]], list[Any] | None]
 """Values of the events with these indexes, in their order; None when one of them must be looked at alone."""
 
+_SCALARS = {str, int, float, bool, type(None)}
+_INT64 = 1 << 63
+
 
 def column(call: Call) -> Column:
     """The quick way of a call.
@@ -51,6 +54,25 @@ def constant(value: Any) -> Column:
     ['x', 'x']
     """
     return lambda events, indexes: [value] * len(indexes)
+
+
+def engine_column(call: Call, events: Events, indexes: Sequence[int]) -> list[Any] | None:
+    """The call's values, if all are scalars that an engine takes as they are; None otherwise. A list of its own.
+
+    >>> from app.mapping.examples import EVENTS
+    >>> engine_column(Call("Body", ("user.id", None)), EVENTS, range(1))
+    [7]
+    >>> engine_column(Call("Body", ("tags", None)), EVENTS, range(1))
+    """
+    values = column(call)(events, indexes)
+    if values is None:
+        return None
+    kinds = set(map(type, values))
+    if not kinds <= _SCALARS:
+        return None
+    if int in kinds and not all(-_INT64 <= value < _INT64 for value in values if type(value) is int):
+        return None
+    return values
 
 
 def _body(path: Any, default: Any) -> Column:
