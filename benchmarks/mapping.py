@@ -68,6 +68,29 @@ MAPPINGS = {
 }
 
 
+CELLS = {
+    'plan: Body("event")': Column("", ColumnType.TEMPLATE, template='Body("event")'),
+    'plan: Body("user.id")': Column("", ColumnType.TEMPLATE, template='Body("user.id")'),
+    "plan: two joined lookups": Column("", ColumnType.TEMPLATE, template=PLAN),
+    'plan: Header("Content-Type")': Column("", ColumnType.TEMPLATE, template='Header("Content-Type")'),
+    "plan: Now()": Column("", ColumnType.TEMPLATE, template="Now()"),
+    "plan: an object of two lookups": Column(
+        "", ColumnType.TEMPLATE, template='{id: Body("user.id"), event: Body("event")}'
+    ),
+    "path to a text": Column("", ColumnType.PATH, path="event"),
+    "path to an integer": Column("", ColumnType.PATH, path="user.id"),
+    "engine: two joined lookups": Column("", ColumnType.TEMPLATE, template=ENGINE),
+    "engine: an object with a comprehension": Column("", ColumnType.TEMPLATE, template=OBJECT),
+}
+MORE_CELLS = 4
+
+
+def cells(column: Column, count: int) -> Mapping:
+    """A lookup that has the body parsed, and so many cells of this kind."""
+    parsed = Column("parsed", ColumnType.TEMPLATE, template='Body("pad")')
+    return Mapping("in.c-bench.table", (parsed, *(replace(column, name=f"c{number}") for number in range(count))))
+
+
 def chunk(body_bytes: int, first: int) -> EventBatch:
     """A chunk of different events with bodies of this size and the headers of an HTTP sender."""
     numbers = range(first, first + CHUNK_EVENTS)
@@ -161,6 +184,11 @@ async def main() -> None:
             here = in_process(partial(map_batch, wanted), chunks)
             child, own, seen = await through_child(wanted, chunks)
             print(f"{name:45} {here:6.2f} µs {child:6.2f} µs {1e6 / child:8,.0f}/s {own:7.2f} µs {seen:10.2f} µs")
+        print("one more cell, its CSV included, the body being parsed already")
+        for name, column in CELLS.items():
+            base = in_process(partial(map_batch, cells(column, 0)), chunks)
+            more = in_process(partial(map_batch, cells(column, MORE_CELLS)), chunks)
+            print(f"{name:45} {(more - base) / MORE_CELLS:6.2f} µs")
 
 
 if __name__ == "__main__":
