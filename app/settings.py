@@ -162,6 +162,12 @@ class Settings(BaseSettings):
     staging_span_envelopes: Count = 20_000
     """Envelopes of the rows partition that a restart may have to read again before an export is staged."""
     staging_span_seconds: Seconds = 600
+    park_after_seconds: Seconds = 60
+    """How long Storage may take nothing of an export before the export is parked: it lets go of its memory and of
+    Kafka's offsets, and is read again from Kafka later. At once when memory is short."""
+    park_seconds: Seconds = 30
+    """Pause before a parked export is tried again; doubled each time up to `park_cap_seconds`."""
+    park_cap_seconds: Seconds = 600
     dead_letter_seconds: Seconds = 1
     tick_seconds: Seconds = 0.2
     uploads_in_parallel: Annotated[int, Field(ge=1, le=64)] = 4

@@ -8,30 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
+import math
+import random
 import time
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from app.keboola.errors import StorageError
 from app.model.dead_letter import DeadLetter
-from app.model.ledger import BatchRecord, ExportState, Phase
+from app.model.ledger import BatchRecord, ExportState
 from app.model.receiver import Export
 from app.model.rows import Rows
 from app.settings import Settings
+from app.sink.batches import Batches
 from app.sink.budget import ByteBudget
+from app.sink.catchup import RowsReader
 from app.sink.clock import BrokerClock
 from app.sink.exchange import Exchange
-from app.sink.fold import ExportFold, Gap, LedgerWrite, Part, PendingFailure, StagedPart, Step
-from app.sink.importer import Backoff, Importer
-from app.sink.importing import TERMINAL, in_order
+from app.sink.fold import ExportFold, Gap, LedgerWrite, PendingFailure, Step
+from app.sink.importer import Importer
 from app.sink.ledger import Ledger
 from app.sink.observe import Counters
 from app.sink.retiring import ending, may_end, over
+from app.sink.uploads import Uploads
 
 _log = logging.getLogger(__name__)
-_CREDENTIALS_MARGIN_MS = 30 * 60 * 1000
+_jitter = random.SystemRandom()
+_PATIENCE_SECONDS = 5.0
+"""How long an export that catches up may fail to stage before it is parked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,14 @@ class Surroundings:
     budget: ByteBudget
     counters: Counters
     tasks: asyncio.TaskGroup
+    live_next: Callable[[], int | None]
+    """The rows offset after what the others were given; None before the first chunk."""
+    read_again: Callable[[str, int], RowsReader]
+    """Envelopes of an export (its uid) from a rows offset on."""
+    reading_again: asyncio.Semaphore
+    """How many exports may read at once."""
+    read_control: Callable[[], Awaitable[None]]
+    """Returns when the control log is read to its end."""
 
 
 class ExportOwner:
@@ -64,24 +75,19 @@ class ExportOwner:
         """Why the export is stopped, when something is missing; its rows stay in Kafka, uncommitted."""
         self._around = around
         self._export = export
-        self._batches: dict[str, BatchRecord] = {}
-        self._finished: deque[tuple[int, str]] = deque()
-        """Imported batches whose records the ledger still has: when (broker's time), and which, oldest first."""
-        for batch in sorted(batches, key=lambda batch: batch.finished_ms or 0):
-            if batch.finished_ms is not None:
-                self._finished.append((batch.finished_ms, batch.batch_id))
-            elif batch.phase not in TERMINAL:
-                self._batches[batch.batch_id] = batch
-        self._importer = Importer(
-            around.settings, around.exchange, around.ledger, around.clock, around.counters, export
-        )
+        importer = Importer(around.settings, around.exchange, around.ledger, around.clock, around.counters, export)
+        self._batches = Batches(state.export_uid, self._name(), batches, importer, around.ledger, around.tasks)
+        self._uploads = Uploads(around.exchange, around.counters, export)
         self._writing = asyncio.Lock()
         self._staging: asyncio.Task[None] | None = None
         self._publishing: asyncio.Task[None] | None = None
-        self._importing: asyncio.Task[None] | None = None
-        self._forgetting: asyncio.Task[None] | None = None
+        self._parking: asyncio.Task[None] | None = None
+        self._catching_up: asyncio.Task[None] | None = None
+        self._parked_in_a_row = 0
         self._failures_since: float | None = None
         self._unstaged_since: float | None = None
+        if state.parked:
+            self._begin_catch_up(0)
 
     @property
     def export(self) -> Export:
@@ -94,7 +100,11 @@ class ExportOwner:
         return self._export().revision.number
 
     def take(self, position: int, rows: Rows, appended_ms: int) -> None:
-        """Take one envelope of the rows partition."""
+        """Take one envelope of the rows partition; a parked export reads it again later."""
+        if not self.fold.parked:
+            self._take(position, rows, appended_ms)
+
+    def _take(self, position: int, rows: Rows, appended_ms: int) -> None:
         if self.gap is not None:
             return
         around, export = self._around, self._export()
@@ -144,9 +154,12 @@ class ExportOwner:
             self.stage()
         if self._failures_since is not None and now - self._failures_since >= settings.dead_letter_seconds:
             self._publish_failures()
-        self._import()
-        if self._finished and (self._forgetting is None or self._forgetting.done()):
-            self._forget_finished(clock.now_ms() - int(settings.batch_history_hours * 3_600_000))
+        failing = self._uploads.failing_since
+        patience = min(settings.park_after_seconds, _PATIENCE_SECONDS if self.fold.parked else math.inf)
+        if failing is not None and (now - failing >= patience or self._around.budget.pressed):
+            self.park()
+        self._batches.import_next()
+        self._batches.forget_before(clock.now_ms() - int(settings.batch_history_hours * 3_600_000))
 
     @property
     def held_bytes(self) -> int:
@@ -165,11 +178,11 @@ class ExportOwner:
         export = self._export()
         if self.gap is not None or not may_end(export):
             return ()
-        return over(export, self.fold.staged, self._batches.values())
+        return over(export, self.fold.staged, self._batches.unfinished.values())
 
     def phases(self) -> list[str]:
         """The phase of each batch that is not finished."""
-        return [batch.phase for batch in list(self._batches.values())]
+        return [batch.phase for batch in list(self._batches.unfinished.values())]
 
     def stage(self) -> None:
         """Begin a staging step with everything so far, unless one is under way."""
@@ -180,56 +193,26 @@ class ExportOwner:
 
     async def end(self) -> None:
         """The export was deleted: stop all work and forget it in the ledger; what was not imported is discarded."""
-        running = (self._staging, self._publishing, self._importing, self._forgetting)
-        tasks = [task for task in running if task is not None and not task.done()]
-        for task in tasks:
-            task.cancel()
         try:
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _cancel(self._parking, self._catching_up, self._staging, self._publishing, *self._batches.running)
         finally:
             self._around.budget.give_back(self.held_bytes)
         ledger = self._around.ledger
-        batch_ids = [*self._batches, *(batch_id for _, batch_id in self._finished)]
-        await ledger.write(ledger.forget(self.fold.staged.export_uid, batch_ids, state=True))
+        await ledger.write(ledger.forget(self.fold.staged.export_uid, self._batches.ids, state=True))
 
     # Staging
 
     async def _stage(self, step: Step) -> None:
-        async with asyncio.TaskGroup() as uploads:
-            tasks = {
-                batch_id: uploads.create_task(self._upload(batch_id, part)) for batch_id, part in step.parts.items()
-            }
-        staged = {batch_id: task.result() for batch_id, task in tasks.items()}
-        await self._write(lambda: self.fold.step_write(self._batches, staged, self._around.clock.now_ms()))
+        staged = await self._uploads.stage(step.parts, self._batches.unfinished)
+        await self._write(lambda: self.fold.step_write(self._batches.unfinished, staged, self._around.clock.now_ms()))
         counters = self._around.counters
         for part in step.parts.values():
             counters.staged_rows += part.rows
             counters.staged_bytes += part.size_bytes
             self._around.budget.give_back(part.size_bytes)
-        self._import()
+        self._batches.import_next()
         if self.fold.has_closed or self.fold.buffered_bytes >= self._around.settings.staging_bytes:
             self.stage()
-
-    async def _upload(self, batch_id: str, part: Part) -> StagedPart:
-        """One part as one slice of its batch's file, tried until it is there. Each try has a name of its own (rule
-        10).
-        """
-        around, backoff = self._around, Backoff()
-        revision = part.window.revision
-        incremental = self._export().of_revision(revision).mapping.incremental
-        record = self._batches.get(batch_id)
-        file, run_id = (record.file, record.run_id) if record else (None, "")
-        while True:
-            try:
-                if file is None:
-                    file, run_id = await around.exchange.open_file(self._export(), revision, batch_id)
-                name = f"{len(record.slices) if record else 0:05d}-{secrets.token_hex(8)}.gz"
-                uploaded = await around.exchange.upload(file, name, part.csv, part.rows)
-                return StagedPart(file, run_id, incremental, uploaded)
-            except StorageError as error:
-                _log.warning("%s batch %s cannot be staged: %s; trying again", self._name(), batch_id, error)
-                around.counters.storage_retries += 1
-                await backoff.wait()
 
     def _publish_failures(self) -> None:
         if self.fold.idle:
@@ -251,54 +234,83 @@ class ExportOwner:
                 [ledger.state(write.state), *map(ledger.batch, write.batches), *map(ledger.dead_letter, letters)]
             )
             self.fold.written(write)
-            self._batches.update({batch.batch_id: batch for batch in write.batches})
+            for batch in write.batches:
+                self._batches.keep(batch)
         self._around.counters.dead_letters.update(letter.event.reason for letter in letters)
         self._failures_since = time.monotonic() if self.fold.has_failures else None
 
-    # Importing
+    # Parking
 
-    def _import(self) -> None:
-        if (self._importing is None or self._importing.done()) and self._next_batch() is not None:
-            self._importing = self._around.tasks.create_task(self._import_all(), name=f"import {self._name()}")
-
-    async def _import_all(self) -> None:
-        while (batch := self._next_batch()) is not None:
-            finished = await self._importer.import_batch(batch, self._keep)
-            del self._batches[finished.batch_id]
-            if finished.finished_ms is not None:
-                self._finished.append((finished.finished_ms, finished.batch_id))
-
-    def _keep(self, batch: BatchRecord) -> None:
-        self._batches[batch.batch_id] = batch
-
-    def _next_batch(self) -> BatchRecord | None:
-        """The batch whose turn it is: none of a revision while an earlier one's window for the same table is open (rule
-        17).
+    def park(self) -> None:
+        """Let go of all that is not in the ledger, so that it holds neither memory nor offsets, unless that is under
+        way. It is read again from Kafka when Storage takes something.
         """
-        for batch in in_order(self._batches.values()):
-            if batch.phase is not Phase.OPEN:
-                return batch
-            if any(
-                other.table_id == batch.table_id for other in self._batches.values() if other.revision > batch.revision
-            ):
-                return None
-        return None
+        if self._parking is None or self._parking.done():
+            self._parking = self._around.tasks.create_task(self._park(), name=f"park {self._name()}")
 
-    def _forget_finished(self, before_ms: int) -> None:
-        """Take imported batches older than this out of the ledger, or it would grow for ever."""
-        old = []
-        while self._finished and self._finished[0][0] < before_ms:
-            old.append(self._finished.popleft()[1])
-        if old:
-            ledger = self._around.ledger
-            records = ledger.forget(self.fold.staged.export_uid, old, state=False)
-            self._forgetting = self._around.tasks.create_task(ledger.write(records), name=f"forget {self._name()}")
+    async def _park(self) -> None:
+        around = self._around
+        async with self._writing:  # so no write is under way, and what was recorded meanwhile counts
+            if self._uploads.failing_since is None:
+                return
+            await _cancel(self._catching_up, self._staging, self._publishing)
+            write = self.fold.park_write()
+            await around.ledger.write([around.ledger.state(write.state)])
+            around.budget.give_back(self.held_bytes)
+            self.fold = ExportFold(write.state)
+        self._uploads.failing_since = self._failures_since = self._unstaged_since = None
+        pause = min(around.settings.park_seconds * 2**self._parked_in_a_row, around.settings.park_cap_seconds)
+        self._parked_in_a_row += 1
+        around.counters.parkings += 1
+        _log.error(
+            "%s is parked at rows offset %d and tried again in %.0f s: %s",
+            self._name(),
+            write.state.staged_to,
+            pause,
+            self._uploads.trouble,
+        )
+        self._begin_catch_up(pause)
+
+    def _begin_catch_up(self, pause_seconds: float) -> None:
+        self._catching_up = self._around.tasks.create_task(
+            self._catch_up(pause_seconds * _jitter.uniform(0.8, 1)), name=f"catch up {self._name()}"
+        )
+
+    async def _catch_up(self, pause_seconds: float) -> None:
+        """Read again what was let go, then go on with the others: from where they are at that moment (rule 12)."""
+        await asyncio.sleep(pause_seconds)
+        async with self._around.reading_again:
+            reader = self._around.read_again(self.fold.staged.export_uid, self.fold.position)
+            try:
+                while self.fold.parked and self.gap is None:
+                    await self._read_block(reader)
+            finally:
+                reader.close()
+        self._parked_in_a_row = 0
+        self.stage()
+        _log.info("%s has caught up", self._name())
+
+    async def _read_block(self, reader: RowsReader) -> None:
+        around = self._around
+        while self.fold.buffered_bytes >= around.settings.staging_bytes:
+            self.stage()
+            if self._staging is not None:
+                await asyncio.wait({self._staging})
+        await around.budget.room()
+        block = await reader.read()
+        if any(rows.revision > self.revision for _, _, rows in block.envelopes):
+            await around.read_control()
+        for position, appended_ms, rows in block.envelopes:
+            self._take(position, rows, appended_ms)
+        live = around.live_next()
+        if block.at_end if live is None else block.next_offset >= live:
+            self.fold.resume()
+
+    # Closing windows
 
     def _close_expiring(self, now_ms: int) -> None:
-        """End batches whose upload credentials end soon (rule 18)."""
-        for batch in self._batches.values():
-            if batch.phase is Phase.OPEN and batch.file.expires_ms - now_ms < _CREDENTIALS_MARGIN_MS:
-                self.fold.close_batch(batch.batch_id, "credentials")
+        for batch_id in self._batches.expiring(now_ms):
+            self.fold.close_batch(batch_id, "credentials")
 
     def _close_ended(self, export: Export) -> bool:
         """End the windows of earlier revisions, and all of a deleted export once its last row is here.
@@ -329,3 +341,11 @@ class ExportOwner:
     def _name(self) -> str:
         export = self._export()
         return f"{export.receiver_id}/{export.export_id}"
+
+
+async def _cancel(*tasks: asyncio.Task[None] | None) -> None:
+    """End these tasks, whatever they are at."""
+    running = [task for task in tasks if task is not None and not task.done()]
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)

@@ -95,6 +95,8 @@ class ExportFold:
     def __init__(self, state: ExportState) -> None:
         self.staged = state
         """What the ledger holds."""
+        self.parked = state.parked
+        """Whether its envelopes are read again from `position`, apart from those of the others (rule 12)."""
         self.position = state.staged_to
         """Rows offset of the next envelope to take."""
         self.windows = {(w.revision, w.table_id): w for w in state.windows}
@@ -229,7 +231,11 @@ class ExportFold:
 
     @property
     def first_unstaged(self) -> int | None:
-        """Rows offset from which a restart must read again for this export; None when the ledger covers all it took."""
+        """Rows offset from which a restart must read again for this export; None when the ledger covers all it took, or
+        says that the export is parked: then a restart reads again from `staged_to`, apart from the others.
+        """
+        if self.parked:
+            return None
         if self.step is not None and self.step.first is not None:
             return self.step.first
         return self._first
@@ -239,7 +245,8 @@ class ExportFold:
 
         All rows of all revisions up to one place (rule 8): a step of some of them would leave a row on the wrong side.
         """
-        if self.step is not None or (self._first is None and not self._closed and not self._failures):
+        news = self._first is not None or self._closed or self._failures or self.parked != self.staged.parked
+        if self.step is not None or not news:
             return None
         self.step = Step(self._snapshot(), self._parts, self._closed, self._first)
         self._parts, self._closed, self._first, self.buffered_bytes = {}, {}, None, 0
@@ -278,6 +285,21 @@ class ExportFold:
         state = replace(self.staged, dead_letters_to=max(self.staged.dead_letters_to, self.position))
         return LedgerWrite(state, failures=tuple(self._failures))
 
+    # Parking
+
+    def park_write(self) -> LedgerWrite:
+        """What parks the export: the ledger's own state with the flag. What is not in it is in Kafka.
+
+        No step or write may be under way, and a fold of the state written goes on in this one's place (rule 12).
+        """
+        return LedgerWrite(replace(self.staged, parked=True))
+
+    def resume(self) -> None:
+        """All before the next envelope that the others take is taken. The flag goes with a step cut after this, for
+        only such a step covers what was read again.
+        """
+        self.parked = False
+
     def written(self, write: LedgerWrite) -> None:
         """The ledger has this write. One write of an export is under way at a time."""
         if write.step is not None:
@@ -297,6 +319,7 @@ class ExportFold:
             self.position,
             tuple(Mark(source, offset) for source, offset in self._marks.items()),
             tuple(self.windows.values()),
+            self.parked,
         )
 
 

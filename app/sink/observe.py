@@ -27,6 +27,7 @@ class Counters:
     import_seconds: float = field(default=0, metadata={"help": "Time from attempt to finished job, added up."})
     storage_retries: int = field(default=0, metadata={"help": "Calls to Storage that must be made again."})
     gaps: int = field(default=0, metadata={"help": "Exports stopped because envelopes are missing."})
+    parkings: int = field(default=0, metadata={"help": "Times that an export was parked: Storage took nothing of it."})
     fenced: int = field(default=0, metadata={"help": "Times that another process took a ledger."})
     dead_letters: Counter[str] = field(default_factory=Counter)
 
@@ -43,6 +44,7 @@ class Levels:
 
     partitions: int
     exports: int
+    parked: int
     held_bytes: int
     batches: Counter[str]
 
@@ -65,6 +67,7 @@ class SinkCollector(Collector):
         levels = self._levels()
         yield GaugeMetricFamily("streams_sink_partitions", "Rows partitions owned.", value=levels.partitions)
         yield GaugeMetricFamily("streams_sink_exports", "Exports with state here.", value=levels.exports)
+        yield GaugeMetricFamily("streams_sink_parked", "Exports that are parked or catch up.", value=levels.parked)
         yield GaugeMetricFamily("streams_sink_held_bytes", "Bytes of rows held in memory.", value=levels.held_bytes)
         batches = GaugeMetricFamily("streams_sink_batches", "Batches not finished.", labels=["phase"])
         for phase, count in levels.batches.items():

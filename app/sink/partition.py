@@ -18,6 +18,7 @@ from app.model.ledger import ExportState
 from app.model.receiver import Export
 from app.settings import Settings
 from app.sink.budget import ByteBudget
+from app.sink.catchup import RowsReader
 from app.sink.clock import BrokerClock
 from app.sink.exchange import Exchange
 from app.sink.export import ExportOwner, Surroundings
@@ -72,7 +73,17 @@ class PartitionOwner:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._ledger.serve(), name=f"ledger {self.partition}")
                 around = Surroundings(
-                    self._settings, self._exchange, self._ledger, self.clock, self._budget, self._counters, tasks
+                    self._settings,
+                    self._exchange,
+                    self._ledger,
+                    self.clock,
+                    self._budget,
+                    self._counters,
+                    tasks,
+                    live_next=lambda: self._next,
+                    read_again=lambda uid, offset: RowsReader(self._settings, self.partition, uid, offset),
+                    reading_again=asyncio.Semaphore(1),
+                    read_control=lambda: self._view.caught_up(30),
                 )
                 await self._view.caught_up(30)
                 for uid in self._content.states.keys() | self._content.batches.keys():

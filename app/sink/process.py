@@ -101,7 +101,8 @@ class Sink:
         """How full the sink is now."""
         exports = [export for owner in list(self.owners.values()) for export in list(owner.exports.values())]
         phases = Counter(phase for export in exports for phase in export.phases())
-        return Levels(len(self.owners), len(exports), self.budget.used_bytes, phases)
+        parked = sum(export.fold.parked for export in exports)
+        return Levels(len(self.owners), len(exports), parked, self.budget.used_bytes, phases)
 
     async def _own(self, partition: int) -> None:
         """Keep the partition open as long as it is ours. An error that is not about Kafka ends the process."""

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from consumer_group import expel_members
 
 from app.api.drafts import Retirement, load_draft
 from app.kafka.client import connect_admin
-from app.kafka.codec import batch_codec, command_codec, control_codec, dead_letter_codec, rows_codec
+from app.kafka.codec import batch_codec, command_codec, control_codec, dead_letter_codec, rows_codec, state_codec
 from app.kafka.names import Names
 from app.kafka.plan import create_topics, system_topics
 from app.kafka.producer import AsyncProducer
@@ -31,7 +32,7 @@ from app.model.cipher import Cipher
 from app.model.conditions import Conditions
 from app.model.dead_letter import DeadLetter
 from app.model.event import Reason
-from app.model.ledger import BatchRecord
+from app.model.ledger import BatchRecord, ExportState
 from app.model.receiver import LIVE_LANE, Column, ColumnType, Export, Mapping, Revision
 from app.model.rows import FailedEvent, Rows, Source, to_runs
 from app.settings import Settings
@@ -186,6 +187,24 @@ class Bench:
             if isinstance(key, bytes) and key.startswith(export.uid.encode() + b"/") and value is not None:
                 found[key] = batch_codec.decode(value)
         return list(found.values())
+
+    def state(self, export: Export) -> ExportState | None:
+        """The ledger's last snapshot of the export."""
+        names = Names(self.settings.topic_prefix)
+        found = None
+        for message in read_to_end(self.settings, names.ledger, export.rows_partition):
+            if message.key() == export.uid.encode() and (value := message.value()) is not None:
+                found = state_codec.decode(value)
+        return found
+
+    def committed(self, partition: int) -> int:
+        """The rows offset that the sinks' group has committed."""
+        names = Names(self.settings.topic_prefix)
+        place = TopicPartition(names.rows, partition)
+        group = ConsumerGroupTopicPartitions(names.group("sink"), [place])
+        admin = connect_admin(self.settings)
+        (answer,) = admin.list_consumer_group_offsets([group]).values()
+        return int(answer.result(10).topic_partitions[0].offset)
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait for a condition; fail with the sinks' last words when it does not come."""

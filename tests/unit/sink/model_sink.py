@@ -2,7 +2,6 @@
 
 Every task is a generator that yields between any two actions on the world, so the process can be killed, frozen or
 overtaken there. Methods are small where a rule lives in the order of steps, so that a test can take that rule out.
-Parking and catch-up (rule 12) would be two more tasks of `Shell` and a flag in its folds' states.
 """
 
 from __future__ import annotations
@@ -40,6 +39,8 @@ class Shell:
         self.folds: dict[str, folding.ExportFold] = {}
         self.batches: dict[BatchKey, BatchRecord] = {}
         self.writing: set[str] = set()
+        self.workers: dict[str, list[Task]] = {}
+        """What works on an export's fold, and ends when another takes its place."""
         self.tasks: list[Task] = [self.start()]
 
     def step(self) -> None:
@@ -63,7 +64,14 @@ class Shell:
         self.tell("starts at rows %d with %s", self.next_offset, [fold.staged for fold in self.folds.values()])
         self.tasks += [self.consume(), self.commit()]
         for uid in self.folds:
-            self.tasks += [self.stage(uid), self.publish_failures(uid), self.import_batches(uid), self.retire(uid)]
+            self.begin_work(uid)
+            self.tasks += [self.import_batches(uid), self.retire(uid), self.park(uid)]
+
+    def begin_work(self, uid: str) -> None:
+        self.workers[uid] = [self.stage(uid), self.publish_failures(uid)]
+        if self.folds[uid].parked:
+            self.workers[uid].append(self.catch_up(uid))
+        self.tasks += self.workers[uid]
 
     def start_offset(self) -> int:
         return self.world.group_offset
@@ -139,19 +147,24 @@ class Shell:
                     fold.cut()
 
     def take(self) -> None:
-        appended_ms, rows = self.world.rows[self.next_offset]
+        uid = self.world.rows[self.next_offset][1].export_uid
+        if not self.folds[uid].parked:
+            self.fold_at(self.next_offset)
+        self.next_offset += 1
+
+    def fold_at(self, offset: int) -> None:
+        appended_ms, rows = self.world.rows[offset]
         export = self.world.exports[rows.export_uid]
         fold = self.folds[rows.export_uid]
-        retired = rows.revision in export.retired and not fold.knows(self.next_offset, rows)
+        retired = rows.revision in export.retired and not fold.knows(offset, rows)
         if retired and self.epoch == self.world.epoch:
             self.world.violated("RETIRED revision %d of %s has new rows", rows.revision, rows.export_uid)
         try:
-            fold.take(self.next_offset, rows, appended_ms, export.table_id(rows.revision), export.conditions)
+            fold.take(offset, rows, appended_ms, export.table_id(rows.revision), export.conditions)
         except folding.Gap as gap:
             if self.epoch != self.world.epoch:
                 raise Fenced from gap
             self.world.violated("GAP %s: %s", rows.export_uid, gap)
-        self.next_offset += 1
 
     def on_time_close(self, fold: folding.ExportFold) -> None:
         """Nothing: the closing reaches the ledger with the step that stages the last row (rule 8)."""
@@ -228,6 +241,52 @@ class Shell:
                 yield
                 fold.written(write)
             self.unlock(uid)
+
+    # Parking
+
+    def park(self, uid: str) -> Task:
+        """Now and then the export cannot stage: what is in memory is dropped, and read again later (rule 12)."""
+        while True:
+            while not self.world.fault(0.05):
+                yield WAITING
+            yield from self.lock(uid)
+            self.stop_work(uid)
+            write = self.folds[uid].park_write()
+            yield
+            self.write((), write)
+            self.tell("%s is parked at %d", uid, write.state.staged_to)
+            yield
+            self.folds[uid] = self.parked_fold(self.folds[uid], write.state)
+            self.begin_work(uid)
+            self.unlock(uid)
+
+    def stop_work(self, uid: str) -> None:
+        """Cancel the step under way, and a catch-up."""
+        self.tasks = [task for task in self.tasks if task not in self.workers[uid]]
+
+    def parked_fold(self, before: folding.ExportFold, state: ExportState) -> folding.ExportFold:
+        """The fold that goes on: as the ledger has it, whatever the one before held."""
+        return folding.ExportFold(state)
+
+    def catch_up(self, uid: str) -> Task:
+        while self.world.fault(0.9):
+            yield WAITING
+        fold = self.folds[uid]
+        offset = self.catch_up_from(fold)
+        while offset < self.live_offset():
+            if self.world.rows[offset][1].export_uid == uid:
+                self.fold_at(offset)
+            offset += 1
+            yield
+        fold.resume()
+        self.tell("%s has caught up to %d", uid, offset)
+
+    def catch_up_from(self, fold: folding.ExportFold) -> int:
+        return fold.position
+
+    def live_offset(self) -> int:
+        """Where the others are now."""
+        return self.next_offset
 
     # Importing
 
@@ -371,6 +430,6 @@ class Shell:
     def done(self) -> bool:
         """Whether all rows are taken, staged and closed, and all failures published."""
         return self.next_offset == len(self.world.rows) and all(
-            fold.idle and not fold.windows and not fold.has_closed and not fold.has_failures
+            fold.idle and not fold.windows and not fold.has_closed and not fold.has_failures and not fold.staged.parked
             for fold in self.folds.values()
         )

@@ -1,0 +1,108 @@
+"""The batches of one export that the ledger has: which are open, whose import is next, which may be forgotten.
+
+At most one import is under way. The records are kept in step with the ledger by whoever writes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from app.model.ledger import BatchRecord, Phase
+from app.sink.importer import Importer
+from app.sink.importing import TERMINAL, in_order
+from app.sink.ledger import Ledger
+
+_CREDENTIALS_MARGIN_MS = 30 * 60 * 1000
+
+
+class Batches:
+    """Records by batch id, and the tasks that work on them; `tasks` is the group that owns these."""
+
+    def __init__(
+        self,
+        export_uid: str,
+        name: str,
+        records: Iterable[BatchRecord],
+        importer: Importer,
+        ledger: Ledger,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._uid, self._name = export_uid, name
+        self._importer, self._ledger, self._tasks = importer, ledger, tasks
+        self._records: dict[str, BatchRecord] = {}
+        self._finished: deque[tuple[int, str]] = deque()
+        """Imported batches whose records the ledger still has: when (broker's time), and which, oldest first."""
+        for record in sorted(records, key=lambda record: record.finished_ms or 0):
+            if record.finished_ms is not None:
+                self._finished.append((record.finished_ms, record.batch_id))
+            elif record.phase not in TERMINAL:
+                self._records[record.batch_id] = record
+        self._importing: asyncio.Task[None] | None = None
+        self._forgetting: asyncio.Task[None] | None = None
+
+    @property
+    def unfinished(self) -> Mapping[str, BatchRecord]:
+        """Those whose import has not come to an end."""
+        return self._records
+
+    @property
+    def ids(self) -> list[str]:
+        """All that the ledger has."""
+        return [*self._records, *(batch_id for _, batch_id in self._finished)]
+
+    @property
+    def running(self) -> list[asyncio.Task[None]]:
+        """Tasks under way."""
+        return [task for task in (self._importing, self._forgetting) if task is not None and not task.done()]
+
+    def keep(self, record: BatchRecord) -> None:
+        """The ledger has this record now."""
+        self._records[record.batch_id] = record
+
+    def expiring(self, now_ms: int) -> list[str]:
+        """Open batches whose upload credentials end soon (rule 18)."""
+        return [
+            record.batch_id
+            for record in self._records.values()
+            if record.phase is Phase.OPEN and record.file.expires_ms - now_ms < _CREDENTIALS_MARGIN_MS
+        ]
+
+    def import_next(self) -> None:
+        """Begin to import, unless that is under way or it is no batch's turn."""
+        if (self._importing is None or self._importing.done()) and self._next() is not None:
+            self._importing = self._tasks.create_task(self._import_all(), name=f"import {self._name}")
+
+    def forget_before(self, finished_ms: int) -> None:
+        """Take imported batches older than this out of the ledger, or it would grow for ever."""
+        if self._forgetting is not None and not self._forgetting.done():
+            return
+        old = []
+        while self._finished and self._finished[0][0] < finished_ms:
+            old.append(self._finished.popleft()[1])
+        if old:
+            records = self._ledger.forget(self._uid, old, state=False)
+            self._forgetting = self._tasks.create_task(self._ledger.write(records), name=f"forget {self._name}")
+
+    async def _import_all(self) -> None:
+        while (record := self._next()) is not None:
+            finished = await self._importer.import_batch(record, self.keep)
+            del self._records[finished.batch_id]
+            if finished.finished_ms is not None:
+                self._finished.append((finished.finished_ms, finished.batch_id))
+
+    def _next(self) -> BatchRecord | None:
+        """The batch whose turn it is: none of a revision while an earlier one's window for the same table is open (rule
+        17).
+        """
+        for record in in_order(self._records.values()):
+            if record.phase is not Phase.OPEN:
+                return record
+            if any(
+                other.table_id == record.table_id
+                for other in self._records.values()
+                if other.revision > record.revision
+            ):
+                return None
+        return None

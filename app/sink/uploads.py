@@ -1,0 +1,68 @@
+"""Parts of one export's batches to slices of their files, tried until they are there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+
+from app.keboola.errors import StorageError
+from app.model.ledger import BatchRecord
+from app.model.receiver import Export
+from app.sink.exchange import Exchange
+from app.sink.fold import Part, StagedPart
+from app.sink.importer import Backoff
+from app.sink.observe import Counters
+
+_log = logging.getLogger(__name__)
+
+
+class Uploads:
+    """`stage` may be cancelled at any time: what is not recorded in the ledger is never imported."""
+
+    def __init__(self, exchange: Exchange, counters: Counters, export: Callable[[], Export]) -> None:
+        self._exchange, self._counters, self._export = exchange, counters, export
+        self.failing_since: float | None = None
+        """Since when (monotonic) Storage has taken nothing; None while it does."""
+        self.trouble = ""
+        """What it said last."""
+
+    async def stage(self, parts: Mapping[str, Part], batches: Mapping[str, BatchRecord]) -> dict[str, StagedPart]:
+        """A slice for each part, by batch id; `batches` are the ledger's records."""
+        async with asyncio.TaskGroup() as uploads:
+            tasks = {
+                batch_id: uploads.create_task(self._upload(batch_id, part, batches.get(batch_id)))
+                for batch_id, part in parts.items()
+            }
+        return {batch_id: task.result() for batch_id, task in tasks.items()}
+
+    async def _upload(self, batch_id: str, part: Part, record: BatchRecord | None) -> StagedPart:
+        """One part as one slice of its batch's file. Each try has a name of its own (rule 10)."""
+        backoff = Backoff()
+        revision = part.window.revision
+        incremental = self._export().of_revision(revision).mapping.incremental
+        file, run_id = (record.file, record.run_id) if record else (None, "")
+        while True:
+            try:
+                if file is None:
+                    file, run_id = await self._exchange.open_file(self._export(), revision, batch_id)
+                name = f"{len(record.slices) if record else 0:05d}-{secrets.token_hex(8)}.gz"
+                uploaded = await self._exchange.upload(file, name, part.csv, part.rows)
+                self.failing_since = None
+                return StagedPart(file, run_id, incremental, uploaded)
+            except StorageError as error:
+                export = self._export()
+                _log.warning(
+                    "%s/%s batch %s cannot be staged: %s; trying again",
+                    export.receiver_id,
+                    export.export_id,
+                    batch_id,
+                    error,
+                )
+                self._counters.storage_retries += 1
+                self.trouble = str(error)
+                if self.failing_since is None:
+                    self.failing_since = time.monotonic()
+                await backoff.wait()
