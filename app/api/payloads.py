@@ -182,7 +182,8 @@ def _parts(payload: BaseModel) -> Iterator[tuple[str, BaseModel]]:
         if isinstance(value, BaseModel):
             yield name, value
         elif isinstance(value, list):
-            yield from ((f"{name}[{index}]", item) for index, item in enumerate(value))
+            items = ((f"{name}[{index}]", item) for index, item in enumerate(value))
+            yield from ((place, item) for place, item in items if isinstance(item, BaseModel))
 
 
 class _Problems:

@@ -5,6 +5,7 @@ A cell is compact JSON as the engine prints it. Source: Buffer API, result to ce
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ class Template(Protocol):
 
 def plain_text(value: Any) -> str | None:
     """The value as the engine prints it, where that is plain; None where the engine must print it: objects, arrays,
-    numbers with an exponent, integers that a double does not hold, half characters.
+    numbers with an exponent or without an end, integers that a double does not hold, half characters.
 
     >>> plain_text("a\\n"), plain_text(1.0), plain_text(1e22), plain_text(None)
     ('"a\\\\n"', '1', None, 'null')
@@ -55,7 +56,7 @@ def plain_text(value: Any) -> str | None:
             return None
     if kind is float:
         digits = repr(value)
-        return None if "e" in digits else digits.removesuffix(".0")
+        return digits.removesuffix(".0") if "e" not in digits and math.isfinite(value) else None
     if kind is int:
         return str(value) if -_EXACT < value < _EXACT else None
     if value is None:
@@ -80,6 +81,19 @@ def plain_texts(values: list[Any]) -> list[str] | None:
         return list(map(str, values))
     texts = list(map(plain_text, values))
     return None if None in texts else texts  # type: ignore[return-value]  # there is no None in it
+
+
+_NOT_FINITE = re.compile(r"inf|nan|NaN")
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+def has_no_end(text: str) -> bool:
+    """Whether a number in a text that an engine printed as JSON is infinite, or none.
+
+    >>> has_no_end('{"a":[1,inf]}'), has_no_end("-inf"), has_no_end('{"info":"nan"}')
+    (True, True, False)
+    """
+    return _NOT_FINITE.search(text) is not None and _NOT_FINITE.search(_STRING.sub("", text)) is not None
 
 
 def escape_controls(text: str) -> str:

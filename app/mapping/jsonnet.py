@@ -20,7 +20,7 @@ import rjsonnet
 
 from app.mapping import globals
 from app.mapping.calls import PARAMETERS, Call, bind_calls, bound
-from app.mapping.cells import Cells, escape_controls, plain_text
+from app.mapping.cells import Cells, escape_controls, has_no_end, plain_text
 from app.mapping.events import Events
 from app.mapping.faults import MAX_ROW_BYTES, OUT_OF_MEMORY, TOO_LARGE, Refused, TooMuch, Watch
 from app.mapping.lookups import engine_column
@@ -30,6 +30,7 @@ from app.mapping.tokens import tokens
 from app.model.event import Reason
 
 EVENTS_PER_EVALUATION = 1000
+NO_END = "overflow: a number of the result is past a double, or none"
 Callbacks = dict[str, tuple[tuple[str, ...], Callable[..., Any]]]
 """rjsonnet's native functions: name to parameters and function."""
 
@@ -154,6 +155,13 @@ class _Run:
             cell(text)
             return True
 
+        def printed(text: str) -> None:
+            """The event's cell as the engine prints it."""
+            if has_no_end(text):
+                self._refuse(Refused(Reason.TEMPLATE_ERROR, NO_END))
+                text = ""
+            cell(escape_controls(text))
+
         def failed(error: Refused | MemoryError) -> None:
             if not isinstance(error, Refused):
                 self._halt(error)
@@ -181,7 +189,7 @@ class _Run:
 
         functions: Callbacks = {
             f"{_KEY}value": (("value",), value),
-            f"{_KEY}printed": (("text",), lambda text: cell(escape_controls(text))),
+            f"{_KEY}printed": (("text",), printed),
         }
         for name, native_name in _NATIVES.items():
             functions[_KEY + native_name] = (tuple(PARAMETERS[name]), native(getattr(globals, native_name)))

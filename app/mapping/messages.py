@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 MAX_STACK = 500
-TOO_DEEP = f"max stack frames exceeded: the template calls itself deeper than {MAX_STACK} frames"
+TOO_DEEP = (
+    f"max stack frames exceeded: the template calls itself, or its value is nested, deeper than {MAX_STACK} frames"
+)
 _PREFIX = re.compile(r"\A(?:runtime error: |RUNTIME ERROR: |STATIC ERROR: )")
 _TRACE = re.compile(r"(?:\n(?: {4}|\t)[^\n]*)*\n?\Z")
 _IMPORT = re.compile(r'imports are not allowed: ".*"', re.DOTALL)

@@ -89,7 +89,7 @@ def _said(error: str) -> str:
     """What the template itself said, if anything: texts that begin with "own: ", as `template_grammar` writes them."""
     own = re.search("own: [a-z ]+", error)
     if error.startswith("stack overflow"):
-        return "max stack frames exceeded: the template calls itself deeper than 500 frames"
+        return "max stack frames exceeded: the template calls itself, or its value is nested, deeper than 500 frames"
     return own[0] if own else error
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from buffer_stack import Client, export_body
 from confluent_kafka import Message, Producer
@@ -126,6 +127,16 @@ async def test_event_that_the_filter_leaves_out_is_skipped(api: Client) -> None:
         400,
         "Filter is invalid: 1:1-5 Unknown variable: nope.",
     )
+
+
+async def test_described_body_may_be_any_json(api: Client) -> None:
+    bodies: list[Any] = [[{"a": 1}], [1], {"a": [{"b": 2}]}, 7, None, True]
+    mapping = {"columns": [template("body", "Body()")]}
+
+    answer = await api.http.post("/v1/test", json={"mapping": mapping, "events": [{"body": body} for body in bodies]})
+
+    assert answer.status_code == 200, answer.text
+    assert [orjson.loads(cells(event)["body"]) for event in answer.json()["events"]] == bodies
 
 
 async def test_large_value_is_cut_and_its_size_told(api: Client, name: str) -> None:

@@ -283,3 +283,15 @@ def test_text_of_json_is_escaped_as_little_as_may_be(cell: Cell, body: bytes, te
     assert cell("local x = Body('x'); x", body) == text
     assert cell("Body()", body) == f'{{"x":{text}}}'
     assert cell("Body().x + ''", body) == text
+
+
+@pytest.mark.parametrize("template", ["1e400", "-1e400", "[1.1, 1e400]", "{a: std.log(0)}", "std.acos(2)"])
+def test_number_that_json_does_not_have_is_a_dead_letter(template: str, failure: Callable[..., Failure]) -> None:
+    found = failure(template)
+
+    assert (found.reason, found.column) == (Reason.TEMPLATE_ERROR, "cell")
+    assert found.message == "overflow: a number of the result is past a double, or none"
+
+
+def test_text_that_names_such_a_number_is_a_text(cell: Callable[..., str]) -> None:
+    assert cell('{inf: "nan", a: "\\"inf"}') == '{"a":"\\"inf","inf":"nan"}'
