@@ -21,6 +21,7 @@ BOUND = {
     "Body('a') // Body\n# Body\n/* Body */ + 'Body' + @'Body' + |||\n  Body\n|||": (
         "c0() // Body\n# Body\n/* Body */ + 'Body' + @'Body' + |||\n  Body\n|||"
     ),
+    "|||\r\n  Body('a')\r\n||| + Body('b')": "|||\r\n  Body('a')\r\n||| + c0()",
     "std.length(Body('a')) + std.length(Body(std.asciiLower('B')))": (
         "std.length(c0()) + std.length(Body(std.asciiLower('B')))"
     ),
