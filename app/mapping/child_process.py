@@ -115,10 +115,10 @@ class ChildProcess:
         return self._progress.read()
 
     def cpu_seconds(self) -> float:
-        """CPU time of the running process; where the system does not tell, time itself."""
-        if sys.platform == "linux" and self.pid is not None:
+        """CPU time of the process, 0 when there is none (any more); where the system does not tell, time itself."""
+        if sys.platform == "linux":
             try:
-                return time.clock_gettime((~self.pid << 3) | 2)
+                return 0.0 if self.pid is None else time.clock_gettime((~self.pid << 3) | 2)
             except OSError:  # it has just ended
                 return 0.0
         return time.monotonic()

@@ -382,6 +382,15 @@ async def test_killed_child_is_never_given_work_again() -> None:
     await child.stop()
 
 
+async def test_child_that_does_not_run_has_not_computed() -> None:
+    child = ChildProcess(memory_mib=256)
+
+    seconds = child.cpu_seconds()
+
+    assert seconds == 0.0
+    await child.stop()
+
+
 async def test_children_end_with_their_parent_even_at_work() -> None:
     program = f"""
 import asyncio
