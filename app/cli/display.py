@@ -12,6 +12,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from app.cli.plan import Action, Difference, Plan, Step
+from app.cli.terminal import printable
 
 _MOST_SHOWN = 100
 _MOST_CHARACTERS = 80
@@ -91,7 +92,8 @@ def dry_run_view(answer: Mapping[str, Any], title: str, *, rows: bool = True) ->
     if failed:
         errors = Table("event", "column", "reason", Column("message", overflow="fold"))
         for event, error in failed[:_MOST_SHOWN]:
-            errors.add_row(_place(event), Text(error.get("column", "")), error["reason"], Text(error["message"]))
+            message = Text(printable(error["message"], lines=True))
+            errors.add_row(_place(event), Text(error.get("column", "")), error["reason"], message)
         parts.append(errors)
     hidden = max(0, len(made) * rows - _MOST_SHOWN) + max(0, len(failed) - _MOST_SHOWN)
     more = f"; {hidden:,} lines are not shown" if hidden else ""
@@ -192,7 +194,7 @@ def _heading(name: str) -> Column:
 
 
 def _beginning(value: str) -> str:
-    return value if len(value) <= _MOST_CHARACTERS else f"{value[:_MOST_CHARACTERS]}…"
+    return printable(value) if len(value) <= _MOST_CHARACTERS else f"{printable(value[:_MOST_CHARACTERS])}…"
 
 
 def _load(mapping: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
+from app.cli.terminal import printable
 from app.model.conditions import parse_time
 from app.model.errors import BadRequest
 
@@ -75,16 +76,6 @@ def letter_view(letter: Mapping[str, Any]) -> RenderableType:
     if event["headers"]:
         parts += [headers, Text()]
     return Group(*parts, Text(f"body{size}", style="bold"), Text(printable(_body(event), lines=True)))
-
-
-def printable(text: str, lines: bool = False) -> str:
-    r"""The text with all that a terminal would obey as escapes; `lines` keeps ends of lines and tabs.
-
-    >>> print(printable("é\x1b[31m\n\u202e", lines=False))
-    é\x1b[31m\n\u202e
-    """
-    kept = "\n\t" if lines else ""
-    return "".join(one if one.isprintable() or one in kept else repr(one)[1:-1] for one in text)
 
 
 def _body(event: Mapping[str, Any]) -> str:

@@ -55,6 +55,16 @@ def show(view: RenderableType, *, error: bool = False) -> None:
     Console(stderr=error).print(view)
 
 
+def printable(text: str, lines: bool = False) -> str:
+    r"""The text with all that a terminal would obey as escapes; `lines` keeps ends of lines and tabs.
+
+    >>> print(printable("é\x1b[31m\n\u202e", lines=False))
+    é\x1b[31m\n\u202e
+    """
+    kept = "\n\t" if lines else ""
+    return "".join(one if one.isprintable() or one in kept else repr(one)[1:-1] for one in text)
+
+
 def print_json(answer: Any) -> None:
     """One document on standard output."""
     typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 from typer.testing import CliRunner
 
-from app.cli import app, letters
+from app.cli import app, letters, terminal
 from app.cli.buffer import BufferApi
-from app.cli.letters import letter_view, letters_table, moment, printable
+from app.cli.letters import letter_view, letters_table, moment
+from app.cli.terminal import printable
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\u202e\u009b31m[red]\r"
 
@@ -131,4 +132,4 @@ def test_what_is_no_age_is_left_to_the_api(text: str | None) -> None:
 
 
 def test_examples_are_right() -> None:
-    assert doctest.testmod(letters).failed == 0
+    assert [doctest.testmod(module).failed for module in (letters, terminal)] == [0, 0]

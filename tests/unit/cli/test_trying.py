@@ -58,6 +58,23 @@ def test_event_that_fails_is_told_by_column_and_ends_with_one(streams: Streams) 
     assert "2 events: 1 rows" in result.stdout
 
 
+def test_terminal_obeys_nothing_that_events_say(streams: Streams) -> None:
+    says = {"language": "jsonnet", "content": "error BodyStr()"}
+    Path("evil.json").write_text(
+        json.dumps(
+            [
+                export("Row", {"name": "body", "type": "body"}),
+                export("Error", {"name": "x", "type": "template", "template": says}),
+            ]
+        )
+    )
+
+    result = streams("evil.json", "-", stdin="\x1b]0;owned\x07\x1b[2J\u202e")
+
+    assert result.stdout.count("\\x1b]0;owned\\x07\\x1b[2J\\u202e") == 2
+    assert not {"\x1b", "\x07", "\u202e"} & set(result.stdout)
+
+
 def test_csv_is_what_would_be_imported_and_all_else_goes_to_standard_error(streams: Streams) -> None:
     result = streams("receiver.yaml", "-", "--csv", "--content-type", "application/x-ndjson", stdin='{"page":1}\nx\n')
 
