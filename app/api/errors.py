@@ -16,7 +16,7 @@ from starlette.routing import Match, Route
 
 from app.api.complaints import Complaint, first_complaints, told_together
 from app.model.conditions import format_size
-from app.model.errors import KafkaUnavailable, NotFound, PayloadTooLarge, StreamsError
+from app.model.errors import KafkaUnavailable, NotFound, Overloaded, PayloadTooLarge, StreamsError
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ async def _on_streams_error(request: Request, error: Exception) -> Response:
     if error.status >= 500:
         _log.warning("request %s: %s", request_id_of(request), error.message)
     retry_after = getattr(error, "retry_after_seconds", None)
-    if retry_after is None and isinstance(error, KafkaUnavailable):
+    if retry_after is None and isinstance(error, KafkaUnavailable | Overloaded):
         retry_after = request.app.state.context.settings.retry_after_seconds
     seconds = None if retry_after is None else max(1, round(retry_after))
     return envelope(request_id_of(request), error.status, error.name, error.message, seconds)

@@ -113,7 +113,7 @@ _EXPORT = (*_RECEIVER, "buffer.exportNotFound")
 _REFUSED = ("storage.accessDenied", "storage.notFound", "storage.refused")
 """What Storage may refuse while a call waits; of other calls the task says it."""
 _READ = ("buffer.overloaded",)
-"""A call that reads dead letters waits for no place."""
+"""A call that reads from Kafka waits for no place."""
 _TRIAL = (
     *_TOKEN,
     "buffer.invalidRange",

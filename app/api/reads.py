@@ -11,36 +11,24 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from app.model.errors import StreamsError
+from app.model.errors import Overloaded
 
 T = TypeVar("T")
 
 
-class TooManyReads(StreamsError):
-    """As many reads as there may be are under way."""
-
-    status = 503
-    name = "buffer.overloaded"
-
-    def __init__(self, retry_after_seconds: int) -> None:
-        super().__init__(
-            "Too many calls read dead letters on this gateway at the moment; send the request again later."
-        )
-        self.retry_after_seconds = retry_after_seconds
-
-
 class Reads:
-    def __init__(self, most: int, retry_after_seconds: int) -> None:
+    def __init__(self, most: int) -> None:
         self._places = threading.BoundedSemaphore(most)
-        self._retry_after_seconds = retry_after_seconds
 
     async def run(self, read: Callable[[], T]) -> T:
-        """What `read` returns or raises. Raises TooManyReads.
+        """What `read` returns or raises. Raises Overloaded.
 
         Its place is free again when `read` has ended, also where nobody waits for it any more.
         """
         if not self._places.acquire(blocking=False):
-            raise TooManyReads(self._retry_after_seconds)
+            raise Overloaded(
+                "Too many calls read from Kafka on this gateway at the moment; send the request again later"
+            )
 
         def hold() -> T:
             try:

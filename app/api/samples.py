@@ -5,12 +5,12 @@ Each has the headers, address and body with which the mapper would read it from 
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.api.headers import EventNames, TrustedProxies
+from app.api.reads import Reads
 from app.api.split import split_request
 from app.api.trials import sample_batch
 from app.kafka.events import to_batch
@@ -23,19 +23,16 @@ from app.settings import Settings
 
 MAX_RECENT_BYTES = 4 << 20
 """Bodies and headers of real events that one dry run reads."""
-_READS = 2
-"""How many requests read from Kafka at once."""
 _NOT_THE_EVENTS = "X-Storageapi-Token"
 
 
 class Samples:
     """Used on one event loop."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, reads: Reads) -> None:
+        self._settings, self._reads = settings, reads
         self._names = EventNames()
         self._proxies = TrustedProxies(settings.trusted_proxies)
-        self._reads = asyncio.Semaphore(_READS)
 
     def sent(self, body: bytes, headers: Sequence[tuple[bytes, bytes]], peer: str, split: bool) -> EventBatch:
         """The events of a request, as they would be if it had come to the receiver's URL.
@@ -54,13 +51,19 @@ class Samples:
         return joined([sample_batch([body], headers, ip) for body, headers, ip in events])
 
     async def recent(self, receiver: Receiver, count: int) -> tuple[EventBatch, list[RecentRecord]]:
-        """The receiver's newest events, oldest first, and where each is in Kafka. Raises KafkaUnavailable."""
+        """The receiver's newest events, oldest first, and where each is in Kafka.
+
+        Raises KafkaUnavailable, and Overloaded when Kafka is read for too many others.
+        """
         starts = {start.partition: start.offset for start in receiver.starts if start.topic_id == receiver.topic_id}
         seconds = self._settings.acknowledge_seconds
-        async with self._reads:
-            records = await asyncio.to_thread(
-                read_recent, self._settings, receiver.topic, starts, count, max_bytes=MAX_RECENT_BYTES, seconds=seconds
+
+        def read() -> list[RecentRecord]:
+            return read_recent(
+                self._settings, receiver.topic, starts, count, max_bytes=MAX_RECENT_BYTES, seconds=seconds
             )
+
+        records = await self._reads.run(read)
         return joined([to_batch([r], receiver.topic_id, r.partition, ids=True) for r in records]), records
 
     def _check_count(self, count: int) -> None:

@@ -39,6 +39,7 @@ def create_api(settings: Settings, view: ControlView, commands: CommandSender, t
         strict_content_type=False,
         generate_unique_id_function=operation_id,
     )
+    reads = Reads(settings.max_kafka_reads)
     api.state.context = Context(
         settings,
         view,
@@ -47,9 +48,9 @@ def create_api(settings: Settings, view: ControlView, commands: CommandSender, t
         TokenVerifier(settings),
         Cipher(settings.encryption_key),
         DeadLetterReader(settings),
-        Reads(settings.max_dead_letter_reads, settings.retry_after_seconds),
+        reads,
         trials,
-        Samples(settings),
+        Samples(settings, reads),
     )
     install_errors(api)
     api.add_middleware(AssumeJson)

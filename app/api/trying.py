@@ -21,7 +21,7 @@ from app.api.trials import Crowded
 from app.kafka.recent import RecentRecord
 from app.mapping.child_process import ChildGone
 from app.mapping.children import PoolClosed
-from app.model.errors import BadRequest, StreamsError
+from app.model.errors import BadRequest, Overloaded, StreamsError
 from app.model.event import EventBatch
 from app.model.receiver import Mapping
 
@@ -33,17 +33,6 @@ _SAMPLE = {
         "content": deepcopy(EVENT_BODIES),
     }
 }
-
-
-class Overloaded(StreamsError):
-    """The request may succeed after a while."""
-
-    status = 503
-    name = "buffer.overloaded"
-
-    def __init__(self, message: str, retry_after_seconds: int) -> None:
-        super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
 
 
 class TooSlow(StreamsError):
@@ -125,16 +114,15 @@ async def _try(
 @contextmanager
 def _place(context: Context) -> Iterator[None]:
     """Hold a place among the trials under way, and say in the API's words what may come of it."""
-    again = context.settings.retry_after_seconds
     try:
         with context.trials.place():
             yield
     except Crowded as error:
         text = "Too many validations and tests are under way on this gateway; send the request again later"
-        raise Overloaded(text, again) from error
+        raise Overloaded(text) from error
     except (ChildGone, PoolClosed) as error:
         text = "The process in which this gateway maps for tests does not run; send the request again later"
-        raise Overloaded(text, again) from error
+        raise Overloaded(text) from error
     except TimeoutError as error:
         seconds = context.settings.synchronous_seconds
         raise TooSlow(f"The templates did not come to an end within {seconds:g} s together") from error

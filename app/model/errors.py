@@ -44,6 +44,13 @@ class KafkaUnavailable(StreamsError):
     name = "buffer.kafkaUnavailable"
 
 
+class Overloaded(StreamsError):
+    """As much of this is under way as may be; the same request may succeed after a while."""
+
+    status = 503
+    name = "buffer.overloaded"
+
+
 class BadRequest(StreamsError):
     """The request can never succeed as it is. Source of the names: Buffer API, errors."""
 

@@ -130,7 +130,7 @@ async def test_more_reads_at_once_than_there_may_be_are_refused(
         go_on.wait(30)
 
     monkeypatch.setattr("app.kafka.dead_letters.DeadLetterReader.find", slow)
-    async with api_client(settings.model_copy(update={"max_dead_letter_reads": 2}), emulator.master_token) as api:
+    async with api_client(settings.model_copy(update={"max_kafka_reads": 2}), emulator.master_token) as api:
         calls = [asyncio.create_task(api.get(f"{letters_path(export)}/0-0")) for _ in range(3)]
         done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
         go_on.set()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from app.api.reads import Reads
 from app.api.samples import Samples
-from app.model.errors import BadRequest, PayloadTooLarge
+from app.model.errors import BadRequest, Overloaded, PayloadTooLarge
 from app.settings import Settings
 
 
-def samples(**settings: object) -> Samples:
-    return Samples(Settings(_env_file=None, **settings))  # type: ignore[arg-type, call-arg]  # what its fields take
+def samples(reads: int = 1, **settings: object) -> Samples:
+    return Samples(Settings(_env_file=None, **settings), Reads(reads))  # type: ignore[arg-type, call-arg]  # what its fields take
 
 
 def test_request_is_an_event_with_its_headers_but_the_tokens() -> None:
@@ -43,3 +46,11 @@ def test_broken_array_and_too_many_events_are_refused() -> None:
         made.sent(b"[1, 2, 3]", [], "", split=True)
     with pytest.raises(PayloadTooLarge, match="maximum is 2"):
         made.described([(b"", [], "")] * 3)
+
+
+async def test_real_events_are_not_read_while_kafka_is_read_for_enough_others() -> None:
+    made = samples(reads=0)
+    receiver = SimpleNamespace(topic="topic", topic_id="id", starts=())
+
+    with pytest.raises(Overloaded):
+        await made.recent(receiver, 1)  # type: ignore[arg-type]  # what it looks at
