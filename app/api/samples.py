@@ -23,7 +23,8 @@ from app.settings import Settings
 
 MAX_RECENT_BYTES = 4 << 20
 """Bodies and headers of real events that one dry run reads."""
-_NOT_THE_EVENTS = "X-Storageapi-Token"
+_CALLERS = frozenset(("X-Storageapi-Token", "Authorization", "Proxy-Authorization", "Cookie"))
+"""Headers that say who calls the API; no event of a sample has them, for a dry run shows events."""
 
 
 class Samples:
@@ -37,9 +38,9 @@ class Samples:
     def sent(self, body: bytes, headers: Sequence[tuple[bytes, bytes]], peer: str, split: bool) -> EventBatch:
         """The events of a request, as they would be if it had come to the receiver's URL.
 
-        `headers` are the request's, of which the token's is left out. Raises BadRequest or PayloadTooLarge.
+        `headers` are the request's; those that say who calls are left out. Raises BadRequest or PayloadTooLarge.
         """
-        fields = [(name, value) for raw, value in headers if (name := self._names[raw]) and name != _NOT_THE_EVENTS]
+        fields = [(name, value) for raw, value in headers if (name := self._names[raw]) and name not in _CALLERS]
         found = dict(fields)
         events = split_request(body, found) if split else None
         self._check_count(len(events or ()))

@@ -57,8 +57,9 @@ async def try_export(
     last: Annotated[int | None, Query(ge=1, le=MAX_LAST, description="Take so many of the newest real events.")] = None,
 ) -> Response:
     """Show what the export makes of events, and store nothing. The request is the sample: its body and its headers are
-    the event's, a JSON array and NDJSON are many. Or with `last`, and without a body, the receiver's newest events are
-    read from Kafka, over all partitions, oldest first: fewer when there are no more, or when they come to 4 MB.
+    the event's (but X-StorageApi-Token, Authorization, Proxy-Authorization and Cookie, which say who calls), a JSON
+    array and NDJSON are many. Or with `last`, and without a body, the receiver's newest events are read from Kafka,
+    over all partitions, oldest first: fewer when there are no more, or when they come to 4 MB.
 
     Values are cut at 16 kB, or shorter where there are very many; `valueBytes` then says how large they are. All
     columns at fault are looked for in the first ten failing events, in others the first.

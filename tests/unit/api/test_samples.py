@@ -16,8 +16,14 @@ def samples(reads: int = 1, **settings: object) -> Samples:
     return Samples(Settings(_env_file=None, **settings), Reads(reads))  # type: ignore[arg-type, call-arg]  # what its fields take
 
 
-def test_request_is_an_event_with_its_headers_but_the_tokens() -> None:
-    headers = [(b"x-storageapi-token", b"secret"), (b"host", b"h"), (b"content-type", b"text/plain"), (b"x-a", b"1")]
+def test_request_is_an_event_with_its_headers_but_those_that_say_who_calls() -> None:
+    secret = [
+        (b"x-storageapi-token", b"1"),
+        (b"authorization", b"2"),
+        (b"cookie", b"3"),
+        (b"proxy-authorization", b"4"),
+    ]
+    headers = [*secret, (b"host", b"h"), (b"content-type", b"text/plain"), (b"x-a", b"1")]
 
     batch = samples().sent(b"[1]", [*headers, (b"streams.id", b"mine")], "::ffff:10.0.0.1", split=True)
 
