@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping
 
+from app.mapping.headers import canonical_name
 from app.model.errors import ConfigurationError
 from app.model.event import RESERVED_PREFIX
 
@@ -16,11 +17,6 @@ _MAX_KNOWN = 4096
 _MAX_KNOWN_NAME_BYTES = 64
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def canonical_name(name: str) -> str:
-    """Each part between dashes with a capital first letter: "x-request-ID" is "X-Request-Id"."""
-    return "-".join(part.capitalize() for part in name.split("-"))
 
 
 class EventNames(dict[bytes, str | None]):
