@@ -125,13 +125,18 @@ class MappingPool:
     def _plain(self, work: _Work) -> list[Job]:
         return work.chunk.work(lambda export: not self._is_watched(work.exports[export][0]))
 
+    def _watched(self, work: _Work, export: int, most: int | None) -> list[Job]:
+        return work.chunk.work(export.__eq__)[:most]
+
     def _is_watched(self, key: str) -> bool:
         return self._busy[key] > 0 or self._allowances.is_watched(key, time.monotonic())
 
     async def _serve_watched(self, work: _Work, export: int) -> None:
         """Map what is left of an export that failed lately, or seems stuck in another chunk just now.
 
-        One that rests is tried by one chunk, and fails at once in the others; else its chunks wait for each other.
+        One that rests is tried by one chunk, and fails at once in the others; else its chunks wait for each other. A
+        try is one job: if nothing in it was in vain, the rest is over. (Were it a whole chunk, an export that needs
+        more for one than its account can hold would rest for ever.)
         """
         key, _ = work.exports[export]
         trying = self._allowances.is_resting(key)
@@ -142,10 +147,9 @@ class MappingPool:
             left = self._allowances.left(key, time.monotonic())
             if not left or (not trying and self._allowances.is_resting(key)):
                 return  # seen to be so when it is looked at again
-            if trying:
-                work.chunk.limit(export, left)
             work.chunk.cut(export, _WATCHED_EVENTS)
-            await self._serve(work, partial(work.chunk.work, export.__eq__), min(self._event_seconds, left), alone=True)
+            jobs = partial(self._watched, work, export, 1 if trying else None)
+            await self._serve(work, jobs, min(self._event_seconds, left), alone=True)
             if trying and self._allowances.left(key, time.monotonic()) >= left:
                 self._allowances.succeeded(key)
 

@@ -108,10 +108,6 @@ class Chunk:
         self._append(job, (job.start, middle, 0), (middle, job.stop, 0))
         return Job(job.export, job.start, middle)
 
-    def limit(self, export: int, seconds: float) -> None:
-        """Give the export no more than this for what is left."""
-        self._budget[export] = min(self._budget[export], seconds)
-
     def cut(self, export: int, events: int) -> None:
         """Cut what is pending of the export into jobs of so many events, so that less is done again after a loss."""
         for job in [job for job in self.pending if job.export == export and job.stop - job.start > events]:

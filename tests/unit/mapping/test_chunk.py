@@ -238,15 +238,6 @@ def test_refused_export_fails_alone(make_batch: Callable[..., EventBatch]) -> No
     assert blamed(sibling) == {}
 
 
-def test_limit_is_never_more_than_the_budget(make_batch: Callable[..., EventBatch]) -> None:
-    chunk = Chunk(make_batch(b"{}"), 1, budget_seconds=5)
-
-    chunk.limit(0, 2)
-    chunk.limit(0, 4)
-
-    assert chunk.seconds(0) == 2
-
-
 def test_slow_export_is_given_about_as_much_as_it_can_do_and_comes_last(make_batch: Callable[..., EventBatch]) -> None:
     chunk = Chunk(make_batch(*[b"{}"] * 100), 3, budget_seconds=5)
     chunk.finished(chunk.pending[0], stopped(chunk.pending[0], 10), Spent(1))
