@@ -66,8 +66,10 @@ def printable(text: str, lines: bool = False) -> str:
 
 
 def print_json(answer: Any) -> None:
-    """One document on standard output."""
-    typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+    """One document on standard output, without what a terminal would obey."""
+    from app.mapping.cells import escape_controls
+
+    typer.echo(escape_controls(json.dumps(answer, indent=2, ensure_ascii=False)))
 
 
 def print_answers(answers: Sequence[Any]) -> None:

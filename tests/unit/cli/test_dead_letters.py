@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -129,6 +130,14 @@ def test_printable_text_has_no_character_that_is_obeyed(text: str) -> None:
 @pytest.mark.parametrize("text", [None, "", "yesterday", "2026-01-02", "5"])
 def test_what_is_no_age_is_left_to_the_api(text: str | None) -> None:
     assert moment(text) == text
+
+
+def test_json_for_scripts_has_nothing_that_a_terminal_obeys(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.print_json({"body": "\x1b[2J\x7f\x9b2J é"})
+
+    said = capsys.readouterr().out
+    assert not {"\x1b", "\x7f", "\x9b"} & set(said)
+    assert json.loads(said) == {"body": "\x1b[2J\x7f\x9b2J é"}
 
 
 def test_examples_are_right() -> None:
