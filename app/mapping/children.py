@@ -50,7 +50,8 @@ class MappingPool:
     `memory_mib` is what a child may have beside the program itself, `budget_seconds` the computing that one export may
     take for one chunk, `event_seconds` the computing that one event may take for one export. `failing_share` is what
     exports may go on to lose to work that fails, all together, as a part of the time that passes;
-    None: as much as there is, for who asks now and then and wants each event's own reason.
+    None: as much as there is, for who asks now and then and wants each event's own reason. `account_seconds` is what
+    one export may lose before it rests (`budget_seconds`, unless given).
     """
 
     def __init__(
@@ -62,11 +63,12 @@ class MappingPool:
         event_seconds: float = 1.0,
         engine: Engine = Engine.RJSONNET,
         failing_share: float | None = 0.05,
+        account_seconds: float | None = None,
     ) -> None:
         self._seats = Seats(children, partial(ChildProcess, memory_mib, engine))
         self._line = asyncio.Lock()
-        most = math.inf if failing_share is None else event_seconds + 3 * CHILD_LOST_SECONDS
-        self._allowances = Allowances(failing_share or 1.0, most)
+        most = max(account_seconds or budget_seconds, event_seconds + 3 * CHILD_LOST_SECONDS)
+        self._allowances = Allowances(failing_share or 1.0, math.inf if failing_share is None else most)
         self._busy: Counter[str] = Counter()
         self._news = asyncio.Event()
         self._budget_seconds = budget_seconds

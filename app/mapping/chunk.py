@@ -147,7 +147,7 @@ class Chunk:
         # An event that is tried alone again, to be sure, is not counted twice.
         return self._spend(job.export, seconds, CHILD_LOST_SECONDS if job.strikes else seconds)
 
-    def refuse(self, export: int, message: str) -> None:
+    def refuse(self, export: int, message: str, reason: Reason = Reason.EXPORT_RESTING) -> None:
         """What is left of the export fails with this message, for want of time."""
         left = sorted((job.start, job.stop) for job in self.pending if job.export == export)
         self.pending = deque(job for job in self.pending if job.export != export)
@@ -155,7 +155,7 @@ class Chunk:
         for start, stop in left:
             runs.append((runs.pop()[0], stop) if runs and runs[-1][1] == start else (start, stop))
         for run in runs:
-            self._fail(Job(export, *run), Loss(Reason.TEMPLATE_TIMEOUT, message))
+            self._fail(Job(export, *run), Loss(reason, message))
 
     def _vain(self, start: int, stop: int, failed: Sequence[Failure], spent: Spent) -> float:
         """Of the seconds taken for the events from `start` to before `stop`, those that went into failures that are
@@ -194,7 +194,7 @@ class Chunk:
         self._taken[export] += seconds - vain
         if self._budget[export] > 0 or not any(job.export == export for job in self.pending):
             return vain
-        self.refuse(export, USED_UP)
+        self.refuse(export, USED_UP, Reason.TEMPLATE_TIMEOUT)
         return vain + self._taken[export]
 
     def _fail(self, job: Job, loss: Loss) -> None:

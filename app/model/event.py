@@ -75,6 +75,7 @@ class Reason(StrEnum):
     TEMPLATE_MEMORY = "template.memory"
     BODY_INVALID = "body.invalid"
     ROW_TOO_LARGE = "row.too_large"
+    EXPORT_RESTING = "export.resting"
 
 
 @dataclass(frozen=True, slots=True)

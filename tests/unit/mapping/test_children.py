@@ -172,7 +172,7 @@ async def test_export_that_always_loops_rests_and_takes_no_child_down_meanwhile(
     batch = make_batch(*[b"{}"] * 50)
     exports = [("a/1", make_mapping(cell=FOREVER)), ("b/1", make_mapping("id"))]
 
-    async with pool_of(event_seconds=0.2, failing_share=0.001) as pool:
+    async with pool_of(event_seconds=0.2, account_seconds=0.9, failing_share=0.001) as pool:
         await pool.map(exports, batch)
         assert "took a mapping child down" in caplog.text
         caplog.clear()
@@ -181,7 +181,7 @@ async def test_export_that_always_loops_rests_and_takes_no_child_down_meanwhile(
 
     rows, failures = outcome(poisoned)
     assert (rows, list(failures)) == ({}, batch.offsets)
-    assert {reason for reason, _, _ in failures.values()} == {Reason.TEMPLATE_TIMEOUT}
+    assert {reason for reason, _, _ in failures.values()} == {Reason.EXPORT_RESTING}
     assert "it is tried again in" in failures[0][2]
     assert mapped == map_batch(make_mapping("id"), batch)
 
@@ -195,7 +195,7 @@ async def test_export_that_rested_is_tried_again_and_mapped_when_it_is_well(
     good = make_batch(*[b'{"bad":false}'] * 1200)
     rested = False
 
-    async with pool_of(event_seconds=0.2, failing_share=0.3) as pool:
+    async with pool_of(event_seconds=0.2, account_seconds=0.9, failing_share=0.3) as pool:
         await pool.map([export], make_batch(*[b'{"bad":true}'] * 9))
         while True:
             (segments,) = await pool.map([export], good)
@@ -213,12 +213,12 @@ async def test_failures_that_are_dear_make_an_export_rest_and_say_what_it_failed
 ) -> None:
     recursion = make_mapping(cell="local f(x) = f(x + 1); f(0)")
 
-    async with pool_of(event_seconds=0.2, failing_share=0.001) as pool:
+    async with pool_of(event_seconds=0.2, account_seconds=0.9, failing_share=0.001) as pool:
         (segments,) = await pool.map([("a/1", recursion)], make_batch(*[b"{}"] * 5000))
 
     _, failures = outcome(segments)
     assert failures[0][0] == Reason.TEMPLATE_ERROR
-    assert failures[4999][0] == Reason.TEMPLATE_TIMEOUT
+    assert failures[4999][0] == Reason.EXPORT_RESTING
     assert "max stack frames" in failures[4999][2]
 
 

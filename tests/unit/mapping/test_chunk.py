@@ -234,7 +234,7 @@ def test_refused_export_fails_alone(make_batch: Callable[..., EventBatch]) -> No
     run(chunk, {}, told=True)
 
     refused, sibling = chunk.segments
-    assert blamed(refused) == dict.fromkeys(range(4), Reason.TEMPLATE_TIMEOUT)
+    assert blamed(refused) == dict.fromkeys(range(4), Reason.EXPORT_RESTING)
     assert blamed(sibling) == {}
 
 
