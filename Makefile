@@ -51,7 +51,7 @@ lock: $(VENV_READY) ## Pin anew what pyproject.toml asks for
 
 clean-local: ## Forget the local stack's data, logs and keys (the downloads stay)
 	@if [ -x $(BIN)/streams ]; then $(BIN)/streams local down; fi
-	@if [ -d .local ]; then find .local -mindepth 1 -maxdepth 1 ! -name kafka ! -name webhooks -exec rm -rf {} +; fi
+	@if [ -d .local ]; then find .local -mindepth 1 -maxdepth 1 ! -name kafka ! -name webhooks ! -name azurite -exec rm -rf {} +; fi
 	@if [ -d .local/kafka ]; then \
 	  find .local/kafka -mindepth 1 -maxdepth 1 ! -name lib ! -name classes.jsa -exec rm -rf {} +; fi
 

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     """Address of the Storage API; a bare host means https."""
     storage_s3_endpoint: str | None = None
     """Where S3 uploads go instead of Amazon's address (the local stack's S3 server)."""
+    storage_gcs_endpoint: str | None = None
+    """Where Google Cloud Storage uploads go instead of Google's address. Azure's address comes with each file."""
     encryption_key: Annotated[list[str], NoDecode] = Field(default_factory=list, repr=False)
     """Fernet keys, separated by commas: the first encrypts, all decrypt."""
     public_address: str = "http://127.0.0.1:8000"

@@ -160,7 +160,8 @@ class FileDetail:
 class PreparedFile:
     """A file resource to upload to: where, and with what. `params` holds credentials: keep it encrypted.
 
-    `created` is by Storage's clock, the one that jobs' times are by. After `expires` nothing can be uploaded.
+    `created` is by Storage's clock, the one that jobs' times are by. After `expires` nothing can be uploaded. On GCS
+    the credentials end earlier (`credentials_end`) and can be renewed until then.
     """
 
     id: int
@@ -188,6 +189,17 @@ class PreparedFile:
             expires=_expiry(provider, params, created),
             params=params,
         )
+
+    @property
+    def credentials_seconds(self) -> int | None:
+        """How long the credentials live from when they were given; None for those that cannot be renewed."""
+        return int(self.params.get("expires_in") or 0) if self.provider == "gcp" else None
+
+    @property
+    def credentials_end(self) -> datetime:
+        """The end of the credentials that came with the file; `expires` where they cannot be renewed."""
+        seconds = self.credentials_seconds
+        return self.expires if seconds is None else self.created + timedelta(seconds=seconds)
 
     def to_dict(self) -> Json:
         """Give all of it, secrets included, as JSON values."""
@@ -253,12 +265,14 @@ class Job:
         )
 
 
+RENEWABLE = timedelta(hours=12)
+"""How long after a file's creation Storage renews its GCS credentials (Storage API: `files/{id}/refresh`)."""
 _PARAMS = {"aws": "uploadParams", "azure": "absUploadParams", "gcp": "gcsUploadParams"}
 
 
 def _expiry(provider: str, params: Json, created: datetime) -> datetime:
     if provider == "gcp":
-        return created + timedelta(seconds=int(params.get("expires_in") or 0))
+        return created + RENEWABLE
     credentials = mapping(params.get("credentials") or params.get("absCredentials"))
     return time_of(credentials.get("Expiration") or credentials.get("expiration")) or created
 

@@ -86,3 +86,14 @@ class StorageUnclear(StorageTrouble):
         super().__init__(reason, retry_after_seconds)
         self.message = f"{reason} The call may have been carried out."
         self.args = (self.message,)
+
+
+def upload_error(cloud: str, name: str, status: int, code: str, *, busy: bool = False) -> StorageError:
+    """What a cloud's answer to an upload or download of `name` means.
+
+    `code` is the cloud's own; `busy` says that it asks by it to try again.
+    """
+    if 400 <= status < 500 and status not in (408, 429) and not busy:
+        kind = StorageNotFound if status == 404 else StorageAccessDenied
+        return kind(f"{cloud} refused {name} with {status}", code=code, http_status=status)
+    return StorageUnavailable(f"{cloud} could not handle {name}: {status} {code}".rstrip())

@@ -20,6 +20,7 @@ from app.keboola.answers import Job, PreparedFile
 from app.keboola.calls import Timeouts
 from app.keboola.client import StorageClient
 from app.keboola.errors import StorageNotFound, StorageRefused
+from app.keboola.renewal import Renew
 from app.keboola.upload import Uploader
 from app.model.cipher import Cipher
 from app.model.errors import ConfigurationError
@@ -58,7 +59,9 @@ class Exchange:
         )
         self._uploads = asyncio.Semaphore(settings.uploads_in_parallel)
         self._imports: dict[str, asyncio.Semaphore] = {}
-        self._uploader = Uploader(s3_endpoint_url=settings.storage_s3_endpoint)
+        self._uploader = Uploader(
+            s3_endpoint_url=settings.storage_s3_endpoint, gcs_endpoint_url=settings.storage_gcs_endpoint
+        )
         self._timeouts = Timeouts(settings.storage_connect_seconds, settings.storage_read_seconds)
 
     def close(self) -> None:
@@ -80,21 +83,23 @@ class Exchange:
 
         return await self._run(work)
 
-    async def upload(self, file: StagedFile, name: str, csv: Sequence[bytes], rows: int) -> Slice:
+    async def upload(
+        self, export: Export, revision: int, file: StagedFile, name: str, csv: Sequence[bytes], rows: int
+    ) -> Slice:
         """Compress these rows and store them as one slice."""
 
         def work() -> Slice:
             data = b"".join(csv)
             stored = igzip.compress(data, _COMPRESSION_LEVEL)
-            self._uploader.upload_slice(self._target(file), name, stored)
+            self._uploader.upload_slice(self._target(file), name, stored, self._renewal(export, revision, file))
             return Slice(name, rows, len(data), len(stored))
 
         async with self._uploads:
             return await self._run(work)
 
-    async def write_manifest(self, record: BatchRecord) -> None:
+    async def write_manifest(self, export: Export, record: BatchRecord) -> None:
         """List the slices that the ledger has recorded, now that the list is final (rule 10)."""
-        await self._run(lambda: self._manifest(record.file, record))
+        await self._run(lambda: self._manifest(export, record.file, record))
 
     async def post_import(self, export: Export, record: BatchRecord) -> str:
         """One POST of the import; the job's id."""
@@ -149,10 +154,12 @@ class Exchange:
         def work() -> StagedFile:
             second = self._prepare(export, record.revision, record.batch_id, record.run_id)
             source, target = self._target(record.file), self._target(second)
+            renew_source = self._renewal(export, record.revision, record.file)
+            renew_target = self._renewal(export, record.revision, second)
             for part in record.slices:
-                data = self._uploader.download_slice(source, part.name)
-                self._uploader.upload_slice(target, part.name, data)
-            self._manifest(second, record)
+                data = self._uploader.download_slice(source, part.name, renew_source)
+                self._uploader.upload_slice(target, part.name, data, renew_target)
+            self._manifest(export, second, record)
             return second
 
         return await self._run(work)
@@ -183,9 +190,16 @@ class Exchange:
             upload,
         )
 
-    def _manifest(self, file: StagedFile, record: BatchRecord) -> None:
+    def _manifest(self, export: Export, file: StagedFile, record: BatchRecord) -> None:
         names = [part.name for part in record.slices]
-        self._uploader.upload_manifest(self._target(file), names)
+        self._uploader.upload_manifest(self._target(file), names, self._renewal(export, record.revision, file))
+
+    def _renewal(self, export: Export, revision: int, file: StagedFile) -> Renew:
+        def renew() -> PreparedFile:
+            with self._client(export, revision) as client:
+                return client.refresh_file(int(file.file_id))
+
+        return renew
 
     def _target(self, file: StagedFile) -> PreparedFile:
         return PreparedFile.from_dict(json.loads(self._secret(file.upload)))

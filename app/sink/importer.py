@@ -111,7 +111,7 @@ class Importer:
         now_ms = self._clock.now_ms()
         match act:
             case Act.BEGIN:
-                await self._exchange.write_manifest(record)
+                await self._exchange.write_manifest(export, record)
                 return importing.begun(record, now_ms)
             case Act.LOOK_UP:
                 job_id = await self._find(export, record)

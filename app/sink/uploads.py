@@ -49,7 +49,7 @@ class Uploads:
                 if file is None:
                     file, run_id = await self._exchange.open_file(self._export(), revision, batch_id)
                 name = f"{len(record.slices) if record else 0:05d}-{secrets.token_hex(8)}.gz"
-                uploaded = await self._exchange.upload(file, name, part.csv, part.rows)
+                uploaded = await self._exchange.upload(self._export(), revision, file, name, part.csv, part.rows)
                 self.failing_since = None
                 return StagedPart(file, run_id, incremental, uploaded)
             except StorageError as error:

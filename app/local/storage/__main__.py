@@ -24,11 +24,20 @@ def main() -> int:
     parser.add_argument(
         "--s3-port", type=int, default=EmulatorConfig.s3_port, help="S3 port, 0: any (default %(default)s)"
     )
+    parser.add_argument(
+        "--provider",
+        choices=["aws", "azure", "gcp"],
+        default=EmulatorConfig.provider,
+        help="cloud that files are on (default %(default)s); the others need --provider-url",
+    )
+    parser.add_argument("--provider-url", default="", help="where Azurite or an emulator of Google's storage listens")
     parser.add_argument("--project-id", type=int, default=EmulatorConfig.project_id, help="default %(default)s")
     parser.add_argument("--project-name", default=EmulatorConfig.project_name, help="default %(default)s")
     parser.add_argument("--duckdb-memory", default=EmulatorConfig.duckdb_memory, help="default %(default)s")
     parser.add_argument("--duckdb-threads", type=int, default=EmulatorConfig.duckdb_threads, help="default %(default)s")
     arguments = parser.parse_args()
+    if (arguments.provider == "aws") != (not arguments.provider_url):
+        parser.error("--provider-url goes with --provider azure or gcp")
     try:
         serve(EmulatorConfig(**vars(arguments)))
     except ConfigurationError as error:

@@ -17,8 +17,12 @@ import socket
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from app.local.storage.records import StoredFile, now
+from app.local.storage.stores import CREDENTIALS_HOURS, Json, dated_key
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -41,12 +45,17 @@ class Objects:
     then senders wait in the listener's queue. `wrap` may put an application of its own before moto (faults).
     """
 
+    provider, region = "aws", REGION
+    url_prefix = f"s3://{BUCKET}/"
+
     def __init__(
         self, root: Path, listener: socket.socket, wrap: Callable[[WSGIApplication], WSGIApplication] = lambda app: app
     ) -> None:
         self._root = root
         self._listener = listener
         self._wrap = wrap
+        host, port = listener.getsockname()[:2]
+        self.url = f"http://{host}:{port}"
         self._started = threading.Event()
         self._server: BaseWSGIServer | None = None
         self._thread = threading.Thread(target=self._serve, name="s3", daemon=True)
@@ -91,6 +100,25 @@ class Objects:
             request_handler=MotoRequestHandler,
             fd=self._listener.fileno(),
         )
+
+    def key(self, project_id: int, file_id: int, name: str, made: datetime) -> str:
+        """Give a new file's key."""
+        return dated_key(project_id, file_id, name, made)
+
+    def address(self, key: str) -> str:
+        """Give the URL of an object; moto lets one that looks signed read private objects."""
+        return f"{self.url}/{BUCKET}/{key}?Signature=local"
+
+    def upload_params(self, file: StoredFile) -> Json:
+        """Give where and with what to upload a file's objects. moto takes any credentials."""
+        params: Json = {"bucket": BUCKET, "acl": "private", "key": file.key, "credentials": _credentials()}
+        if file.is_encrypted:
+            params["x-amz-server-side-encryption"] = "AES256"
+        return {"uploadParams": params}
+
+    def download_params(self, file: StoredFile) -> Json:
+        """Give where and with what to read a file's objects."""
+        return {"s3Path": {"bucket": BUCKET, "key": file.key}, "credentials": _credentials()}
 
     def path(self, key: str) -> Path | None:
         """Give the file of an object, None when there is no such object."""
@@ -149,6 +177,16 @@ class Objects:
     def _path(self, bucket: str, key: str) -> Path:
         segments = [urllib.parse.quote(segment, safe="=, +").replace("..", "%2E%2E") for segment in key.split("/")]
         return self._root / bucket / Path(*segments[:-1]) / f"{segments[-1]}{_SUFFIX}"
+
+
+def _credentials() -> Json:
+    expires = (now() + timedelta(hours=CREDENTIALS_HOURS)).replace(microsecond=0)
+    return {
+        "AccessKeyId": f"ASIA{secrets.token_hex(8).upper()}",
+        "SecretAccessKey": secrets.token_urlsafe(30),
+        "SessionToken": secrets.token_urlsafe(60),
+        "Expiration": expires.isoformat(),
+    }
 
 
 class _FileWindow:

@@ -16,8 +16,8 @@ import pyarrow as pa
 from app.local.storage.csv_slices import Dialect, Slice, SliceRows, read_header
 from app.local.storage.errors import JobFailed
 from app.local.storage.metadata import Metadata
-from app.local.storage.objects import BUCKET, Objects
 from app.local.storage.records import Job, Operation, StoredFile, Table, now
+from app.local.storage.stores import ObjectStore
 from app.local.storage.warehouse import Warehouse, Write
 
 Results = dict[str, Any]
@@ -26,7 +26,7 @@ Results = dict[str, Any]
 class Operations:
     """Carries jobs out on the three stores."""
 
-    def __init__(self, metadata: Metadata, warehouse: Warehouse, objects: Objects) -> None:
+    def __init__(self, metadata: Metadata, warehouse: Warehouse, objects: ObjectStore) -> None:
         self._metadata = metadata
         self._warehouse = warehouse
         self._objects = objects
@@ -206,7 +206,7 @@ class Operations:
         return [self._slice(file, url) for url in urls]
 
     def _slice(self, file: StoredFile, url: str) -> Slice:
-        key = url.removeprefix(f"s3://{BUCKET}/")
+        key = url.removeprefix(self._objects.url_prefix)
         if key == url or not key.startswith(file.key):
             raise JobFailed("storage.unauthorizedAccess", f"The manifest of file {file.id} points outside it: {url}")
         path = self._objects.path(key)

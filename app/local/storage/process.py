@@ -78,10 +78,13 @@ class Emulator:
 
 
 @contextmanager
-def running(data_dir: Path, port: int = 0, s3_port: int = 0) -> Iterator[Emulator]:
+def running(
+    data_dir: Path, port: int = 0, s3_port: int = 0, *, provider: str = "aws", provider_url: str = ""
+) -> Iterator[Emulator]:
     """Start an emulator on `data_dir`, give it when it is ready, stop it at the end of the block.
 
-    Port 0 means a free one. Data stays, so a second start goes on with what is there.
+    Port 0 means a free one. Files are on the emulator's own S3, or on the cloud `provider` (`azure`, `gcp`) that is
+    emulated at `provider_url`. Data stays, so a second start goes on with what is there.
     Raises RuntimeError with its last words when it does not start.
     """
     data_dir = data_dir.resolve()
@@ -89,6 +92,7 @@ def running(data_dir: Path, port: int = 0, s3_port: int = 0) -> Iterator[Emulato
     log = data_dir / "emulator.log"
     command = [sys.executable, "-m", "app.local.storage", "--data-dir", str(data_dir)]
     command += ["--port", str(port), "--s3-port", str(s3_port)]
+    command += ["--provider", provider, "--provider-url", provider_url]
     with log.open("ab") as stderr:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, stdin=subprocess.DEVNULL, cwd=_ROOT)
     try:

@@ -26,7 +26,7 @@ def serve(config: EmulatorConfig) -> None:
     """
     _bound_arenas()
     listener = _bind(config.host, config.port, "STREAMS_STORAGE_PORT")
-    s3_listener = _bind(config.host, config.s3_port, "STREAMS_STORAGE_S3_PORT")
+    s3_listener = _bind(config.host, config.s3_port, "STREAMS_STORAGE_S3_PORT") if config.provider == "aws" else None
     import duckdb
     import uvicorn
 

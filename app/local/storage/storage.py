@@ -6,6 +6,7 @@ import logging
 import socket
 from datetime import timedelta
 
+from app.local.storage.clouds import open_store
 from app.local.storage.config import EmulatorConfig
 from app.local.storage.faults import Faults
 from app.local.storage.faulty import FaultyS3
@@ -15,6 +16,7 @@ from app.local.storage.objects import Objects
 from app.local.storage.operations import Operations
 from app.local.storage.records import Token, now
 from app.local.storage.scopes import hash_secret
+from app.local.storage.stores import ObjectStore
 from app.local.storage.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
@@ -23,20 +25,26 @@ MASTER_TOKEN_ID = 1
 
 
 class Storage:
-    """Everything a request may touch. `url` and `s3_url` are the addresses that answers name."""
+    """Everything a request may touch. `url` and `s3_url` are the addresses that answers name; files on another cloud
+    (`config.provider`) need no `s3_listener`, and there is no S3 then.
+    """
 
-    def __init__(self, config: EmulatorConfig, url: str, s3_listener: socket.socket) -> None:
+    def __init__(self, config: EmulatorConfig, url: str, s3_listener: socket.socket | None) -> None:
         config.data_dir.mkdir(parents=True, exist_ok=True)
-        host, port = s3_listener.getsockname()[:2]
         self.config = config
         self.url = url
-        self.s3_url = f"http://{host}:{port}"
+        self.s3_url = ""
         self.metadata = Metadata(config.data_dir / "metadata.sqlite")
         self.warehouse = Warehouse(
             config.data_dir / "tables.duckdb", threads=config.duckdb_threads, memory=config.duckdb_memory
         )
         self.faults = Faults()
-        self.objects = Objects(config.data_dir / "objects", s3_listener, lambda app: FaultyS3(app, self.faults))
+        self.objects: ObjectStore
+        if s3_listener is None:
+            self.objects = open_store(config.provider, config.provider_url, config.data_dir / "fetched")
+        else:
+            s3 = Objects(config.data_dir / "objects", s3_listener, lambda app: FaultyS3(app, self.faults))
+            self.objects, self.s3_url = s3, s3.url
         operations = Operations(self.metadata, self.warehouse, self.objects)
         self.jobs = JobQueue(self.metadata, operations.perform, operations.recall, config.job_workers)
         self._put_master_token()

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
-from datetime import UTC, datetime, timedelta
-from typing import Any
-
 from app.local.storage.config import EmulatorConfig
-from app.local.storage.objects import BUCKET, REGION
 from app.local.storage.records import Bucket, Job, Operation, StoredFile, Table, Token, now, wire_time
+from app.local.storage.stores import Json, ObjectStore
 
-Json = dict[str, Any]
-
-CREDENTIALS_LIFE = timedelta(hours=12)
 _NO_BYTES = {
     "inCompressed": False,
     "inBytes": 0,
@@ -43,7 +36,7 @@ def token_view(token: Token, creator: Token | None) -> Json:
     }
 
 
-def verified_view(token: Token, creator: Token | None, text: str, config: EmulatorConfig) -> Json:
+def verified_view(token: Token, creator: Token | None, text: str, config: EmulatorConfig, objects: ObjectStore) -> Json:
     """Give what `tokens/verify` answers: the token and the project it belongs to."""
     view = token_view(token, creator) | {
         "token": text,
@@ -51,10 +44,10 @@ def verified_view(token: Token, creator: Token | None, text: str, config: Emulat
             "id": config.project_id,
             "name": config.project_name,
             "type": "production",
-            "region": REGION,
+            "region": objects.region,
             "features": [],
             "defaultBackend": "snowflake",
-            "fileStorageProvider": "aws",
+            "fileStorageProvider": objects.provider,
             "limits": {
                 "storage.jobsParallelism": {"name": "storage.jobsParallelism", "value": config.job_workers},
             },
@@ -121,19 +114,16 @@ def table_view(table: Table, rows_count: int, url: str) -> Json:
     return view
 
 
-def file_view(file: StoredFile, creator: Token | None, config: EmulatorConfig, s3_url: str) -> Json:
-    """Give a file without credentials. `url` reads its object (of a sliced file: the manifest) from the local S3.
-
-    moto lets a URL that looks signed read private objects.
-    """
+def file_view(file: StoredFile, creator: Token | None, config: EmulatorConfig, objects: ObjectStore) -> Json:
+    """Give a file without credentials. `url` reads its object (of a sliced file: the manifest)."""
     key = f"{file.key}manifest" if file.is_sliced else file.key
     return {
         "id": file.id,
         "name": file.name,
         "created": wire_time(file.created),
-        "url": f"{s3_url}/{BUCKET}/{key}?Signature=local",
-        "provider": "aws",
-        "region": REGION,
+        "url": objects.address(key),
+        "provider": objects.provider,
+        "region": objects.region,
         "isPublic": False,
         "isSliced": file.is_sliced,
         "isEncrypted": file.is_encrypted,
@@ -144,19 +134,6 @@ def file_view(file: StoredFile, creator: Token | None, config: EmulatorConfig, s
         "runIds": [] if file.run_id is None else [file.run_id],
         "creatorToken": {"id": file.token_id, "description": "" if creator is None else creator.description},
     }
-
-
-def upload_view(file: StoredFile) -> Json:
-    """Give where and with what to upload a file's objects. The local S3 takes any credentials."""
-    params: Json = {"bucket": BUCKET, "acl": "private", "key": file.key, "credentials": _credentials()}
-    if file.is_encrypted:
-        params["x-amz-server-side-encryption"] = "AES256"
-    return {"uploadParams": params}
-
-
-def download_view(file: StoredFile) -> Json:
-    """Give where and with what to read a file's objects."""
-    return {"s3Path": {"bucket": BUCKET, "key": file.key}, "credentials": _credentials()}
 
 
 def job_view(job: Job, url: str) -> Json:
@@ -189,13 +166,3 @@ def job_view(job: Job, url: str) -> Json:
             "uuid": None,
         }
     return view
-
-
-def _credentials() -> Json:
-    expires = (datetime.now(UTC) + CREDENTIALS_LIFE).replace(microsecond=0)
-    return {
-        "AccessKeyId": f"ASIA{secrets.token_hex(8).upper()}",
-        "SecretAccessKey": secrets.token_urlsafe(30),
-        "SessionToken": secrets.token_urlsafe(60),
-        "Expiration": expires.isoformat(),
-    }

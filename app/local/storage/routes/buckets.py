@@ -8,7 +8,8 @@ from app.local.storage.errors import invalid
 from app.local.storage.records import Bucket, Operation, now
 from app.local.storage.routes.call import Answer, Call
 from app.local.storage.scopes import need_manage_buckets, need_read, visible_buckets
-from app.local.storage.views import Json, bucket_view, table_view
+from app.local.storage.stores import Json
+from app.local.storage.views import bucket_view, table_view
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,95}")
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable
+from datetime import timedelta
 
-from app.local.storage.errors import denied, invalid
+from app.local.storage.errors import ApiError, denied, invalid
 from app.local.storage.records import Operation, StoredFile, now
 from app.local.storage.routes.call import Answer, Call
 from app.local.storage.scopes import may_see_file
-from app.local.storage.views import Json, download_view, file_view, upload_view
+from app.local.storage.stores import CREDENTIALS_HOURS, Json
+from app.local.storage.views import file_view
 
 DEFAULT_FILES = 100
 MAX_FILES = 1000
@@ -29,7 +31,7 @@ def prepare(call: Call) -> Answer:
         return StoredFile(
             id=file_id,
             name=name,
-            key=f"exp-15/{call.storage.config.project_id}/files/{made:%Y/%m/%d}/{file_id}.{safe}",
+            key=call.storage.objects.key(call.storage.config.project_id, file_id, safe, made),
             created=made,
             size_bytes=params.optional_number("sizeBytes"),
             is_sliced=params.flag("isSliced"),
@@ -41,7 +43,7 @@ def prepare(call: Call) -> Answer:
         )
 
     file = call.storage.metadata.add_file(make)
-    return Answer(201, _view(call, file) | upload_view(file))
+    return Answer(201, _view(call, file) | call.storage.objects.upload_params(file))
 
 
 def index(call: Call) -> Answer:
@@ -70,7 +72,9 @@ def detail(call: Call) -> Answer:
     """Describe a file, with `federationToken` also how to read its objects."""
     file = _visible(call)
     view = _view(call, file)
-    return Answer(200, view | download_view(file) if call.params.flag("federationToken") else view)
+    return Answer(
+        200, view | call.storage.objects.download_params(file) if call.params.flag("federationToken") else view
+    )
 
 
 def delete(call: Call) -> Answer:
@@ -97,9 +101,13 @@ def remove_tag(call: Call) -> Answer:
 
 
 def refresh(call: Call) -> Answer:
-    """Refuse: only files on Google's storage have credentials that can be renewed."""
-    file = _visible(call)
-    raise invalid(f"File {file.id} is on S3; only files on GCS can be refreshed.")
+    """Renew upload credentials, which only files on Google's storage need, until their twelve hours are over."""
+    file, objects = _visible(call), call.storage.objects
+    if objects.provider != "gcp":
+        raise invalid(f"File {file.id} is not on GCS; only files on GCS can be refreshed.")
+    if now() - file.created > timedelta(hours=CREDENTIALS_HOURS):
+        raise ApiError(422, "storage.validation", f"File {file.id} is too old to be refreshed.")
+    return Answer(200, _view(call, file) | objects.upload_params(file))
 
 
 def _visible(call: Call) -> StoredFile:
@@ -111,7 +119,7 @@ def _visible(call: Call) -> StoredFile:
 
 def _view(call: Call, file: StoredFile) -> Json:
     storage = call.storage
-    return file_view(file, storage.metadata.token(file.token_id), storage.config, storage.s3_url)
+    return file_view(file, storage.metadata.token(file.token_id), storage.config, storage.objects)
 
 
 def _query(text: str) -> Callable[[StoredFile], bool]:

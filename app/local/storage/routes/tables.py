@@ -10,7 +10,8 @@ from app.local.storage.preview import preview_answer
 from app.local.storage.records import Operation, Table
 from app.local.storage.routes.call import Answer, Call
 from app.local.storage.scopes import may_read, may_see_file, need_read, need_write
-from app.local.storage.views import Json, table_view
+from app.local.storage.stores import Json
+from app.local.storage.views import table_view
 
 _TABLE = re.compile(r"[A-Za-z0-9_-]{1,96}")
 _COLUMN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?")

@@ -17,7 +17,12 @@ MAX_DESCRIPTION = 255
 
 def verify(call: Call) -> Answer:
     """Say whose the request's token is."""
-    return Answer(200, verified_view(call.token, _creator(call, call.token), call.token_text, call.storage.config))
+    return Answer(
+        200,
+        verified_view(
+            call.token, _creator(call, call.token), call.token_text, call.storage.config, call.storage.objects
+        ),
+    )
 
 
 def create(call: Call) -> Answer:
