@@ -95,9 +95,9 @@ def test_s3_out_of_reach_is_unavailable(client: StorageClient) -> None:
 
 
 def test_other_cloud_is_refused_by_name(client: StorageClient, uploader: Uploader) -> None:
-    prepared = dataclasses.replace(client.prepare_file("clicks"), provider="azure")
+    prepared = dataclasses.replace(client.prepare_file("clicks"), provider="oracle")
 
-    with pytest.raises(StorageRefused, match=r"'azure'.*aws only"):
+    with pytest.raises(StorageRefused, match=r"'oracle'.*aws, azure, gcp only"):
         uploader.upload_slice(prepared, "1", b"x")
 
 
