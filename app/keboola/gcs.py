@@ -8,7 +8,8 @@ carry addresses of upload sessions, only status and kind are repeated.
 from __future__ import annotations
 
 from google.api_core.exceptions import GoogleAPICallError, GoogleAPIError
-from google.auth.exceptions import GoogleAuthError, RefreshError
+from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import AuthorizedSession
 from google.cloud.storage import Blob, Client
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
@@ -30,10 +31,14 @@ class GcsTarget:
     def __init__(self, prepared: PreparedFile, endpoint_url: str | None) -> None:
         params = prepared.params
         self._key = str(params["key"])
+        credentials = Credentials(token=str(params["access_token"]))  # type: ignore[no-untyped-call]  # as it ships
+        # By itself google-auth 2.43.0 tries in vain to renew the token of a 401, and leaves the connection open.
+        session = AuthorizedSession(credentials, refresh_status_codes=())  # type: ignore[no-untyped-call]  # too
         self._client = Client(
             project=str(params["projectId"]),
-            credentials=Credentials(token=str(params["access_token"])),  # type: ignore[no-untyped-call]  # as it ships
+            credentials=credentials,
             client_options={"api_endpoint": endpoint_url} if endpoint_url else None,
+            _http=session,
         )
         self._bucket = self._client.bucket(str(params["bucket"]))
 
@@ -66,10 +71,9 @@ class GcsTarget:
 
 
 def _translated(name: str, error: Exception) -> StorageError:
-    if isinstance(error, RefreshError):  # the SDK's answer to a 401: it has nothing to renew the token by
-        return upload_error("Google", name, 401, "Unauthorized")
     if isinstance(error, GoogleAPICallError) and error.code:
-        return upload_error("Google", name, int(error.code), type(error).__name__)
+        # 410: Google has dropped the session of a large upload; another begins anew.
+        return upload_error("Google", name, int(error.code), type(error).__name__, busy=error.code == 410)
     if isinstance(error, InvalidResponse):
         return upload_error("Google", name, int(error.response.status_code), "InvalidResponse")
     return StorageUnavailable(f"Google could not be reached for {name}: {type(error).__name__}")

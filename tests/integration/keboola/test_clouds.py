@@ -172,10 +172,7 @@ def assert_no_secret(error: BaseException) -> None:
 
 async def test_rows_come_into_the_table_and_a_copy_of_the_file_brings_them_again(cloud: Cloud) -> None:
     export = with_table(cloud, "whole")
-    settings = Settings(  # type: ignore[call-arg]  # the rest has defaults
-        _env_file=None, storage_api_host=cloud.storage.url, storage_gcs_endpoint=cloud.url, encryption_key=[KEY]
-    )
-    exchange = Exchange(settings, Cipher([KEY]))
+    exchange = exchange_with(cloud)
 
     file, run_id = await exchange.open_file(export, 1, "b1")
     parts = [
@@ -190,6 +187,13 @@ async def test_rows_come_into_the_table_and_a_copy_of_the_file_brings_them_again
     exchange.close()
     rows = cloud.storage.sql('select id, value, count(*) from "in.c-whole"."t" group by all order by all')
     assert rows == [("1", 'a "b"', 2), ("2", 'a "b"', 2)]
+
+
+def exchange_with(cloud: Cloud) -> Exchange:
+    settings = Settings(  # type: ignore[call-arg]  # the rest has defaults
+        _env_file=None, storage_api_host=cloud.storage.url, storage_gcs_endpoint=cloud.front.url, encryption_key=[KEY]
+    )
+    return Exchange(settings, Cipher([KEY]))
 
 
 async def import_it(exchange: Exchange, export: Export, record: BatchRecord) -> None:
@@ -287,3 +291,22 @@ def test_ended_credentials_are_denied_where_nobody_can_renew_them(gcs: Cloud) ->
 
     assert refusal.value.http_status == 401
     assert_no_secret(refusal.value)
+
+
+@only_gcs
+async def test_sink_renews_credentials_for_slices_manifests_and_copies_also_after_a_restart(gcs: Cloud) -> None:
+    export = with_table(gcs, "renewed")
+    exchanges = [exchange_with(gcs) for _ in range(3)]  # each remembers nothing of the others' renewals
+    file, run_id = await exchanges[0].open_file(export, 1, "b1")
+    gcs.front.ended.add(orjson.loads(Cipher([KEY]).decrypt(file.upload))["params"]["access_token"])
+
+    part = await exchanges[0].upload(export, 1, file, "00001.gz", [b'"1","a"\n'], 1)
+    record = BatchRecord(export.uid, "b1", 1, "in.c-renewed.t", True, Phase.CLOSING, 0, run_id, file, slices=(part,))
+    await exchanges[1].write_manifest(export, record)
+    copy = await exchanges[2].copy(export, record)
+    await import_it(exchanges[0], export, record)
+    await import_it(exchanges[0], export, replace(record, file=copy))
+
+    for exchange in exchanges:
+        exchange.close()
+    assert gcs.storage.sql('select id, value from "in.c-renewed"."t"') == [("1", "a")] * 2

@@ -73,10 +73,10 @@ def prepared(provider: str, params_name: str, params: dict[str, Any]) -> Prepare
             {"absCredentials": {"expiration": "2026-11-23T22:00:00+0100"}},
             datetime(2026, 11, 23, 21, tzinfo=UTC),
         ),
-        ("gcp", "gcsUploadParams", {"expires_in": 3599}, datetime(2026, 11, 23, 9, 59, 59, tzinfo=UTC)),
+        ("gcp", "gcsUploadParams", {"expires_in": 3599}, datetime(2026, 11, 23, 21, tzinfo=UTC)),
     ],
 )
-def test_credentials_expire_as_each_cloud_says(
+def test_uploads_end_as_each_cloud_says(
     provider: str, params_name: str, params: dict[str, Any], expires: datetime
 ) -> None:
     file = prepared(provider, params_name, params)
@@ -84,6 +84,14 @@ def test_credentials_expire_as_each_cloud_says(
     assert (file.id, file.provider, file.params, file.expires) == (900, provider, params, expires)
     assert file.created == datetime(2026, 11, 23, 10, tzinfo=timezone(timedelta(hours=1)))
     assert PreparedFile.from_dict(file.to_dict()) == file
+
+
+def test_googles_credentials_end_before_the_file_and_the_others_with_it() -> None:
+    google = prepared("gcp", "gcsUploadParams", {"expires_in": 3599})
+    azure = prepared("azure", "absUploadParams", {"absCredentials": {"expiration": "2026-11-23T22:00:00+0100"}})
+
+    assert google.credentials_end == datetime(2026, 11, 23, 9, 59, 59, tzinfo=UTC)
+    assert azure.credentials_end == azure.expires
 
 
 def test_token_of_a_project_with_empty_lists_for_maps() -> None:
