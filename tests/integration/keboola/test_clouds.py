@@ -242,6 +242,15 @@ def test_file_can_be_deleted(cloud: Cloud) -> None:
 
 
 @only_gcs
+def test_upload_session_that_google_dropped_is_unavailable_not_refused(gcs: Cloud) -> None:
+    prepared = gcs.prepare()
+    gcs.front.statuses[:] = [410]
+
+    with pytest.raises(StorageUnavailable):
+        gcs.uploader.upload_slice(prepared, "1", b"x")
+
+
+@only_gcs
 def test_credentials_are_renewed_before_they_end(gcs: Cloud) -> None:
     prepared = gcs.prepare()
     old = replace(prepared, created=prepared.created - timedelta(minutes=55))
