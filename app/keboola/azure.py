@@ -1,7 +1,8 @@
 """Uploads to Azure Blob Storage by azure-storage-blob, with the SAS of one prepared file. Importing this imports the
 SDK.
 
-The SDK's errors carry the address with the SAS in it, so nothing of them is repeated but code and status.
+A blob's address has the SAS in it, and what the SDK's errors say of addresses is not ours to promise: nothing of
+them is repeated but code and status.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Uploads to Google Cloud Storage by google-cloud-storage, with the access token of one prepared file. Importing this
 imports the SDK.
 
-The token lives for an hour and the SDK cannot renew it: `app.keboola.renewal` does. Of the SDK's errors, which may
-carry addresses of upload sessions, only status and kind are repeated.
+The token lives for an hour and the SDK cannot renew it: `app.keboola.renewal` does. Of the SDK's errors, which
+may name upload sessions (whoever knows one may write), only status and kind are repeated.
 """
 
 from __future__ import annotations
