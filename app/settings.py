@@ -186,6 +186,9 @@ class Settings(BaseSettings):
     """Pause after an import's first failure; each further one is `retry_factor` times longer, up to the cap."""
     retry_factor: Annotated[float, Field(ge=1)] = 4
     retry_cap_seconds: Seconds = 6 * 3600
+    batch_expiry_hours: Annotated[float, Field(gt=0, le=8760)] = 168
+    """How long a batch's import may fail, counted from the end of its window, before it is given up: it is `expired`
+    then, a dead letter says which rows are in it, and the batches behind it go on."""
     batch_history_hours: Annotated[float, Field(gt=0)] = 168
     """How long the ledger remembers a batch after its import."""
 

@@ -76,6 +76,8 @@ class Reason(StrEnum):
     BODY_INVALID = "body.invalid"
     ROW_TOO_LARGE = "row.too_large"
     EXPORT_RESTING = "export.resting"
+    BATCH_EXPIRED = "batch.expired"
+    """Not one event but a batch of rows: its import failed for too long (delivery protocol, rule 19)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,11 @@ class SourceRange:
 
 @dataclass(frozen=True, slots=True)
 class BatchRecord:
-    """One batch: its rows, its file, and how far its import has come. One batch = one file = one run id."""
+    """One batch: its rows, its file, and how far its import has come. One batch = one file = one run id.
+
+    `expired_ms` is when it expired first, and its dead letter was published. `retry_id` is the task by which a person
+    asked for the last retry, `retried_ms` when that was taken up. Times are the broker's.
+    """
 
     export_uid: str
     batch_id: str
@@ -136,6 +140,9 @@ class BatchRecord:
     retry_ms: int | None = None
     error: str | None = None
     finished_ms: int | None = None
+    expired_ms: int | None = None
+    retry_id: str | None = None
+    retried_ms: int | None = None
 
     @property
     def count(self) -> int:

@@ -1,4 +1,5 @@
-"""The batches of one export that the ledger has: which are open, whose import is next, which may be forgotten.
+"""The batches of one export that the ledger has: which are open, whose import is next, which wait for a person, which
+may be forgotten.
 
 At most one import is under way. The records are kept in step with the ledger by whoever writes them.
 """
@@ -32,12 +33,16 @@ class Batches:
         self._uid, self._name = export_uid, name
         self._importer, self._ledger, self._tasks = importer, ledger, tasks
         self._records: dict[str, BatchRecord] = {}
+        self._waiting: dict[str, BatchRecord] = {}
+        """Those that wait for a person: unclear or expired."""
         self._finished: deque[tuple[int, str]] = deque()
         """Imported batches whose records the ledger still has: when (broker's time), and which, oldest first."""
         for record in sorted(records, key=lambda record: record.finished_ms or 0):
             if record.finished_ms is not None:
                 self._finished.append((record.finished_ms, record.batch_id))
-            elif record.phase not in TERMINAL:
+            elif record.phase in TERMINAL:
+                self._waiting[record.batch_id] = record
+            else:
                 self._records[record.batch_id] = record
         self._importing: asyncio.Task[None] | None = None
         self._forgetting: asyncio.Task[None] | None = None
@@ -48,9 +53,14 @@ class Batches:
         return self._records
 
     @property
+    def waiting(self) -> Mapping[str, BatchRecord]:
+        """Those that wait for a person."""
+        return self._waiting
+
+    @property
     def ids(self) -> list[str]:
         """All that the ledger has."""
-        return [*self._records, *(batch_id for _, batch_id in self._finished)]
+        return [*self._records, *self._waiting, *(batch_id for _, batch_id in self._finished)]
 
     @property
     def running(self) -> list[asyncio.Task[None]]:
@@ -91,6 +101,8 @@ class Batches:
             del self._records[finished.batch_id]
             if finished.finished_ms is not None:
                 self._finished.append((finished.finished_ms, finished.batch_id))
+            else:
+                self._waiting[finished.batch_id] = finished
 
     def _next(self) -> BatchRecord | None:
         """The batch whose turn it is: none of a revision while an earlier one's window for the same table is open (rule

@@ -178,11 +178,12 @@ class ExportOwner:
         export = self._export()
         if self.gap is not None or not may_end(export):
             return ()
-        return over(export, self.fold.staged, self._batches.unfinished.values())
+        return over(export, self.fold.staged, [*self._batches.unfinished.values(), *self._batches.waiting.values()])
 
     def phases(self) -> list[str]:
-        """The phase of each batch that is not finished."""
-        return [batch.phase for batch in list(self._batches.unfinished.values())]
+        """The phase of each batch that is not imported."""
+        batches = [*list(self._batches.unfinished.values()), *list(self._batches.waiting.values())]
+        return [batch.phase for batch in batches]
 
     def stage(self) -> None:
         """Begin a staging step with everything so far, unless one is under way."""

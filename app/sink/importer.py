@@ -1,7 +1,7 @@
 """Carries one export's batches into its table, one after the other, as `importing` decides.
 
 Every decision is in the ledger before it is acted on. The POST of an import is made once, straight after the attempt
-was recorded by this very owner; all else can be repeated (delivery protocol, rules 13 to 17).
+was recorded by this very owner; all else can be repeated (delivery protocol, rules 13 to 19).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable
 
+from app.kafka.names import Names
 from app.keboola.answers import Job, JobStatus
 from app.keboola.errors import StorageError, StorageRefused, StorageUnavailable
 from app.model.ledger import BatchRecord, Phase
@@ -20,6 +21,7 @@ from app.settings import Settings
 from app.sink import importing
 from app.sink.clock import BrokerClock
 from app.sink.exchange import Exchange, ImportSlot
+from app.sink.expiry import letter_of_batch
 from app.sink.importing import Act, RetryPlan
 from app.sink.ledger import Ledger
 from app.sink.observe import Counters
@@ -28,7 +30,7 @@ _log = logging.getLogger(__name__)
 _jitter = random.SystemRandom()
 _FIRST_POLL_SECONDS = 0.05
 _LAST_POLL_SECONDS = 3.0
-_TOKEN_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
 
 
 class Importer:
@@ -48,6 +50,7 @@ class Importer:
         self._retries = RetryPlan(
             int(settings.retry_first_seconds * 1000), settings.retry_factor, int(settings.retry_cap_seconds * 1000)
         )
+        self._expiry_ms = int(settings.batch_expiry_hours * 3_600_000)
         self._posted_with: bytes | None = None
         """The token, encrypted, of the last POST."""
         self._witness: Job | None = None
@@ -69,13 +72,23 @@ class Importer:
     ) -> BatchRecord:
         searched_since: float | None = None
         pauses = Backoff()
+        trouble: StorageError | None = None
         while record.phase not in importing.TERMINAL:
             grace = self._settings.import_grace_seconds * (1 if self._witness else 2)
             grace_over = searched_since is not None and time.monotonic() - searched_since >= grace
-            act = importing.next_act(record, self._clock.now_ms(), grace_over=grace_over)
+            act = importing.next_act(
+                record,
+                self._clock.now_ms(),
+                grace_over=grace_over,
+                expiry_ms=self._expiry_ms,
+                tried=trouble is not None,
+            )
+            if act is Act.EXPIRE:
+                return await self._expire(record, recorded, trouble)
             if act is Act.WAIT:
                 slot.release()
-                await self._wait(record)
+                if not await self._wait(record):
+                    continue
                 act = Act.BEGIN
             await slot.acquire()
             if act is Act.LOOK_UP and searched_since is None:
@@ -85,24 +98,24 @@ class Importer:
             except StorageError as error:
                 _log.warning("%s batch %s: %s: %s; trying again", self._name(), record.batch_id, act, error)
                 self._counters.storage_retries += 1
+                trouble = error
                 await pauses.wait()
                 continue
             if following is None:
                 await pauses.wait()
                 continue
-            pauses, searched_since = Backoff(), None
+            pauses, searched_since, trouble = Backoff(), None, None
             record = await self._record(following, recorded)
             if act in (Act.BEGIN, Act.DELETE_FIRST) and not record.attempts[-1].settled:
                 record = await self._post(record, recorded)
         return record
 
-    async def _wait(self, record: BatchRecord) -> None:
-        """Until it is time to try again, or the token has been refreshed: the old one may be what was refused."""
+    async def _wait(self, record: BatchRecord) -> bool:
+        """A moment; whether the token has been refreshed meanwhile: the old one may be what was refused."""
         refused = self._posted_with or self._export().of_revision(record.revision).token
-        while (left_ms := (record.retry_ms or 0) - self._clock.now_ms()) > 0:
-            await asyncio.sleep(min(left_ms / 1000, _TOKEN_LOOK_SECONDS))
-            if self._export().of_revision(record.revision).token != refused:
-                return
+        left_ms = (record.retry_ms or 0) - self._clock.now_ms()
+        await asyncio.sleep(min(max(left_ms, 0) / 1000, _LOOK_SECONDS))
+        return self._export().of_revision(record.revision).token != refused
 
     async def _carry_out(self, act: Act, record: BatchRecord) -> BatchRecord | None:
         """The record that the action leads to; None to ask again later. Raises StorageError, and has then done nothing
@@ -111,7 +124,8 @@ class Importer:
         now_ms = self._clock.now_ms()
         match act:
             case Act.BEGIN:
-                await self._exchange.write_manifest(export, record)
+                if importing.needs_manifest(record):
+                    await self._exchange.write_manifest(export, record)
                 return importing.begun(record, now_ms)
             case Act.LOOK_UP:
                 job_id = await self._find(export, record)
@@ -124,7 +138,7 @@ class Importer:
                 return importing.adopted(record, job_id) if job_id else importing.moved(record, now_ms)
             case Act.POLL:
                 return await self._poll(export, record)
-            case Act.WAIT | Act.NONE:
+            case Act.WAIT | Act.EXPIRE | Act.NONE:
                 return None
 
     async def _post(self, record: BatchRecord, recorded: Callable[[BatchRecord], None]) -> BatchRecord:
@@ -176,6 +190,28 @@ class Importer:
                 )
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LAST_POLL_SECONDS)
+
+    async def _expire(
+        self, record: BatchRecord, recorded: Callable[[BatchRecord], None], trouble: StorageError | None
+    ) -> BatchRecord:
+        """The record and its dead letter are in one transaction; there is one letter, however often it expires."""
+        now_ms, export = self._clock.now_ms(), self._export()
+        expired = importing.expired(record, str(trouble) if trouble else None, now_ms)
+        topic = Names(self._settings.topic_prefix).events(export.project_id, export.receiver_id)
+        letters = [] if record.expired_ms else [letter_of_batch(export, expired, topic, now_ms)]
+        await self._ledger.write([self._ledger.batch(expired), *map(self._ledger.dead_letter, letters)])
+        self._counters.dead_letters.update(letter.event.reason for letter in letters)
+        self._counters.batches_expired += 1
+        recorded(expired)
+        _log.critical(
+            "%s batch %s with %d rows has expired and needs a person; its rows are in file %s: %s",
+            self._name(),
+            record.batch_id,
+            record.count,
+            record.file.file_id,
+            expired.error,
+        )
+        return expired
 
     async def _record(self, record: BatchRecord, recorded: Callable[[BatchRecord], None]) -> BatchRecord:
         await self._ledger.write([self._ledger.batch(record)])

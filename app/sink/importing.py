@@ -3,7 +3,8 @@
 One batch is one file and one run id. A POST is made once for each attempt, right after the ledger has the attempt;
 while it is not known what became of an attempt (no answer, a restart), the same file is never posted again: jobs are
 looked up, and if none is found in the grace period the slices are copied to a second file, the first is deleted so that
-a late POST must fail, and jobs are looked up once more. Source: delivery protocol, rules 13 to 17.
+a late POST must fail, and jobs are looked up once more. A batch that has failed for too long expires, but never while
+it is not known what became of an attempt. Source: delivery protocol, rules 13 to 19.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class Act(StrEnum):
     """Ask for the job's state until it has ended; then `imported` or `job_failed`."""
     WAIT = "wait"
     """Not before `retry_ms`."""
+    EXPIRE = "expire"
+    """Give up: record it (`expired`) together with the batch's dead letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +55,17 @@ class RetryPlan:
         return int(pause * (1 - 0.2 * jitter))
 
 
-def next_act(record: BatchRecord, now_ms: int, *, grace_over: bool) -> Act:
-    """The next action for this record. `grace_over`: jobs have been looked for long enough since the attempt."""
-    if record.phase is Phase.CLOSING:
-        return Act.BEGIN
-    if record.phase is Phase.FAILED:
-        return Act.BEGIN if record.retry_ms is None or now_ms >= record.retry_ms else Act.WAIT
+def next_act(record: BatchRecord, now_ms: int, *, grace_over: bool, expiry_ms: int, tried: bool = False) -> Act:
+    """The next action for this record. `grace_over`: jobs have been looked for long enough since the attempt.
+
+    `expiry_ms` is how long a batch may fail. It expires only after it was tried, however long it waited before: when
+    it has failed and waits to be tried again, or (`tried`) when an attempt could not even begin.
+    """
+    if record.phase in (Phase.CLOSING, Phase.FAILED):
+        due = record.phase is Phase.CLOSING or record.retry_ms is None or now_ms >= record.retry_ms
+        if (tried or not due) and now_ms - _waiting_since(record) >= expiry_ms:
+            return Act.EXPIRE
+        return Act.BEGIN if due else Act.WAIT
     if record.phase is not Phase.IMPORTING:
         return Act.NONE
     attempt = record.attempts[-1]
@@ -66,6 +74,13 @@ def next_act(record: BatchRecord, now_ms: int, *, grace_over: bool) -> Act:
     if record.next_file is not None:
         return Act.DELETE_FIRST
     return Act.COPY if grace_over else Act.LOOK_UP
+
+
+def needs_manifest(record: BatchRecord) -> bool:
+    """Whether the file's manifest is to be written before the attempt. It is there since before the first one, in a
+    second file too; and later on the upload credentials may have ended.
+    """
+    return not record.attempts
 
 
 def begun(record: BatchRecord, now_ms: int) -> BatchRecord:
@@ -117,6 +132,14 @@ def job_failed(record: BatchRecord, code: str | None, message: str, *, has_key: 
     return replace(record, phase=Phase.UNCLEAR, error=text, failures=record.failures + 1)
 
 
+def expired(record: BatchRecord, reason: str | None, now_ms: int) -> BatchRecord:
+    """Given up, with the reason kept, or `reason` where there is none yet. `expired_ms` is when that was first."""
+    if record.attempts and not record.attempts[-1].settled:
+        raise RuntimeError(f"batch {record.batch_id}: an attempt is not settled, the batch must not expire")
+    error = record.error or reason
+    return replace(record, phase=Phase.EXPIRED, retry_ms=None, error=error, expired_ms=record.expired_ms or now_ms)
+
+
 def known_jobs(record: BatchRecord) -> frozenset[str]:
     """Jobs of earlier attempts; a look-up must not match them (rule 14)."""
     return frozenset(attempt.job_id for attempt in record.attempts if attempt.job_id is not None)
@@ -125,6 +148,11 @@ def known_jobs(record: BatchRecord) -> frozenset[str]:
 def in_order(batches: Iterable[BatchRecord]) -> list[BatchRecord]:
     """Batches in the order in which they must be imported: by revision, then by age (rule 17)."""
     return sorted(batches, key=lambda batch: (batch.revision, batch.batch_id))
+
+
+def _waiting_since(record: BatchRecord) -> int:
+    """From when on the time to expiry counts: the end of the window, or the last retry by hand."""
+    return max(record.closed_ms or record.opened_ms, record.retried_ms or 0)
 
 
 def _loaded_nothing(code: str | None) -> bool:

@@ -25,6 +25,7 @@ class Counters:
     batches_imported: int = field(default=0, metadata={"help": "Batches that are in their table."})
     rows_imported: int = field(default=0, metadata={"help": "Rows of those batches."})
     import_seconds: float = field(default=0, metadata={"help": "Time from attempt to finished job, added up."})
+    batches_expired: int = field(default=0, metadata={"help": "Batches given up after failing for too long."})
     storage_retries: int = field(default=0, metadata={"help": "Calls to Storage that must be made again."})
     gaps: int = field(default=0, metadata={"help": "Exports stopped because envelopes are missing."})
     parkings: int = field(default=0, metadata={"help": "Times that an export was parked: Storage took nothing of it."})

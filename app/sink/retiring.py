@@ -1,17 +1,19 @@
 """Which revisions of an export have nothing on their way any more, so that their tokens may go. Pure.
 
 A revision is over where its sources are taken up to the place from which no event is of it, and all its batches are
-terminal. Source: delivery protocol, rules 18 and 20.
+imported. A batch that waits for a person may need its token again, so it holds its revision; not that of a deleted
+export, or the deletion would never end. Source: delivery protocol, rules 18 to 20.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from app.model.ledger import BatchRecord, ExportState
+from app.model.ledger import BatchRecord, ExportState, Phase
 from app.model.receiver import LIVE_LANE, Export, Revision, SourceOffset
 from app.model.rows import Source
 
+_FOR_A_PERSON = (Phase.UNCLEAR, Phase.EXPIRED)
 Marks = Mapping[Source, int]
 
 
@@ -30,12 +32,13 @@ def ending(export: Export, marks: Marks) -> set[int]:
 
 
 def over(export: Export, staged: ExportState, batches: Iterable[BatchRecord]) -> tuple[int, ...]:
-    """Numbers of the revisions that are over by the ledger; `batches` are those that are not terminal.
+    """Numbers of the revisions that are over by the ledger; `batches` are those that are not imported.
 
     The ledger's own marks count: all that lies before them is in recorded slices, so an open window has a batch too.
     """
     ended = ending(export, staged.next_offsets)
-    return tuple(sorted(ended - {batch.revision for batch in batches}))
+    held = {b.revision for b in batches if export.drain_to is None or b.phase not in _FOR_A_PERSON}
+    return tuple(sorted(ended - held))
 
 
 def _end(export: Export, revision: Revision) -> tuple[SourceOffset, ...] | None:

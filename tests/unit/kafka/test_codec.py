@@ -96,6 +96,9 @@ batches = st.builds(
     retry_ms=st.none() | longs,
     error=st.none() | texts,
     finished_ms=st.none() | longs,
+    expired_ms=st.none() | longs,
+    retry_id=st.none() | texts,
+    retried_ms=st.none() | longs,
 )
 tasks = st.builds(
     Task,

@@ -18,7 +18,7 @@ from app.sink.importing import Act
 
 GRACE_LOOK_UPS = 2
 TRIES = 12
-RETRY = importing.RetryPlan(first_ms=50, factor=2, cap_ms=400)
+RETRY = importing.RetryPlan(first_ms=500, factor=2, cap_ms=2_000)
 WAITING = True
 """What a task yields when it had nothing to do; after an action it yields None."""
 Task = Iterator[bool | None]
@@ -100,8 +100,13 @@ class Shell:
 
     # Ledger
 
-    def write(self, batches: Sequence[BatchRecord], write: folding.LedgerWrite | None = None) -> None:
-        """One fenced transaction. It may fail, or succeed without our knowing."""
+    def write(
+        self,
+        batches: Sequence[BatchRecord],
+        write: folding.LedgerWrite | None = None,
+        letters: Sequence[BatchKey] = (),
+    ) -> None:
+        """One fenced transaction. It may fail, or succeed without our knowing. `letters` are of expired batches."""
         if self.epoch != self.world.epoch or self.world.fault(0.01):
             raise Fenced
         records = {(record.export_uid, record.batch_id): record for record in batches}
@@ -111,6 +116,7 @@ class Shell:
             self.world.states[uid] = write.state
             self.world.dead_letters += [(uid, f.source.partition, f.event.offset) for f in write.failures]
             self.tell("ledger: %s, dead letters %s", write.state, [f.event.offset for f in write.failures])
+        self.world.letters_of_batches.update(letters)
         for record in batches:
             self.tell("ledger: %s", record)
         if self.world.fault(0.01):
@@ -306,8 +312,13 @@ class Shell:
             yield
             record = self.batches[key]
             attempt = len(record.attempts)
-            act = importing.next_act(record, self.world.now_ms, grace_over=look_ups[attempt] >= GRACE_LOOK_UPS)
+            grace_over = look_ups[attempt] >= GRACE_LOOK_UPS
+            expiry_ms = self.world.expiry_ms
+            act = importing.next_act(record, self.world.now_ms, grace_over=grace_over, expiry_ms=expiry_ms)
             if act is Act.NONE:
+                return
+            if act is Act.EXPIRE:
+                yield from self.expire(record)
                 return
             if act is Act.BEGIN:
                 yield from self.begin(key)
@@ -325,11 +336,19 @@ class Shell:
 
     def begin(self, key: BatchKey) -> Task:
         record = self.batches[key]
-        self.write_manifest(record)
-        yield
+        if importing.needs_manifest(record):
+            self.write_manifest(record)
+            yield
         self.put(importing.begun(record, self.world.now_ms))
         yield
         yield from self.post(self.batches[key])
+
+    def expire(self, record: BatchRecord) -> Task:
+        """Given up, with one dead letter for the batch in the same transaction (rule 19)."""
+        key = record.export_uid, record.batch_id
+        letters = [] if record.expired_ms else [key]
+        self.write([importing.expired(record, None, self.world.now_ms)], letters=letters)
+        yield
 
     def write_manifest(self, record: BatchRecord) -> None:
         self.world.files[record.file.file_id].manifest = [item.name for item in record.slices]
@@ -422,7 +441,7 @@ class Shell:
             self.world.retire(uid, over)
 
     def over(self, uid: str) -> Sequence[int]:
-        busy = [r for r in self.batches.values() if r.export_uid == uid and r.phase not in importing.TERMINAL]
+        busy = [r for r in self.batches.values() if r.export_uid == uid and r.phase is not Phase.IMPORTED]
         return retiring.over(self.world.exports[uid].definition(), self.folds[uid].staged, busy)
 
     # The end

@@ -17,6 +17,7 @@ from app.model.conditions import Conditions
 from app.model.ledger import BatchRecord, ExportState, Phase, StagedFile
 from app.model.receiver import Export, Mapping, Revision, SourceOffset
 from app.model.rows import Rows, Source
+from app.sink.importing import TERMINAL
 
 SOURCES = (Source("topic", 0, "live"), Source("topic", 1, "live"))
 MAX_EVENTS = 20
@@ -104,6 +105,10 @@ class World:
         self.states: dict[str, ExportState] = {}
         self.batches: dict[BatchKey, BatchRecord] = {}
         self.dead_letters: list[Place] = []
+        self.letters_of_batches: Counter[BatchKey] = Counter()
+        self.refusing = self.random.choice((0.05, 0.4))
+        """Chance that Storage refuses an import for its token, for now."""
+        self.expiry_ms = self.random.choice((100, 1_000, 1_000_000_000))
         self.files: dict[str, File] = {}
         self.jobs: list[Job] = []
         self.network: list[tuple[str, BatchKey, str]] = []
@@ -162,7 +167,7 @@ class World:
         if file.deleted or file.manifest is None:
             self.tell("storage refuses POST of file %s", file_id)
             return "the file does not exist"
-        if self.fault(0.05):
+        if self.fault(self.refusing):
             self.tell("storage refuses POST of file %s (token)", file_id)
             return "the token may not do that"
         if self.batches[batch].revision in self.exports[batch[0]].retired:
@@ -209,12 +214,12 @@ class World:
             all(end == len(events) for end, events in zip(self.committed, self.events, strict=True))
             and not self.network
             and not any(job.state == "waiting" for job in self.jobs)
-            and all(b.phase in (Phase.OPEN, Phase.IMPORTED, Phase.UNCLEAR) for b in self.batches.values())
+            and all(b.phase is Phase.OPEN or b.phase in TERMINAL for b in self.batches.values())
         )
 
     def judge(self) -> None:
         """Each event that was not skipped must be in exactly one place for each export: a table, an unclear batch that
-        a person looks at, or the dead letters.
+        a person looks at, or the dead letters, its own or its batch's.
         """
         found: Counter[Place] = Counter(self.dead_letters)
         for row in self.loaded:
@@ -222,7 +227,10 @@ class World:
             if not row.doubtful or not (unclear or self.exports[row.place[0]].has_key):
                 found[row.place] += 1
         for record in self.batches.values():
-            if record.phase is Phase.UNCLEAR:
+            letters = self.letters_of_batches[record.export_uid, record.batch_id]
+            if letters != (record.expired_ms is not None):
+                self.violated("LETTERS %d of batch %s, expired at %s", letters, record.batch_id, record.expired_ms)
+            if record.phase is Phase.UNCLEAR or (record.phase is Phase.EXPIRED and letters):
                 found.update(self._rows_of(record))
         for place in self._places():
             if found[place] != 1:

@@ -17,6 +17,7 @@ CLOSING = BatchRecord("x", "b1", 1, "in.c-x.t", True, Phase.CLOSING, 0, "run", F
 BEGUN = importing.begun(CLOSING, 5)
 STORAGE_ANSWERS = ("job", "refused", "lost", "late", "never")
 ERRORS = ("csvImport.columnsNotMatch", None)
+NEVER_MS = 10**9
 
 
 class Import:
@@ -25,8 +26,8 @@ class Import:
     A late POST arrives when the owner looks, at the latest; a deleted file is refused.
     """
 
-    def __init__(self, choices: list[int], *, has_key: bool) -> None:
-        self.choices, self.has_key = choices, has_key
+    def __init__(self, choices: list[int], *, has_key: bool, expiry_ms: int) -> None:
+        self.choices, self.has_key, self.expiry_ms = choices, has_key, expiry_ms
         self.record = CLOSING
         self.jobs: dict[str, tuple[str, str]] = {}
         """File and state of each job, by id."""
@@ -47,7 +48,7 @@ class Import:
             if self.choose(8) == 7:
                 self.look_ups = 0
             self.deliver()
-            self.act(next_act(self.record, self.acts, grace_over=self.look_ups > 1))
+            self.act(next_act(self.record, self.acts, grace_over=self.look_ups > 1, expiry_ms=self.expiry_ms))
 
     def act(self, act: Act) -> None:
         record = self.record
@@ -69,6 +70,8 @@ class Import:
                 self.begin_post()
         elif act is Act.POLL:
             self.poll()
+        elif act is Act.EXPIRE:
+            self.record = importing.expired(record, None, self.acts)
         else:
             assert act is Act.WAIT
 
@@ -124,13 +127,18 @@ class Import:
 
 
 @settings(max_examples=400)
-@given(choices=st.lists(st.integers(0, 119), max_size=60), has_key=st.booleans())
-def test_every_import_ends_and_none_is_posted_while_another_is_unsettled(choices: list[int], has_key: bool) -> None:
-    history = Import(choices, has_key=has_key)
+@given(
+    choices=st.lists(st.integers(0, 119), max_size=60), has_key=st.booleans(), expiry_ms=st.sampled_from((10, NEVER_MS))
+)
+def test_every_import_ends_and_none_is_posted_while_another_is_unsettled(
+    choices: list[int], has_key: bool, expiry_ms: int
+) -> None:
+    history = Import(choices, has_key=has_key, expiry_ms=expiry_ms)
 
     history.run()
 
-    assert history.record.phase in (Phase.IMPORTED, Phase.UNCLEAR)
+    assert history.record.phase in importing.TERMINAL
+    assert expiry_ms < NEVER_MS or history.record.phase is not Phase.EXPIRED
     loaded = [job for job, (_, state) in history.jobs.items() if state == "loaded"]
     assert len(loaded) == (history.record.phase is Phase.IMPORTED)
     assert all(attempt.settled for attempt in history.record.attempts)
@@ -158,7 +166,65 @@ def test_every_import_ends_and_none_is_posted_while_another_is_unsettled(choices
     ],
 )
 def test_next_act_follows_from_the_record(record: BatchRecord, grace_over: bool, act: Act) -> None:
-    assert next_act(record, 50, grace_over=grace_over) is act
+    assert next_act(record, 50, grace_over=grace_over, expiry_ms=NEVER_MS) is act
+
+
+FAILED = importing.refused(replace(BEGUN, closed_ms=1), "no", 100)
+
+
+@pytest.mark.parametrize(
+    ("record", "now_ms", "tried", "act"),
+    [
+        (FAILED, 30, False, Act.WAIT),
+        (FAILED, 31, False, Act.EXPIRE),
+        (FAILED, 500, False, Act.BEGIN),
+        (FAILED, 500, True, Act.EXPIRE),
+        (replace(FAILED, retried_ms=20), 49, False, Act.WAIT),
+        (replace(FAILED, retried_ms=20), 50, False, Act.EXPIRE),
+        (replace(CLOSING, closed_ms=1), 500, False, Act.BEGIN),
+        (replace(CLOSING, closed_ms=1), 500, True, Act.EXPIRE),
+        (replace(CLOSING, closed_ms=1), 30, True, Act.BEGIN),
+        (BEGUN, 500, True, Act.LOOK_UP),
+        (importing.adopted(BEGUN, "j1"), 500, True, Act.POLL),
+    ],
+    ids=[
+        "not yet",
+        "failed for too long",
+        "it was time to try again",
+        "it could not be tried again",
+        "counted from the retry by hand",
+        "failed for too long since the retry by hand",
+        "waited for its turn and is tried first",
+        "could not be tried",
+        "could not be tried but not for too long",
+        "nobody knows whether it was begun",
+        "its job goes on",
+    ],
+)
+def test_batch_expires_when_it_has_failed_for_too_long(record: BatchRecord, now_ms: int, tried: bool, act: Act) -> None:
+    assert next_act(record, now_ms, grace_over=False, expiry_ms=30, tried=tried) is act
+
+
+def test_expired_batch_keeps_its_reason_and_when_it_expired_first() -> None:
+    first = importing.expired(FAILED, "away", 40)
+    second = importing.expired(replace(first, phase=Phase.FAILED), None, 90)
+
+    assert (first.phase, first.error, first.retry_ms, first.expired_ms) == (Phase.EXPIRED, "no", None, 40)
+    assert second.expired_ms == 40
+
+
+def test_batch_that_could_not_even_begin_expires_with_the_trouble_as_its_reason() -> None:
+    assert importing.expired(CLOSING, "S3 is away", 40).error == "S3 is away"
+
+
+def test_batch_does_not_expire_while_an_attempt_is_unsettled() -> None:
+    with pytest.raises(RuntimeError, match="b1: an attempt is not settled, the batch must not expire"):
+        importing.expired(BEGUN, "no", 6)
+
+
+def test_manifest_is_written_before_the_first_attempt_only() -> None:
+    assert importing.needs_manifest(CLOSING)
+    assert not importing.needs_manifest(FAILED)
 
 
 def test_no_attempt_begins_while_one_is_unsettled() -> None:

@@ -25,8 +25,8 @@ def state(*offsets: int) -> ExportState:
     return ExportState("e", 5, 5, tuple(Mark(source, offset) for source, offset in sources(*offsets).items()))
 
 
-def batch(revision: int) -> BatchRecord:
-    return BatchRecord("e", "b", revision, "in.c-b.t", True, Phase.IMPORTING, 0, "run", StagedFile("1", 0, 0, b""))
+def batch(revision: int, phase: Phase = Phase.IMPORTING) -> BatchRecord:
+    return BatchRecord("e", "b", revision, "in.c-b.t", True, phase, 0, "run", StagedFile("1", 0, 0, b""))
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,14 @@ def test_export_of_a_topic_that_is_gone_has_nothing_to_wait_for() -> None:
 @pytest.mark.parametrize(("revision", "expected"), [(1, ()), (2, (1,))])
 def test_revision_with_a_batch_on_its_way_is_not_over(revision: int, expected: tuple[int, ...]) -> None:
     assert over(EXPORT, state(10, 20), [batch(revision)]) == expected
+
+
+@pytest.mark.parametrize("phase", [Phase.UNCLEAR, Phase.EXPIRED])
+def test_batch_that_waits_for_a_person_holds_its_revision_until_the_export_is_deleted(phase: Phase) -> None:
+    deleted = replace(EXPORT, drain_to=SECOND.until or (SourceOffset("id", 0, 10),))
+
+    assert over(EXPORT, state(10, 20), [batch(1, phase)]) == ()
+    assert over(deleted, state(10, 20), [batch(1, phase)]) == (1, 2)
 
 
 def test_only_what_the_ledger_has_counts() -> None:

@@ -1,0 +1,41 @@
+"""Batches whose import goes on failing: they expire, hold nobody up, and their rows can still be had."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from app.model.conditions import MIB, Conditions
+from app.model.event import Reason
+from app.model.ledger import Phase
+
+EVERY_TEN = Conditions(count=10, size_bytes=50 * MIB, time_seconds=3600)
+REFUSAL = {"method": "POST", "path": "import-async$", "code": "csvImport.columnsNotMatch"}
+
+
+@pytest.fixture
+def hasty(bench: Any) -> Any:
+    """Gives a batch up as soon as it has failed."""
+    bench.environment |= {"retry_first_seconds": 3600, "batch_expiry_hours": 1e-6}
+    return bench
+
+
+async def test_expired_batch_has_one_dead_letter_and_the_next_ones_are_imported(hasty: Any) -> None:
+    export = await hasty.export("expired", EVERY_TEN)
+    hasty.storage.fault("job_error", times=1, **REFUSAL)
+    await hasty.send(hasty.envelope(export, 0, 20))
+    sink = hasty.start_sink()
+
+    await hasty.until(lambda: len(hasty.rows(export)) == 10, "the rows of the second batch")
+
+    first, second = hasty.batches(export)
+    (letter,) = hasty.dead_letters(export)
+    assert (first.phase, second.phase) == (Phase.EXPIRED, Phase.IMPORTED)
+    assert "csvImport.columnsNotMatch" in (first.error or "")
+    assert letter.event.reason is Reason.BATCH_EXPIRED
+    (place,) = json.loads(letter.event.body)["sources"]
+    assert (place["first"], place["last"]) == (0, 9)
+    assert sink.poll() is None
+    assert "needs a person" in (hasty.tmp_path / "sink-0.log").read_text()

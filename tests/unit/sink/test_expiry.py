@@ -1,0 +1,64 @@
+"""What the dead letter of an expired batch says."""
+
+from __future__ import annotations
+
+import json
+
+from app.model.conditions import Conditions
+from app.model.event import Reason
+from app.model.ledger import BatchRecord, Phase, Slice, SourceRange, StagedFile
+from app.model.receiver import Export
+from app.model.rows import Source
+from app.sink.expiry import letter_of_batch
+
+EXPORT = Export("uid", "r", "1234", "clicks", "all", "All", Conditions(), 0, (), (), 0)
+RECORD = BatchRecord(
+    "uid",
+    "b1",
+    2,
+    "in.c-web.clicks",
+    True,
+    Phase.EXPIRED,
+    7,
+    "run",
+    StagedFile("99", 0, 0, b"secret"),
+    slices=(Slice("s1", 3, 30, 10), Slice("s2", 4, 40, 10)),
+    sources=(SourceRange(Source("id", 0, "live"), 5, 9), SourceRange(Source("id", 1, "live"), 0, 1)),
+    failures=3,
+    error="no " * 5000,
+)
+
+
+def test_letter_stands_at_the_batchs_first_event() -> None:
+    letter = letter_of_batch(EXPORT, RECORD, "streams.events.1234.clicks", 50)
+
+    assert (letter.export_uid, letter.revision, letter.source, letter.published_ms) == (
+        "uid",
+        2,
+        Source("id", 0, "live"),
+        50,
+    )
+    assert (letter.event.offset, letter.event.reason, letter.event.time_ms) == (5, Reason.BATCH_EXPIRED, 7)
+    assert letter.event.topic == "streams.events.1234.clicks"
+
+
+def test_letter_says_in_words_which_batch_and_why_and_is_never_long() -> None:
+    message = letter_of_batch(EXPORT, RECORD, "t", 50).event.message
+
+    assert message.startswith("batch b1 with 7 rows is given up after 3 failed imports; its rows stay in file 99")
+    assert len(message) < 1200
+
+
+def test_letter_has_all_source_ranges_for_programs() -> None:
+    body = letter_of_batch(EXPORT, RECORD, "t", 50).event.body
+
+    assert json.loads(body or b"") == {
+        "batchId": "b1",
+        "tableId": "in.c-web.clicks",
+        "fileId": "99",
+        "rows": 7,
+        "sources": [
+            {"topicId": "id", "partition": 0, "lane": "live", "first": 5, "last": 9},
+            {"topicId": "id", "partition": 1, "lane": "live", "first": 0, "last": 1},
+        ],
+    }
