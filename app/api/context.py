@@ -14,6 +14,7 @@ from app.api.rules import Limits
 from app.api.running import RunningTasks
 from app.api.samples import Samples
 from app.api.trials import Trials
+from app.kafka.batches import BatchReader
 from app.kafka.dead_letters import DeadLetterReader
 from app.kafka.view import ControlView
 from app.model.catalog import Catalog
@@ -30,6 +31,7 @@ class Context:
     tokens: TokenVerifier
     cipher: Cipher
     letters: DeadLetterReader
+    batches: BatchReader
     reads: Reads
     trials: Trials
     samples: Samples

@@ -30,6 +30,7 @@ _MESSAGES: dict[int, dict[str, str]] = {
         "storage.tokenInvalid": "Invalid access token.",
     },
     404: {
+        "buffer.batchNotFound": 'Batch "000000000012345-0000042" not found in the export.',
         "buffer.deadLetterNotFound": 'Dead letter "2-1234" not found in the export.',
         "buffer.endpointNotFound": 'No endpoint found for path "/v1/receivers/a/b".',
         "buffer.exportNotFound": 'Export "all" not found in the receiver.',
@@ -179,6 +180,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "buffer.invalidRange",
     ),
     "getDeadLetter": (*_TOKEN, *_EXPORT, *_READ, "buffer.deadLetterNotFound"),
+    "listBatches": (*_TOKEN, *_EXPORT, *_READ, "buffer.invalidEnumValue", "buffer.invalidRange", "buffer.badRequest"),
+    "getBatch": (*_TOKEN, *_EXPORT, *_READ, "buffer.batchNotFound"),
     "testExport": (*_TRIAL, *_EXPORT),
     "testMapping": (*_TRIAL, *_BODY),
     "getTask": (*_TOKEN, *_TASK),

@@ -10,12 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 from app.model.event import Reason
+from app.model.ledger import Phase
 from app.model.task import TaskStatus, TaskType
 from app.settings import Settings
 
 _ID = r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$"
 _DATE = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"
 _TABLE_ID = r"^(in|out|sys)\.[A-Za-z0-9_-]{1,96}\.[A-Za-z0-9_-]{1,96}$"
+_BATCH_ID = "000000000012345-0000042"
 _TASK_ID = "clicks/receiver.create/2026-01-02T03:04:05.678Z_aB3xY"
 
 
@@ -143,6 +145,33 @@ def fields(settings: Settings) -> dict[str, dict[str, Any]]:
         "page": {"description": "Where the page stands."},
         "limit": _text("Letters that the page may have.", 100),
         "after": _text("To be given as `after` to go on; not there when there are no more letters.", "Mi0xMjM0"),
+        # Batches
+        "batches": {"description": "Batches, newest first."},
+        "hasMore": _text("Whether there are, or may be, older ones.", False),
+        "Batch.id": _text("The batch's id; ids grow with time.", _BATCH_ID),
+        "phase": _text("How far it is.", "imported", enum=[phase.value for phase in Phase]),
+        "rows": _text("Rows.", 1000, minimum=0),
+        "Batch.csvBytes": _text("Bytes of the rows as CSV.", 64_000, minimum=0),
+        "storedBytes": _text("Bytes of its file, compressed.", 16_000, minimum=0),
+        "slices": _text("Slices of its file.", 3, minimum=0),
+        "sources": {"description": "Between which offsets the events of its rows lie."},
+        "first": _text("Offset of the first event.", 1234, minimum=0),
+        "BatchSource.last": _text("Offset of the last event.", 2233, minimum=0),
+        "openedAt": _text("When its first row came (UTC).", "2026-01-02T03:04:05.678Z", pattern=_DATE),
+        "closedAt": _text("When its window ended (UTC).", "2026-01-02T03:05:05.678Z", pattern=_DATE),
+        "closedBy": _text("What ended it: a condition, `mapping`, `deletion` or `credentials`.", "time"),
+        "fileId": _text("The file in Storage.", "1234567"),
+        "runId": _text("The run id in Storage.", "1234568"),
+        "attempts": {"description": "Imports that were begun; of very many, the last ones."},
+        "startedAt": _text("When it began (UTC).", "2026-01-02T03:05:06.789Z", pattern=_DATE),
+        "jobId": _text("The job in Storage.", "1234569"),
+        "refusal": _text("Why Storage made no job.", "Access denied."),
+        "failures": _text("How many attempts failed.", 0, minimum=0),
+        "Batch.error": _text("Why the last one failed.", "Some columns are missing. (csvImport.columnsNotMatch)"),
+        "retryAt": _text("When it is tried again (UTC).", "2026-01-02T03:07:06.789Z", pattern=_DATE),
+        "retriedAt": _text("When it was last tried again by hand (UTC).", "2026-01-12T03:07:06.789Z", pattern=_DATE),
+        "expiredAt": _text("When it was given up first (UTC).", "2026-01-09T03:07:06.789Z", pattern=_DATE),
+        "importedAt": _text("When it was in the table (UTC).", "2026-01-02T03:05:09.876Z", pattern=_DATE),
         # Dry runs
         "DryRunPayload.mapping": {"description": "How an event would become a row; it is not saved."},
         "DraftMappingPayload.tableId": _text("The table; it need not be named.", "in.c-web.clicks", pattern=_TABLE_ID),
@@ -208,6 +237,11 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 PARAMETERS: dict[str, dict[str, Any]] = {
     "receiverId": {"description": "The receiver's id.", "example": "clicks", "schema": {"pattern": _ID}},
     "exportId": {"description": "The export's id.", "example": "all", "schema": {"pattern": _ID}},
+    "batchId": {"description": "The batch's id.", "example": _BATCH_ID, "schema": {"minLength": 1}},
+    "phase": {
+        "description": "Only batches in this phase.",
+        "schema": {"enum": [phase.value for phase in Phase]},
+    },
     "letterId": {"description": "The id of the dead letter.", "example": "2-1234", "schema": {"minLength": 1}},
     "reason": {
         "description": "Only letters with this reason.",
@@ -224,7 +258,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "example": "2026-01-02T04:00:00Z",
         "schema": {"format": "date-time"},
     },
-    "limit": {"description": "Letters that the page may have."},
+    "limit": {"description": "How many there may be in the answer."},
     "after": {"description": "Go on after a page: its `page.after`."},
     "last": {"example": 10},
     "taskId": {

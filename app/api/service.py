@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from app.api import dead_letters, exports, index, receivers, tasks, trying
+from app.api import batches, dead_letters, exports, index, receivers, tasks, trying
 from app.api.auth import TokenVerifier
 from app.api.commands import CommandSender
 from app.api.context import Context
@@ -17,6 +17,7 @@ from app.api.reads import Reads
 from app.api.running import RunningTasks
 from app.api.samples import Samples
 from app.api.trials import Trials
+from app.kafka.batches import BatchReader
 from app.kafka.dead_letters import DeadLetterReader
 from app.kafka.view import ControlView
 from app.model.cipher import Cipher
@@ -48,6 +49,7 @@ def create_api(settings: Settings, view: ControlView, commands: CommandSender, t
         TokenVerifier(settings),
         Cipher(settings.encryption_key),
         DeadLetterReader(settings),
+        BatchReader(settings),
         reads,
         trials,
         Samples(settings, reads),
@@ -66,7 +68,7 @@ def create_api(settings: Settings, view: ControlView, commands: CommandSender, t
     )
     api.add_middleware(RequestId)
     api.state.routes = []
-    for module in (receivers, exports, trying, dead_letters, tasks, index):
+    for module in (receivers, exports, trying, dead_letters, batches, tasks, index):
         api.include_router(module.router)
         api.state.routes += module.router.routes
     install_documentation(api, settings)

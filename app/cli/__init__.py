@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from app.cli.batches import batches
 from app.cli.dead_letters import dead_letters
 from app.cli.exports import exports
 from app.cli.local import local
@@ -66,6 +67,7 @@ app.add_typer(receivers, name="receivers", rich_help_panel=_PANEL)
 app.add_typer(exports, name="exports", rich_help_panel=_PANEL)
 app.add_typer(tasks, name="tasks", rich_help_panel=_PANEL)
 app.add_typer(tokens, name="tokens", rich_help_panel=_PANEL)
+app.add_typer(batches, name="batches", rich_help_panel=_PANEL)
 app.add_typer(dead_letters, name="dead-letters", rich_help_panel=_PANEL)
 app.add_typer(topics, name="topics")
 app.add_typer(local, name="local")

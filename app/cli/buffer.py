@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from app.model.errors import ConfigurationError, StreamsError
+from app.model.errors import BadRequest, ConfigurationError, StreamsError, clipped
 from app.settings import Settings
 
 CALL_SECONDS = 60.0
@@ -27,6 +27,7 @@ _HINTS = {
     "buffer.masterTokenRequired": "Set STREAMS_STORAGE_TOKEN to a master token of the project.",
     "buffer.receiverNotFound": "`streams receivers list` shows those that there are.",
     "buffer.exportNotFound": "`streams exports list RECEIVER` shows those that there are.",
+    "buffer.batchNotFound": "`streams batches list RECEIVER/EXPORT` shows those that there are.",
     "buffer.deadLetterNotFound": "`streams dead-letters list RECEIVER/EXPORT` shows those that there are.",
     "buffer.taskNotFound": "Tasks are forgotten an hour after their success, two days after an error.",
     "buffer.receiverAlreadyExists": "`streams receivers apply` changes one that is there.",
@@ -163,6 +164,17 @@ def receiver_path(receiver_id: str) -> str:
 
 def export_path(receiver_id: str, export_id: str) -> str:
     return f"{receiver_path(receiver_id)}/exports/{quote(export_id, safe='')}"
+
+
+def named_export_path(name: str) -> str:
+    """Of RECEIVER/EXPORT. Raises BadRequest for what names no export."""
+    receiver_id, slash, export_id = name.partition("/")
+    if not (receiver_id and slash and export_id):
+        raise BadRequest(
+            f'Name an export as RECEIVER/EXPORT, such as clicks/all, not "{clipped(name)}": '
+            "`streams receivers list` and `streams exports list RECEIVER` show which there are."
+        )
+    return export_path(receiver_id, export_id)
 
 
 def task_path(task_id: str) -> str:

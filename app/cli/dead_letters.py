@@ -105,13 +105,6 @@ def _take(buffer: BufferApi, path: str, query: dict[str, str], limit: int) -> tu
 
 def _path(export: str) -> str:
     """Where the API has the dead letters of RECEIVER/EXPORT."""
-    from app.cli.buffer import export_path
-    from app.model.errors import BadRequest, clipped
+    from app.cli.buffer import named_export_path
 
-    receiver_id, slash, export_id = export.partition("/")
-    if not (receiver_id and slash and export_id):
-        raise BadRequest(
-            f'Name an export as RECEIVER/EXPORT, such as clicks/all, not "{clipped(export)}": '
-            "`streams receivers list` and `streams exports list RECEIVER` show which there are."
-        )
-    return f"{export_path(receiver_id, export_id)}/dead-letters"
+    return f"{named_export_path(export)}/dead-letters"

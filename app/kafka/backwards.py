@@ -33,6 +33,8 @@ class Stored:
     time_ms: int
     """The broker's time where the topic has LogAppendTime, else the producer's."""
     value: bytes
+    """Empty for a tombstone."""
+    key: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ def _read_block(
             budget.spent_records += 1
             budget.spent_bytes += len(one)
             if wanted(one):
-                records.append(Stored(offset, one.timestamp()[1], one.value() or b""))
+                records.append(Stored(offset, one.timestamp()[1], one.value() or b"", one.key() or b""))
             if offset == end - 1:
                 return records, met
         if size > MAX_BLOCK_BYTES and met > 1:

@@ -8,28 +8,22 @@ lives as long as one call.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from app.kafka.backwards import Block, Budget, Stored, read_backwards
-from app.kafka.client import consumer_config, partition_of_key
+from app.kafka.client import partition_of_key
 from app.kafka.codec import CodecError, dead_letter_codec
 from app.kafka.names import Names
-from app.model.conditions import KIB, MIB
+from app.kafka.short_reads import ShortReads
 from app.model.dead_letter import DeadLetter
-from app.model.errors import KafkaUnavailable
 from app.model.event import Reason
 from app.model.receiver import Export, entity_key
 from app.settings import Settings
 
-_PAUSE_SECONDS = 0.1
 _log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +109,8 @@ class DeadLetterReader:
     """Reads the letters of exports; may be used by several threads at once."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
         self._topic = Names(settings.topic_prefix).dead_letters
+        self._reads = ShortReads(settings, self._topic)
 
     def page(self, export: Export, selection: Selection, partition: int | None = None) -> LetterPage:
         """The letters selected, or those of them that were met before the budget was spent.
@@ -124,14 +118,14 @@ class DeadLetterReader:
         `partition` is where the page before was; raises ValueError when the export's letters are elsewhere, and
         KafkaUnavailable.
         """
-        budget = self._budget()
+        budget = self._reads.budget()
         key = letter_key(export.project_id, export.receiver_id, export.export_id)
         wanted = key.encode()
 
         def is_of_export(message: Message) -> bool:
             return message.key() == wanted
 
-        with self._consumer() as consumer:
+        with self._reads.consumer() as consumer:
             place = self._place(consumer, key, budget)
             if partition not in (None, place.partition):
                 raise ValueError(f"The letters of {key} are in partition {place.partition}.")
@@ -144,8 +138,8 @@ class DeadLetterReader:
 
         Raises KafkaUnavailable.
         """
-        budget = self._budget()
-        with self._consumer() as consumer:
+        budget = self._reads.budget()
+        with self._reads.consumer() as consumer:
             key = letter_key(export.project_id, export.receiver_id, export.export_id)
             place = self._place(consumer, key, budget)
             if partition != place.partition:
@@ -157,52 +151,14 @@ class DeadLetterReader:
             page = take_page(blocks, partition, offset, export.uid, Selection(1))
             return page.letters[0] if page.letters else None
 
-    @contextmanager
-    def _consumer(self) -> Iterator[Consumer]:
-        """Fetches little ahead: what lies behind a block was read before."""
-        config = consumer_config(
-            self._settings,
-            enable_partition_eof=True,
-            fetch_wait_max_ms=10,
-            fetch_queue_backoff_ms=5,
-            queued_max_messages_kbytes=4 * KIB,
-        )
-        consumer = Consumer({**config, "fetch.message.max.bytes": MIB, "queued.min.messages": 1000})
-        try:
-            yield consumer
-        except KafkaException as error:
-            raise KafkaUnavailable(f"Kafka does not answer about {self._topic}: {error.args[0].str()}") from error
-        finally:
-            consumer.close()
-
-    def _budget(self) -> Budget:
-        settings = self._settings
-        deadline = time.monotonic() + settings.dead_letter_read_seconds
-        return Budget(settings.dead_letter_read_records, settings.dead_letter_read_bytes, deadline)
-
     def _place(self, consumer: Consumer, key: str, budget: Budget) -> TopicPartition:
-        known = consumer.list_topics(self._topic, budget.seconds_left).topics[self._topic]
-        if known.error is not None or not known.partitions:
-            raise KafkaUnavailable(f"Topic {self._topic} is not there: `streams topics apply` creates it.")
-        return TopicPartition(self._topic, partition_of_key(key, len(known.partitions)))
+        return TopicPartition(self._topic, partition_of_key(key, self._reads.partitions(consumer, budget)))
 
     def _range(
         self, consumer: Consumer, place: TopicPartition, selection: Selection, budget: Budget
     ) -> tuple[int, int]:
         """The first offset to look at, and the one after the last; a time that nothing is as new as is the end."""
-
-        def ask(question: Callable[[], T]) -> T:
-            """A topic that is new, or whose leader changed, is refused until the consumer has learnt of it anew."""
-            while True:
-                try:
-                    return question()
-                except KafkaException:
-                    if budget.seconds_left <= _PAUSE_SECONDS:
-                        raise
-                time.sleep(_PAUSE_SECONDS)
-                consumer.list_topics(place.topic, budget.seconds_left)
-
-        low, high = ask(lambda: consumer.get_watermark_offsets(place, budget.seconds_left))
+        low, high = self._reads.ends(consumer, place, budget)
 
         def offset_at(time_ms: int) -> int:
             (found,) = consumer.offsets_for_times(
@@ -213,6 +169,6 @@ class DeadLetterReader:
             return high if found.offset < 0 else found.offset
 
         since, until = selection.since_ms, selection.until_ms
-        first = low if since is None else max(low, ask(lambda: offset_at(since)))
-        end = high if until is None else ask(lambda: offset_at(until))
+        first = low if since is None else max(low, self._reads.ask(consumer, lambda: offset_at(since), budget))
+        end = high if until is None else self._reads.ask(consumer, lambda: offset_at(until), budget)
         return first, end if selection.before is None else min(end, selection.before)

@@ -15,6 +15,9 @@ from enum import StrEnum
 
 from app.model.ledger import Attempt, BatchRecord, Phase, StagedFile
 
+_MOST_REFUSALS = 20
+"""Attempts without a job that a record keeps: it must fit a message, and Storage may refuse every 10 s for days."""
+_REASON_CHARACTERS = 2000
 TERMINAL = frozenset({Phase.IMPORTED, Phase.UNCLEAR, Phase.EXPIRED})
 
 
@@ -88,7 +91,7 @@ def begun(record: BatchRecord, now_ms: int) -> BatchRecord:
     if record.attempts and not record.attempts[-1].settled:
         raise RuntimeError(f"batch {record.batch_id}: an attempt is not settled, the file must not be posted again")
     attempt = Attempt(record.file.file_id, now_ms)
-    return replace(record, phase=Phase.IMPORTING, attempts=(*record.attempts, attempt), retry_ms=None)
+    return replace(record, phase=Phase.IMPORTING, attempts=(*_kept(record.attempts), attempt), retry_ms=None)
 
 
 def adopted(record: BatchRecord, job_id: str) -> BatchRecord:
@@ -98,6 +101,7 @@ def adopted(record: BatchRecord, job_id: str) -> BatchRecord:
 
 def refused(record: BatchRecord, reason: str, retry_ms: int) -> BatchRecord:
     """Storage answered the POST with a refusal (4xx): no job was made, and none will be."""
+    reason = reason[:_REASON_CHARACTERS]
     settled = replace(record.attempts[-1], refusal=reason)
     return _failed(replace(record, attempts=(*record.attempts[:-1], settled)), reason, retry_ms)
 
@@ -126,6 +130,7 @@ def job_failed(record: BatchRecord, code: str | None, message: str, *, has_key: 
     With a validation code nothing was loaded, so it is tried again when mended; of another kind, only where a second
     load would do no harm (a primary key, or a full load). Else a person must look (rule 16).
     """
+    message = message[:_REASON_CHARACTERS]
     text = f"{message} ({code})" if code else message
     if _loaded_nothing(code) or has_key or not record.incremental:
         return _failed(record, text, retry_ms)
@@ -148,6 +153,13 @@ def known_jobs(record: BatchRecord) -> frozenset[str]:
 def in_order(batches: Iterable[BatchRecord]) -> list[BatchRecord]:
     """Batches in the order in which they must be imported: by revision, then by age (rule 17)."""
     return sorted(batches, key=lambda batch: (batch.revision, batch.batch_id))
+
+
+def _kept(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    """All with a job, which must not be taken for a later attempt's, and the last ones without."""
+    refusals = [attempt for attempt in attempts if attempt.job_id is None]
+    spare = set(map(id, refusals[: max(0, len(refusals) - _MOST_REFUSALS)]))
+    return tuple(attempt for attempt in attempts if id(attempt) not in spare)
 
 
 def _waiting_since(record: BatchRecord) -> int:

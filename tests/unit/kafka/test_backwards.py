@@ -33,6 +33,9 @@ class Message:
     def value(self) -> bytes:
         return b"x"
 
+    def key(self) -> bytes:
+        return b"k"
+
 
 class Partition:
     """A consumer of a partition that has a record at every offset; silent after `most` of them."""

@@ -222,6 +222,16 @@ def test_batch_does_not_expire_while_an_attempt_is_unsettled() -> None:
         importing.expired(BEGUN, "no", 6)
 
 
+def test_record_keeps_all_jobs_and_the_last_refusals() -> None:
+    record = importing.job_failed(importing.adopted(BEGUN, "j1"), "csvImport.x", "no", has_key=False, retry_ms=0)
+    for number in range(100):
+        record = importing.refused(importing.begun(record, number), "no" * 5000, 0)
+
+    assert importing.known_jobs(record) == {"j1"}
+    assert [attempt.started_ms for attempt in record.attempts] == [5, *range(79, 100)]
+    assert len(record.attempts[-1].refusal or "") == 2000
+
+
 def test_manifest_is_written_before_the_first_attempt_only() -> None:
     assert importing.needs_manifest(CLOSING)
     assert not importing.needs_manifest(FAILED)

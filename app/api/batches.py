@@ -1,0 +1,71 @@
+"""The batches of an export: what was gathered, and how its import went."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from app.api.batch_answers import BatchAnswer, BatchesAnswer, show_batch
+from app.api.context import Context, InContext, TokenHeader
+from app.api.rules import find_export
+from app.model.errors import BadRequest, NotFound, clipped
+from app.model.ledger import BatchRecord, Phase
+from app.model.receiver import Export
+
+MAX_LIMIT = 100
+
+router = APIRouter(prefix="/v1/receivers/{receiver_id}/exports/{export_id}/batches")
+
+
+@router.get("", response_model_exclude_none=True)
+async def list_batches(
+    receiver_id: str,
+    export_id: str,
+    context: InContext,
+    token: TokenHeader,
+    phase: Annotated[str | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = MAX_LIMIT,
+) -> BatchesAnswer:
+    """The export's batches, newest first: each is one file that is imported as a whole. One is there as soon as rows
+    of it were staged; it is forgotten 7 days after its import.
+
+    One call reads a bounded part of the sink's ledger; `hasMore` says whether there are, or may be, older ones.
+    """
+    wanted = _phase(phase)
+    caller = await context.enter(token)
+    export = find_export(context.catalog, caller.project_id, receiver_id, export_id)
+    found = await context.reads.run(lambda: context.batches.read(export))
+    batches = [batch for batch in found.batches if wanted in (None, batch.phase)]
+    has_more = len(batches) > limit or not found.is_complete
+    return BatchesAnswer(batches=[show_batch(batch) for batch in batches[:limit]], has_more=has_more)
+
+
+@router.get("/{batch_id}", response_model_exclude_none=True)
+async def get_batch(
+    receiver_id: str, export_id: str, batch_id: str, context: InContext, token: TokenHeader
+) -> BatchAnswer:
+    """One batch."""
+    caller = await context.enter(token)
+    export = find_export(context.catalog, caller.project_id, receiver_id, export_id)
+    return show_batch(await _find(context, export, batch_id))
+
+
+async def _find(context: Context, export: Export, batch_id: str) -> BatchRecord:
+    found = await context.reads.run(lambda: context.batches.find(export, batch_id))
+    if found is None:
+        raise NotFound(f'Batch "{clipped(batch_id)}" not found in the export.', "buffer.batchNotFound")
+    return found
+
+
+def _phase(text: str | None) -> Phase | None:
+    if text is None:
+        return None
+    try:
+        return Phase(text)
+    except ValueError:
+        allowed = ", ".join(f'"{one.value}"' for one in Phase)
+        raise BadRequest(
+            f'Value of query.phase must be one of {allowed} but got value "{clipped(text)}"',
+            "buffer.invalidEnumValue",
+        ) from None

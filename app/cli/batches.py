@@ -1,0 +1,69 @@
+"""`streams batches`: what an export has gathered, and how its imports went."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from app.cli.dead_letters import Export
+from app.cli.terminal import Address, AsJson
+
+Batch = Annotated[str, typer.Argument(metavar="BATCH", help="Id of the batch, as the list has it.", show_default=False)]
+
+batches = typer.Typer(
+    help="Batches: the rows that an export gathers and imports together.",
+    no_args_is_help=True,
+)
+
+
+@batches.command("list")
+def list_(
+    export: Export,
+    phase: Annotated[str | None, typer.Option(help="Only those in this phase, such as failed or expired.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="At most so many, the newest.")] = 20,
+    address: Address = None,
+    as_json: AsJson = False,
+) -> None:
+    """List an export's batches, newest first. They are forgotten 7 days after their import.
+
+    Try: `streams batches list clicks/all --phase expired`
+    """
+    from app.cli.batch_views import batches_table
+    from app.cli.terminal import api, print_json, show, spinner
+
+    query = {"limit": str(limit), **({} if phase is None else {"phase": phase})}
+    with api(address) as buffer, spinner(f"look for batches of {export} …", as_json):
+        answer = buffer.call("GET", path_of(export), query=query)
+    if as_json:
+        print_json(answer)
+        return
+    found = answer["batches"]
+    if found:
+        show(batches_table(found))
+        typer.echo()
+    more = "there may be older ones" if answer["hasMore"] else "there are no older ones"
+    count = f"{len(found):,} {'batch' if len(found) == 1 else 'batches'} of {export}"
+    typer.echo(f"{count}; {more}. `streams batches show {export} BATCH` shows one with its attempts.")
+
+
+@batches.command("show")
+def show_(export: Export, batch: Batch, address: Address = None, as_json: AsJson = False) -> None:
+    """Show a batch with the attempts to import it.
+
+    Try: `streams batches show clicks/all 000000000012345-0000042`
+    """
+    from urllib.parse import quote
+
+    from app.cli.batch_views import batch_view
+    from app.cli.terminal import api, give
+
+    with api(address) as buffer:
+        give(buffer.call("GET", f"{path_of(export)}/{quote(batch, safe='')}"), batch_view, as_json)
+
+
+def path_of(export: str) -> str:
+    """Where the API has the batches of RECEIVER/EXPORT."""
+    from app.cli.buffer import named_export_path
+
+    return f"{named_export_path(export)}/batches"

@@ -1,0 +1,40 @@
+"""Batches over the API, from a ledger as the sink writes it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from batches import SECRET, batch, record
+from buffer_stack import Client, export_body, export_of
+
+from app.model.ledger import Phase
+from app.model.receiver import Export
+from app.settings import Settings
+
+
+@pytest.fixture
+async def export(api: Client, name: str) -> Export:
+    await api.create("/v1/receivers", {"name": name, "exports": [export_body("E", f"in.c-{name}.t")]})
+    return export_of(api, name, "e")
+
+
+def batches_path(export: Export) -> str:
+    return f"/v1/receivers/{export.receiver_id}/exports/{export.export_id}/batches"
+
+
+async def test_batches_are_listed_by_phase_and_shown_alone(api: Client, settings: Settings, export: Export) -> None:
+    records = [batch(export, "b1"), batch(export, "b2"), batch(export, "b3", phase=Phase.OPEN)]
+    records.append(batch(export, "b2", phase=Phase.EXPIRED))
+    await asyncio.to_thread(record, settings, export, *records, forgotten=("b3",))
+
+    every = await api.get(batches_path(export))
+    expired = await api.get(f"{batches_path(export)}?phase=expired")
+    alone = await api.get(f"{batches_path(export)}/b2")
+    missing = await api.get(f"{batches_path(export)}/b")
+
+    assert [one["id"] for one in every.json()["batches"]] == ["b2", "b1"]
+    assert expired.json() == {"batches": [alone.json()], "hasMore": False}
+    assert alone.json()["phase"] == "expired"
+    assert SECRET.decode() not in every.text
+    assert (missing.status_code, missing.json()["error"]) == (404, "buffer.batchNotFound")
