@@ -6,12 +6,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from app.api.answers import TaskAnswer
 from app.api.batch_answers import BatchAnswer, BatchesAnswer, show_batch
 from app.api.context import Context, InContext, TokenHeader
-from app.api.rules import find_export
-from app.model.errors import BadRequest, NotFound, clipped
+from app.api.drafts import Retry, dump_draft
+from app.api.rules import check_export_change, find_export
+from app.api.tasks import start_task
+from app.model.errors import BadRequest, Conflict, NotFound, clipped
 from app.model.ledger import BatchRecord, Phase
 from app.model.receiver import Export
+from app.model.task import TaskType, new_task
 
 MAX_LIMIT = 100
 
@@ -49,6 +53,29 @@ async def get_batch(
     caller = await context.enter(token)
     export = find_export(context.catalog, caller.project_id, receiver_id, export_id)
     return show_batch(await _find(context, export, batch_id))
+
+
+@router.post("/{batch_id}/retry", status_code=202, response_model_exclude_none=True)
+async def retry_batch(
+    receiver_id: str, export_id: str, batch_id: str, context: InContext, token: TokenHeader
+) -> TaskAnswer:
+    """Import a batch again that failed (now instead of later), has expired, or is unclear: then look first what the
+    failed job put into the table, since those rows would be there twice. A batch that went on meanwhile is left alone.
+
+    Later batches may be in the table already: with a full load (`incremental` is false) this one replaces them.
+    """
+    caller = await context.enter(token)
+    running = context.running.of_project(caller.project_id)
+    check_export_change(context.catalog, running, caller.project_id, receiver_id, export_id)
+    export = find_export(context.catalog, caller.project_id, receiver_id, export_id)
+    batch = await _find(context, export, batch_id)
+    if not batch.is_retriable:
+        raise Conflict(
+            f'Batch "{batch.batch_id}" is {batch.phase}; only one that is failed, expired or unclear can be retried.',
+            "buffer.batchNotRetriable",
+        )
+    task = new_task(caller.project_id, TaskType.BATCH_RETRY, receiver_id, export_id)
+    return await start_task(context, caller, task, dump_draft(Retry(batch.batch_id, batch.attempt_ms)))
 
 
 async def _find(context: Context, export: Export, batch_id: str) -> BatchRecord:

@@ -91,9 +91,18 @@ class Retirement:
     revisions: tuple[int, ...]
 
 
-Draft = ReceiverDraft | ExportDraft | ReceiverChange | ExportChange | Deletion | Retirement
+@dataclass(frozen=True)
+class Retry:
+    """A batch to be tried again, as it was after its attempt that began at `attempt_ms` (0: none)."""
+
+    batch_id: str
+    attempt_ms: int
+
+
+Draft = ReceiverDraft | ExportDraft | ReceiverChange | ExportChange | Deletion | Retirement | Retry
 _adapters: dict[type[Any], TypeAdapter[Any]] = {
-    kind: TypeAdapter(kind) for kind in (ReceiverDraft, ExportDraft, ReceiverChange, ExportChange, Deletion, Retirement)
+    kind: TypeAdapter(kind)
+    for kind in (ReceiverDraft, ExportDraft, ReceiverChange, ExportChange, Deletion, Retirement, Retry)
 }
 
 

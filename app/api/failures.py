@@ -39,6 +39,8 @@ _MESSAGES: dict[int, dict[str, str]] = {
     },
     408: {"buffer.requestTimeout": "The request did not arrive in time."},
     409: {
+        "buffer.batchNotRetriable": 'Batch "000000000012345-0000042" is imported; only one that is failed, expired or '
+        "unclear can be retried.",
         "buffer.exportAlreadyExists": 'Export "all" already exists in the receiver.',
         "buffer.exportCountLimitReached": "Export count limit reached in the receiver, the maximum is 20.",
         "buffer.mappingRevisionCountLimitReached": "Mapping revision count limit reached in the export, the maximum is "
@@ -182,6 +184,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "getDeadLetter": (*_TOKEN, *_EXPORT, *_READ, "buffer.deadLetterNotFound"),
     "listBatches": (*_TOKEN, *_EXPORT, *_READ, "buffer.invalidEnumValue", "buffer.invalidRange", "buffer.badRequest"),
     "getBatch": (*_TOKEN, *_EXPORT, *_READ, "buffer.batchNotFound"),
+    "retryBatch": (*_CHANGE, *_EXPORT, *_READ, "buffer.batchNotFound", "buffer.batchNotRetriable"),
     "testExport": (*_TRIAL, *_EXPORT),
     "testMapping": (*_TRIAL, *_BODY),
     "getTask": (*_TOKEN, *_TASK),

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from app.cli.dead_letters import Export
-from app.cli.terminal import Address, AsJson
+from app.cli.terminal import Address, AsJson, Yes
 
 Batch = Annotated[str, typer.Argument(metavar="BATCH", help="Id of the batch, as the list has it.", show_default=False)]
 
@@ -60,6 +60,34 @@ def show_(export: Export, batch: Batch, address: Address = None, as_json: AsJson
 
     with api(address) as buffer:
         give(buffer.call("GET", f"{path_of(export)}/{quote(batch, safe='')}"), batch_view, as_json)
+
+
+@batches.command("retry")
+def retry_(
+    export: Export,
+    batch: Batch,
+    yes: Yes = False,
+    address: Address = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import a batch again that failed (now instead of later), has expired, or is unclear.
+
+    Of an unclear one, look first whether its rows are in the table: they would be there twice.
+    Try: `streams batches retry clicks/all 000000000012345-0000042`
+    """
+    from urllib.parse import quote
+
+    from app.cli.display import task_view
+    from app.cli.terminal import api, ask, give, spinner
+
+    path = f"{path_of(export)}/{quote(batch, safe='')}"
+    with api(address) as buffer:
+        found = buffer.call("GET", path)
+        if found["phase"] == "unclear":
+            ask(f"Rows of batch {batch} may be in {found['tableId']} already, and then twice. Import it again?", yes)
+        with spinner(f"retry batch {batch} …", as_json):
+            task = buffer.wait(buffer.call("POST", f"{path}/retry"))
+    give(task, task_view, as_json)
 
 
 def path_of(export: str) -> str:

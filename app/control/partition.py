@@ -184,7 +184,7 @@ class PartitionWorker:
             case TaskType.EXPORT_UPDATE:
                 change = load_draft(ExportChange, command.payload)
                 check_export_update(catalog, running, limits, project_id, receiver_id, export_id, change)
-            case TaskType.EXPORT_DELETE:
+            case TaskType.EXPORT_DELETE | TaskType.BATCH_RETRY:
                 check_export_change(catalog, running, project_id, receiver_id, export_id)
             case TaskType.RECEIVER_UPDATE | TaskType.RECEIVER_DELETE | TaskType.TOKENS_REFRESH:
                 check_receiver_change(catalog, running, project_id, receiver_id)

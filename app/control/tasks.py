@@ -8,6 +8,7 @@ from app.control.creating import create_export, create_receiver
 from app.control.deleting import delete_export, delete_receiver
 from app.control.log import Closed, Interrupted
 from app.control.retiring import retire_revisions
+from app.control.retrying import retry_batch
 from app.control.run import Run
 from app.control.tokens import refresh_tokens
 from app.control.updating import update_export, update_receiver
@@ -22,6 +23,7 @@ _CARRIED_OUT_BY: dict[TaskType, Callable[[Run], Awaitable[None]]] = {
     TaskType.EXPORT_DELETE: delete_export,
     TaskType.EXPORT_RETIRE: retire_revisions,
     TaskType.TOKENS_REFRESH: refresh_tokens,
+    TaskType.BATCH_RETRY: retry_batch,
 }
 
 

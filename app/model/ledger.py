@@ -145,5 +145,15 @@ class BatchRecord:
     retried_ms: int | None = None
 
     @property
+    def attempt_ms(self) -> int:
+        """When the last attempt began; 0 before the first."""
+        return self.attempts[-1].started_ms if self.attempts else 0
+
+    @property
+    def is_retriable(self) -> bool:
+        """Whether a person may ask that it is tried again: its last attempt has ended, and not well."""
+        return self.phase in (Phase.FAILED, Phase.UNCLEAR, Phase.EXPIRED)
+
+    @property
     def count(self) -> int:
         return sum(part.rows for part in self.slices)

@@ -113,13 +113,25 @@ class Revision:
 
 
 @dataclass(frozen=True)
+class BatchRetry:
+    """A person asks that a batch is tried again, as they saw it: after its attempt that began at `attempt_ms`, 0 before
+    the first. `task_id` tells the request from an earlier one.
+    """
+
+    batch_id: str
+    attempt_ms: int
+    task_id: str
+
+
+@dataclass(frozen=True)
 class Export:
     """One table that a receiver's events go to.
 
     `starts` are the source offsets from which the export takes events (a partition not named starts at 0);
     `rows_partition` is chosen at create and never computed again. `revisions` are those that may still have rows on
     their way, oldest first. `drain_to` is there once the export was deleted (see `Draining`). `ended_by` is the token,
-    encrypted, of who ended a revision or the export. Source: delivery protocol, identity.
+    encrypted, of who ended a revision or the export. `retries` are the last that were asked for, at most one a batch;
+    the ledger says which were taken up. Source: delivery protocol, identity.
     """
 
     uid: str
@@ -135,6 +147,7 @@ class Export:
     created_ms: int
     drain_to: tuple[SourceOffset, ...] | None = None
     ended_by: bytes | None = None
+    retries: tuple[BatchRetry, ...] = ()
 
     @property
     def revision(self) -> Revision:

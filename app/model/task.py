@@ -22,6 +22,8 @@ class TaskType(StrEnum):
     EXPORT_UPDATE = "export.update"
     EXPORT_DELETE = "export.delete"
     TOKENS_REFRESH = "tokens.refresh"
+    BATCH_RETRY = "batch.retry"
+    """Ours, as `export.retire` is."""
     EXPORT_RETIRE = "export.retire"
     """Not a person's: the sink says that revisions of an export have nothing on their way any more."""
 

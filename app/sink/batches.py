@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from app.model.ledger import BatchRecord, Phase
+from app.model.receiver import BatchRetry
 from app.sink.importer import Importer
-from app.sink.importing import TERMINAL, in_order
+from app.sink.importing import TERMINAL, asked_for, in_order
 from app.sink.ledger import Ledger
 
 _CREDENTIALS_MARGIN_MS = 30 * 60 * 1000
@@ -46,6 +47,7 @@ class Batches:
                 self._records[record.batch_id] = record
         self._importing: asyncio.Task[None] | None = None
         self._forgetting: asyncio.Task[None] | None = None
+        self._retrying: asyncio.Task[None] | None = None
 
     @property
     def unfinished(self) -> Mapping[str, BatchRecord]:
@@ -65,7 +67,9 @@ class Batches:
     @property
     def running(self) -> list[asyncio.Task[None]]:
         """Tasks under way."""
-        return [task for task in (self._importing, self._forgetting) if task is not None and not task.done()]
+        return [
+            task for task in (self._importing, self._forgetting, self._retrying) if task is not None and not task.done()
+        ]
 
     def keep(self, record: BatchRecord) -> None:
         """The ledger has this record now."""
@@ -83,6 +87,21 @@ class Batches:
         """Begin to import, unless that is under way or it is no batch's turn."""
         if (self._importing is None or self._importing.done()) and self._next() is not None:
             self._importing = self._tasks.create_task(self._import_all(), name=f"import {self._name}")
+
+    def retry(self, retries: Sequence[BatchRetry]) -> None:
+        """Take up, one after the other, what was asked of batches that wait for a person; the importer looks itself for
+        those of the batch that it has.
+        """
+        if not retries or not self._waiting or (self._retrying is not None and not self._retrying.done()):
+            return
+        asked = ((record, asked_for(record, retries)) for record in self._waiting.values())
+        found = next(((record, retry) for record, retry in asked if retry is not None), None)
+        if found is not None:
+            self._retrying = self._tasks.create_task(self._retry(*found), name=f"retry {self._name}")
+
+    async def _retry(self, record: BatchRecord, retry: BatchRetry) -> None:
+        await self._importer.take_up(record, retry, self.keep)
+        del self._waiting[record.batch_id]
 
     def forget_before(self, finished_ms: int) -> None:
         """Take imported batches older than this out of the ledger, or it would grow for ever."""

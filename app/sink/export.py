@@ -158,6 +158,7 @@ class ExportOwner:
         patience = min(settings.park_after_seconds, _PATIENCE_SECONDS if self.fold.parked else math.inf)
         if failing is not None and (now - failing >= patience or self._around.budget.pressed):
             self.park()
+        self._batches.retry(export.retries)
         self._batches.import_next()
         self._batches.forget_before(clock.now_ms() - int(settings.batch_history_hours * 3_600_000))
 

@@ -16,7 +16,7 @@ from app.kafka.names import Names
 from app.keboola.answers import Job, JobStatus
 from app.keboola.errors import StorageError, StorageRefused, StorageUnavailable
 from app.model.ledger import BatchRecord, Phase
-from app.model.receiver import Export
+from app.model.receiver import BatchRetry, Export
 from app.settings import Settings
 from app.sink import importing
 from app.sink.clock import BrokerClock
@@ -67,6 +67,13 @@ class Importer:
         finally:
             slot.release()
 
+    async def take_up(
+        self, record: BatchRecord, retry: BatchRetry, recorded: Callable[[BatchRecord], None]
+    ) -> BatchRecord:
+        """Record that the batch is to be tried again, as a person asked."""
+        _log.info("%s batch %s is tried again by task %s", self._name(), record.batch_id, retry.task_id)
+        return await self._record(importing.retried(record, retry, self._clock.now_ms()), recorded)
+
     async def _drive(
         self, record: BatchRecord, recorded: Callable[[BatchRecord], None], slot: ImportSlot
     ) -> BatchRecord:
@@ -74,6 +81,9 @@ class Importer:
         pauses = Backoff()
         trouble: StorageError | None = None
         while record.phase not in importing.TERMINAL:
+            retry = importing.asked_for(record, self._export().retries)
+            if retry is not None:
+                record, trouble = await self.take_up(record, retry, recorded), None
             grace = self._settings.import_grace_seconds * (1 if self._witness else 2)
             grace_over = searched_since is not None and time.monotonic() - searched_since >= grace
             act = importing.next_act(

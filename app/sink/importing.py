@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from app.model.ledger import Attempt, BatchRecord, Phase, StagedFile
+from app.model.receiver import BatchRetry
 
 _MOST_REFUSALS = 20
 """Attempts without a job that a record keeps: it must fit a message, and Storage may refuse every 10 s for days."""
@@ -145,6 +146,28 @@ def expired(record: BatchRecord, reason: str | None, now_ms: int) -> BatchRecord
     return replace(record, phase=Phase.EXPIRED, retry_ms=None, error=error, expired_ms=record.expired_ms or now_ms)
 
 
+def asked_for(record: BatchRecord, retries: Iterable[BatchRetry]) -> BatchRetry | None:
+    """The request to try this batch again that is to be taken up: one that was not, made when the batch was as it is
+    now. What a person decided of an earlier attempt says nothing of a later one.
+    """
+    if not record.is_retriable:
+        return None
+    return next((retry for retry in retries if _fits(retry, record) and retry.task_id != record.retry_id), None)
+
+
+def retried(record: BatchRecord, retry: BatchRetry, now_ms: int) -> BatchRecord:
+    """To be tried again now, as a person asked; from the second file if there is one. The time to expiry is new."""
+    return replace(
+        record,
+        phase=Phase.FAILED,
+        file=record.next_file or record.file,
+        next_file=None,
+        retry_ms=now_ms,
+        retry_id=retry.task_id,
+        retried_ms=now_ms,
+    )
+
+
 def known_jobs(record: BatchRecord) -> frozenset[str]:
     """Jobs of earlier attempts; a look-up must not match them (rule 14)."""
     return frozenset(attempt.job_id for attempt in record.attempts if attempt.job_id is not None)
@@ -153,6 +176,10 @@ def known_jobs(record: BatchRecord) -> frozenset[str]:
 def in_order(batches: Iterable[BatchRecord]) -> list[BatchRecord]:
     """Batches in the order in which they must be imported: by revision, then by age (rule 17)."""
     return sorted(batches, key=lambda batch: (batch.revision, batch.batch_id))
+
+
+def _fits(retry: BatchRetry, record: BatchRecord) -> bool:
+    return (retry.batch_id, retry.attempt_ms) == (record.batch_id, record.attempt_ms)
 
 
 def _kept(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:

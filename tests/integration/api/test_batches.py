@@ -38,3 +38,20 @@ async def test_batches_are_listed_by_phase_and_shown_alone(api: Client, settings
     assert alone.json()["phase"] == "expired"
     assert SECRET.decode() not in every.text
     assert (missing.status_code, missing.json()["error"]) == (404, "buffer.batchNotFound")
+
+
+async def test_retry_is_in_the_exports_record_as_the_person_saw_the_batch(
+    api: Client, settings: Settings, export: Export
+) -> None:
+    imported = batch(export, "b2", phase=Phase.IMPORTED)
+    await asyncio.to_thread(record, settings, export, batch(export, "b1"), imported)
+
+    task = await api.finished(await api.post(f"{batches_path(export)}/b1/retry", None))
+    refused = await api.post(f"{batches_path(export)}/b2/retry", None)
+    missing = await api.post(f"{batches_path(export)}/b3/retry", None)
+
+    assert task["status"] == "success", task
+    (retry,) = export_of(api, export.receiver_id, "e").retries
+    assert (retry.batch_id, retry.attempt_ms, retry.task_id) == ("b1", 1_700_000_003_000, task["id"])
+    assert (refused.status_code, refused.json()["error"]) == (409, "buffer.batchNotRetriable")
+    assert (missing.status_code, missing.json()["error"]) == (404, "buffer.batchNotFound")

@@ -25,6 +25,8 @@ class Api:
 
     def call(self, method: str, path: str, query: Any = None) -> dict[str, Any]:
         self.asked.append((method, path, query))
+        if path.endswith("/retry"):
+            return {"id": "t", "status": "success", "result": "batch is tried again", "isFinished": True}
         return SHOWN if path.endswith("/b1") else {"batches": [SHOWN], "hasMore": False}
 
 
@@ -51,6 +53,25 @@ def test_batch_is_shown_with_its_attempts(api: Api) -> None:
     assert [
         part for part in ("7 rows", "55", "the table was changed", "offsets 5 to 11") if part not in result.stdout
     ] == []
+
+
+def test_retry_waits_for_its_task(api: Api) -> None:
+    result = CliRunner().invoke(app, ["batches", "retry", "clicks/all", "b1"])
+
+    assert api.asked[-1] == ("POST", "/v1/receivers/clicks/exports/all/batches/b1/retry", None)
+    assert "batch is tried again" in result.stdout
+
+
+def test_unclear_batch_is_not_tried_again_without_asking(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHOWN, "phase", "unclear")
+
+    refused = CliRunner().invoke(app, ["batches", "retry", "clicks/all", "b1"])
+    asked = list(api.asked)
+    done = CliRunner().invoke(app, ["batches", "retry", "clicks/all", "b1", "--yes"])
+
+    assert "add --yes" in getattr(refused.exception, "message", "")
+    assert [method for method, _, _ in asked] == ["GET"]
+    assert "batch is tried again" in done.stdout
 
 
 def test_nothing_of_a_batch_is_obeyed_by_the_terminal() -> None:

@@ -23,7 +23,17 @@ from app.model.conditions import Conditions
 from app.model.dead_letter import DeadLetter
 from app.model.event import Reason
 from app.model.ledger import Attempt, BatchRecord, ExportState, Mark, Phase, Slice, SourceRange, StagedFile, Window
-from app.model.receiver import Column, ColumnType, Draining, Export, Mapping, Receiver, Revision, SourceOffset
+from app.model.receiver import (
+    BatchRetry,
+    Column,
+    ColumnType,
+    Draining,
+    Export,
+    Mapping,
+    Receiver,
+    Revision,
+    SourceOffset,
+)
 from app.model.rows import FailedEvent, Rows, Source
 from app.model.task import Command, Forgotten, Task, TaskStatus, TaskType
 
@@ -143,6 +153,7 @@ exports = st.builds(
     created_ms=longs,
     drain_to=st.none() | tuples(offsets),
     ended_by=st.none() | blobs,
+    retries=tuples(st.builds(BatchRetry, texts, longs, texts)),
 )
 drainings = st.builds(Draining, exports, texts, texts, ints, st.booleans(), longs)
 receivers = st.builds(

@@ -72,6 +72,8 @@ class Simulation:
                 choose.choice(world.events).append(choose.random() < 0.15)
         elif luck < self.death + 0.1:
             world.replace_mapping(choose.choice(list(world.exports)))
+        elif luck < self.death + 0.15:
+            world.ask_for_retry()
         else:
             return False
         return True
@@ -101,6 +103,7 @@ class Simulation:
         luck = choose.random()
         if luck < 0.05:
             self.world.run_job()
+            self.world.take_command()
             self.deliver_late()
         elif luck < 0.25:
             next(choose.choice(self.mappers).process)
@@ -114,6 +117,7 @@ class Simulation:
     def finish(self) -> None:
         """Without faults: everybody who is awake goes on with what is left to do."""
         self.world.run_job()
+        self.world.take_command()
         self.deliver_late()
         next(self.world.random.choice(self.mappers).process)
         for _ in range(4):

@@ -299,6 +299,7 @@ class Shell:
     def import_batches(self, uid: str) -> Task:
         while True:
             yield
+            yield from self.retry_waiting(uid)
             waiting = (Phase.CLOSING, Phase.IMPORTING, Phase.FAILED)
             records = [r for r in self.batches.values() if r.export_uid == uid and r.phase in waiting]
             if records:
@@ -306,10 +307,24 @@ class Shell:
             else:
                 yield WAITING
 
+    def retry_waiting(self, uid: str) -> Task:
+        """Take up what persons asked of batches that wait for one."""
+        for record in [r for r in self.batches.values() if r.export_uid == uid and r.phase in importing.TERMINAL]:
+            if self.take_up(record):
+                yield
+
+    def take_up(self, record: BatchRecord) -> bool:
+        retry = importing.asked_for(record, self.world.retries[record.export_uid])
+        if retry is not None:
+            self.put(importing.retried(record, retry, self.world.now_ms))
+        return retry is not None
+
     def import_batch(self, key: BatchKey) -> Task:
         look_ups: Counter[int] = Counter()
         while True:
             yield
+            if self.take_up(self.batches[key]):
+                continue
             record = self.batches[key]
             attempt = len(record.attempts)
             grace_over = look_ups[attempt] >= GRACE_LOOK_UPS

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from app.model.conditions import Conditions
 from app.model.ledger import BatchRecord, ExportState, Phase, StagedFile
-from app.model.receiver import Export, Mapping, Revision, SourceOffset
+from app.model.receiver import BatchRetry, Export, Mapping, Revision, SourceOffset
 from app.model.rows import Rows, Source
 from app.sink.importing import TERMINAL
 
@@ -105,10 +105,12 @@ class World:
         self.states: dict[str, ExportState] = {}
         self.batches: dict[BatchKey, BatchRecord] = {}
         self.dead_letters: list[Place] = []
+        self.asked: list[tuple[str, BatchRetry]] = []
+        self.retries: dict[str, tuple[BatchRetry, ...]] = dict.fromkeys(self.exports, ())
         self.letters_of_batches: Counter[BatchKey] = Counter()
-        self.refusing = self.random.choice((0.05, 0.4))
+        self.refusing = self.random.choice((0.05, 0.7))
         """Chance that Storage refuses an import for its token, for now."""
-        self.expiry_ms = self.random.choice((100, 1_000, 1_000_000_000))
+        self.expiry_ms = self.random.choice((100, 100, 1_000, 1_000_000_000))
         self.files: dict[str, File] = {}
         self.jobs: list[Job] = []
         self.network: list[tuple[str, BatchKey, str]] = []
@@ -153,6 +155,26 @@ class World:
         if new:
             self.exports[uid].retired |= new
             self.tell("%s: revisions %s are retired", uid, sorted(new))
+
+    def ask_for_retry(self) -> None:
+        """A person looks at a batch that failed and asks that it is tried again; at an unclear one they look well."""
+        failed = [record for record in self.batches.values() if record.is_retriable]
+        if not failed:
+            return
+        record = self.random.choice(failed)
+        loaded = any(row.batch == (record.export_uid, record.batch_id) for row in self.loaded)
+        if record.phase is Phase.UNCLEAR and loaded:
+            return
+        retry = BatchRetry(record.batch_id, record.attempt_ms, f"task-{self.number()}")
+        self.asked.append((record.export_uid, retry))
+        self.tell("a person asks for %s", retry)
+
+    def take_command(self) -> None:
+        """Control takes its time to write down what a person asked for."""
+        if self.asked:
+            uid, retry = self.asked.pop(0)
+            others = [other for other in self.retries[uid] if other.batch_id != retry.batch_id]
+            self.retries[uid] = (*others, retry)
 
     # Storage
 

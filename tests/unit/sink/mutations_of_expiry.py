@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from model_sink import Shell, Task
 from mutation import Patch, takes_out
 
-from app.model.ledger import BatchRecord, Phase
-from app.sink import importing
+from app.model.ledger import BatchRecord, ExportState, Phase
+from app.model.receiver import Export
+from app.sink import importing, retiring
 from app.sink.importing import Act
 
 
@@ -39,3 +41,23 @@ def a_batch_expires_while_its_import_is_unclear(patch: Patch) -> None:
 
     patch.setattr(importing, "next_act", next_act)
     patch.setattr(importing, "expired", expired)
+
+
+@takes_out("19: a batch has one dead letter, however often it expires", "LETTERS")
+def each_expiry_has_a_dead_letter(patch: Patch) -> None:
+    def expire(self: Shell, record: BatchRecord) -> Task:
+        key = record.export_uid, record.batch_id
+        self.write([importing.expired(record, None, self.world.now_ms)], letters=[key])
+        yield
+
+    patch.setattr(Shell, "expire", expire)
+
+
+@takes_out("18: a batch that waits for a person holds its revision", "RETIRED", "CRASH")
+def a_batch_that_waits_holds_no_revision(patch: Patch) -> None:
+    real = retiring.over
+
+    def over(export: Export, staged: ExportState, batches: Iterable[BatchRecord]) -> tuple[int, ...]:
+        return real(export, staged, [record for record in batches if record.phase not in importing.TERMINAL])
+
+    patch.setattr(retiring, "over", over)

@@ -53,9 +53,9 @@ def a_batch_closes_before_its_last_rows(patch: Patch) -> None:
 def nobody_is_fenced(patch: Patch) -> None:
     real = Shell.write
 
-    def write(self: Shell, *rest: Any) -> None:
+    def write(self: Shell, *rest: Any, **named: Any) -> None:
         self.epoch = self.world.epoch
-        real(self, *rest)
+        real(self, *rest, **named)
 
     patch.setattr(Shell, "write", write)
 
@@ -132,8 +132,8 @@ def the_post_comes_before_its_record(patch: Patch) -> None:
 def the_same_file_is_posted_again(patch: Patch) -> None:
     real_act, real_begun = importing.next_act, importing.begun
 
-    def next_act(record: BatchRecord, now_ms: int, *, grace_over: bool) -> Act:
-        act = real_act(record, now_ms, grace_over=grace_over)
+    def next_act(record: BatchRecord, now_ms: int, **more: Any) -> Act:
+        act = real_act(record, now_ms, **more)
         return Act.BEGIN if act is Act.COPY else act
 
     def begun(record: BatchRecord, now_ms: int) -> BatchRecord:
@@ -150,8 +150,8 @@ def the_same_file_is_posted_again(patch: Patch) -> None:
 def an_unclear_post_is_posted_again_at_once(patch: Patch) -> None:
     real = importing.next_act
 
-    def next_act(record: BatchRecord, now_ms: int, *, grace_over: bool) -> Act:
-        act = real(record, now_ms, grace_over=grace_over)
+    def next_act(record: BatchRecord, now_ms: int, **more: Any) -> Act:
+        act = real(record, now_ms, **more)
         return Act.BEGIN if act in (Act.LOOK_UP, Act.COPY, Act.DELETE_FIRST) else act
 
     real_begun = importing.begun

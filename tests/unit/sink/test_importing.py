@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.model.ledger import Attempt, BatchRecord, Phase, Slice, StagedFile
+from app.model.receiver import BatchRetry
 from app.sink import importing
 from app.sink.importing import Act, RetryPlan, next_act
 
@@ -220,6 +221,46 @@ def test_batch_that_could_not_even_begin_expires_with_the_trouble_as_its_reason(
 def test_batch_does_not_expire_while_an_attempt_is_unsettled() -> None:
     with pytest.raises(RuntimeError, match="b1: an attempt is not settled, the batch must not expire"):
         importing.expired(BEGUN, "no", 6)
+
+
+RETRY = BatchRetry("b1", 5, "task-1")
+UNCLEAR = importing.job_failed(
+    importing.adopted(importing.copied(BEGUN, SECOND), "j1"), None, "no", has_key=False, retry_ms=0
+)
+
+
+@pytest.mark.parametrize("phase", [Phase.FAILED, Phase.UNCLEAR, Phase.EXPIRED])
+def test_request_to_retry_is_taken_up_once(phase: Phase) -> None:
+    record = replace(FAILED, phase=phase)
+
+    again = importing.retried(record, RETRY, 60)
+
+    assert importing.asked_for(record, [RETRY]) == RETRY
+    assert importing.asked_for(again, [RETRY]) is None
+    assert (again.phase, again.retry_id, again.retried_ms) == (Phase.FAILED, "task-1", 60)
+    assert next_act(again, 60, grace_over=False, expiry_ms=30) is Act.BEGIN
+
+
+@pytest.mark.parametrize(
+    ("record", "retry"),
+    [
+        (FAILED, replace(RETRY, batch_id="b2")),
+        (FAILED, replace(RETRY, attempt_ms=0)),
+        (importing.refused(importing.begun(FAILED, 70), "no", 100), RETRY),
+        (BEGUN, RETRY),
+        (importing.imported(importing.adopted(BEGUN, "j1"), 9), RETRY),
+        (replace(CLOSING, phase=Phase.OPEN), replace(RETRY, attempt_ms=0)),
+    ],
+    ids=["of another batch", "before its attempt", "of an earlier attempt", "under way", "imported", "open"],
+)
+def test_request_for_a_batch_as_it_is_not_is_left_alone(record: BatchRecord, retry: BatchRetry) -> None:
+    assert importing.asked_for(record, [retry]) is None
+
+
+def test_unclear_batch_is_tried_again_from_its_second_file() -> None:
+    record = importing.retried(UNCLEAR, RETRY, 60)
+
+    assert (UNCLEAR.phase, record.file, record.next_file) == (Phase.UNCLEAR, SECOND, None)
 
 
 def test_record_keeps_all_jobs_and_the_last_refusals() -> None:
