@@ -109,8 +109,8 @@ class Settings(BaseSettings):
     max_validation_events: Count = 100
     """Events that one validation or dry run may have."""
     max_kafka_reads: Count = 2
-    """Calls that read dead letters or batches, or newest events for a dry run, on one gateway at once; further ones are answered
-    503."""
+    """Calls that read dead letters or batches, or newest events for a dry run, on one gateway at once; further ones are
+    answered 503."""
     dead_letter_read_records: Count = 100_000
     """Records that one call reads of the dead letters' topic or of the ledger, those of other exports included."""
     dead_letter_read_bytes: Annotated[int, Field(ge=MIB)] = 64 * MIB

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from app.cli.letters import printable
+from app.cli.terminal import printable
 
 _ERROR_CHARACTERS = 80
 
