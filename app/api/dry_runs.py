@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, StrictStr
+from pydantic import Field, StrictInt, StrictStr
 
-from app.api.payloads import MAX_ITEMS, Count, MappingPayload, Payload, TemplatePayload
+from app.api.payloads import MAX_ITEMS, WHOLE, MappingPayload, Payload, TemplatePayload
 from app.api.samples import body_bytes, given_headers
 from app.model.errors import BadRequest
 from app.model.event import Headers
 
 MAX_LAST = 100
 """Real events that one dry run takes."""
-Last = Annotated[Count, Field(ge=1, le=MAX_LAST)]
+Last = Annotated[StrictInt, Field(ge=1, le=MAX_LAST), WHOLE]
 
 
 class DraftMappingPayload(MappingPayload):

@@ -33,7 +33,8 @@ MAX_WARNINGS = 20
 """Unknown fields of one body that are named."""
 MAX_ITEMS = 100
 """Of any list: what is above is refused before it is looked at, so that no body keeps the gateway busy."""
-Count = Annotated[StrictInt, BeforeValidator(lambda n: int(n) if isinstance(n, float) and n.is_integer() else n)]
+WHOLE = BeforeValidator(lambda n: int(n) if isinstance(n, float) and n.is_integer() else n)
+Count = Annotated[StrictInt, WHOLE]
 """1000.0 is an integer too, as JSON Schema has it."""
 
 

@@ -173,3 +173,10 @@ async def test_unknown_asset_is_404_in_the_envelope(api: FastAPI) -> None:
     answer = await fetch(api, "/v1/documentation/other.js")
 
     assert (answer.status_code, answer.json()["error"]) == (404, "buffer.endpointNotFound")
+
+
+def test_bounds_are_said_in_json_schemas_words(document: dict[str, Any]) -> None:
+    last = document["components"]["schemas"]["DryRunPayload"]["properties"]["last"]["anyOf"][0]
+
+    assert (last["minimum"], last["maximum"]) == (1, 100)
+    assert not any(f"'{word}': " in str(document) for word in ("ge", "le", "gt", "lt"))
