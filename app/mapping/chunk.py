@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.mapping.faults import USED_UP, Fault
-from app.mapping.messages import TOO_DEEP
 from app.mapping.segments import before, cut
 from app.model.event import EventBatch, Failure, Reason, Segment
 
@@ -27,9 +26,6 @@ CHILD_LOST_SECONDS = 0.25
 _UNMAPPED = (Reason.TEMPLATE_TIMEOUT, USED_UP)
 CHEAP_SECONDS = 0.00005
 """What failures may cost for each event of a job, on average, without being counted as time lost."""
-ENDLESS_SECONDS = 0.0008
-"""What it costs to find out that a template calls itself without an end. It is always counted: such a template does not
-come to an end, and is stopped by its depth instead of by time."""
 MIN_LOOKS = 4
 """Looks at a child that tell how much of a job's time was spent on events that failed; with fewer, all events count as
 equally dear."""
@@ -171,8 +167,7 @@ class Chunk:
         if len(spent.looks) >= MIN_LOOKS:
             offsets = {failure.offset for failure in failed}
             share = sum(self._batch.offsets[index] in offsets for index in spent.looks) / len(spent.looks)
-        endless = sum(failure.message.endswith(TOO_DEEP) for failure in failed)
-        return max(share * spent.seconds - CHEAP_SECONDS * (stop - start), endless * ENDLESS_SECONDS)
+        return max(share * spent.seconds - CHEAP_SECONDS * (stop - start), 0.0)
 
     def _split(self, job: Job, loss: Loss) -> None:
         alone = job.stop - job.start == 1

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.mapping.chunk import CHEAP_SECONDS, CHILD_LOST_SECONDS, ENDLESS_SECONDS, Chunk, Job, Loss, Spent
+from app.mapping.chunk import CHEAP_SECONDS, CHILD_LOST_SECONDS, Chunk, Job, Loss, Spent
 from app.mapping.faults import USED_UP
-from app.mapping.messages import TOO_DEEP
 from app.model.event import EventBatch, Failure, Reason, Segment
 
 HANG = Loss(Reason.TEMPLATE_TIMEOUT, "stuck", "cell")
@@ -207,19 +206,6 @@ def test_time_that_failures_took_was_spent_in_vain(
     (job,) = chunk.pending
 
     assert chunk.finished(job, stopped(job, 10, failing), spent) == pytest.approx(vain, abs=20 * CHEAP_SECONDS)
-
-
-@pytest.mark.parametrize(
-    ("message", "vain"), [(TOO_DEEP, 10 * ENDLESS_SECONDS), (f"filter: {TOO_DEEP}", 10 * ENDLESS_SECONDS), ("no", 0)]
-)
-def test_template_that_calls_itself_without_an_end_is_always_in_vain(
-    message: str, vain: float, make_batch: Callable[..., EventBatch]
-) -> None:
-    chunk = Chunk(make_batch(*[b"{}"] * 1000), 1, budget_seconds=5)
-    (job,) = chunk.pending
-    failures = [Failure(event, Reason.TEMPLATE_ERROR, "cell", message) for event in range(0, 1000, 100)]
-
-    assert chunk.finished(job, [Segment(1000, b"", [], failures)], Spent(0.02)) == pytest.approx(vain)
 
 
 def test_lost_child_was_in_vain(make_batch: Callable[..., EventBatch]) -> None:
