@@ -95,7 +95,7 @@ def an_owner_that_starts_again_reads_on(patch: Patch) -> None:
 # The shell: files
 
 
-@takes_out("10: a slice's name is unique for each upload", "LOST", "DOUBLED", "BATCH")
+@takes_out("10: a slice's name is unique for each upload", "LOST", "DOUBLED", "BATCH", near=1400)
 def slice_names_are_used_again(patch: Patch) -> None:
     patch.setattr(Shell, "slice_name", lambda self, record: str(len(record.slices) if record else 0))
 
@@ -159,7 +159,7 @@ def an_unclear_post_is_posted_again_at_once(patch: Patch) -> None:
     patch.setattr(importing, "begun", lambda record, now_ms: real_begun(replace(record, attempts=()), now_ms))
 
 
-@takes_out("14: a look-up matches no job of an earlier attempt", "DOUBLED", "POSTED-TWICE")
+@takes_out("14: a look-up matches no job of an earlier attempt", "DOUBLED", "POSTED-TWICE", near=350)
 def jobs_of_settled_attempts_are_adopted(patch: Patch) -> None:
     patch.setattr(importing, "known_jobs", lambda record: frozenset())
 
@@ -198,7 +198,7 @@ def the_first_file_is_deleted_before_the_second_is_recorded(patch: Patch) -> Non
     patch.setattr(Shell, "copy", copy)
 
 
-@takes_out("15: what failed is tried again from the second file", "STUCK")
+@takes_out("15: what failed is tried again from the second file", "STUCK", near=700)
 def a_failed_import_goes_back_to_the_first_file(patch: Patch) -> None:
     real = importing.job_failed
 
