@@ -21,7 +21,8 @@ NO_DEFAULT = "<<~~errOnUndefined~~>>"
 """The default that means "none": an event without the value fails. Passing it by hand does the same."""
 
 _LONG_NUMBER = re.compile(rb"\d{19}")
-_INT64 = 1 << 63
+INT64 = 1 << 63
+"""Integers from -INT64 to before INT64 are what an engine's binding takes."""
 
 
 def body(events: Events, index: int, path: Any, default: Any) -> Any:
@@ -45,7 +46,7 @@ def body(events: Events, index: int, path: Any, default: Any) -> Any:
                 raise Refused(Reason.TEMPLATE_ERROR, f'path "{path}" not found in the body')
             return default
     if type(value) is int:
-        return value if -_INT64 <= value < _INT64 else float(value)
+        return value if -INT64 <= value < INT64 else float(value)
     if type(value) in (dict, list) and _LONG_NUMBER.search(events.batch.bodies[index]):
         return _doubles(value)
     return value
@@ -57,7 +58,7 @@ def _doubles(value: Any) -> Any:
         return {key: _doubles(item) for key, item in value.items()}
     if type(value) is list:
         return [_doubles(item) for item in value]
-    return float(value) if type(value) is int and not -_INT64 <= value < _INT64 else value
+    return float(value) if type(value) is int and not -INT64 <= value < INT64 else value
 
 
 def header(events: Events, index: int, name: Any, default: Any) -> Any:

@@ -19,7 +19,6 @@ Column = Callable[[Events, Sequence[int]], list[Any] | None]
 """Values of the events with these indexes, in their order; None when one of them must be looked at alone."""
 
 _SCALARS = {str, int, float, bool, type(None)}
-_INT64 = 1 << 63
 
 
 def column(call: Call) -> Column:
@@ -70,7 +69,7 @@ def engine_column(call: Call, events: Events, indexes: Sequence[int]) -> list[An
     kinds = set(map(type, values))
     if not kinds <= _SCALARS:
         return None
-    if int in kinds and not all(-_INT64 <= value < _INT64 for value in values if type(value) is int):
+    if int in kinds and not all(-globals.INT64 <= value < globals.INT64 for value in values if type(value) is int):
         return None
     return values
 

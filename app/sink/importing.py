@@ -156,16 +156,8 @@ def asked_for(record: BatchRecord, retries: Iterable[BatchRetry]) -> BatchRetry 
 
 
 def retried(record: BatchRecord, retry: BatchRetry, now_ms: int) -> BatchRecord:
-    """To be tried again now, as a person asked; from the second file if there is one. The time to expiry is new."""
-    return replace(
-        record,
-        phase=Phase.FAILED,
-        file=record.next_file or record.file,
-        next_file=None,
-        retry_ms=now_ms,
-        retry_id=retry.task_id,
-        retried_ms=now_ms,
-    )
+    """To be tried again now, as a person asked. The time to expiry is new."""
+    return replace(_to_try_again(record, now_ms), retry_id=retry.task_id, retried_ms=now_ms)
 
 
 def known_jobs(record: BatchRecord) -> frozenset[str]:
@@ -200,13 +192,9 @@ def _loaded_nothing(code: str | None) -> bool:
 
 
 def _failed(record: BatchRecord, reason: str, retry_ms: int) -> BatchRecord:
-    """Failed, to be tried again; from the second file if there is one, because the first may be deleted."""
-    return replace(
-        record,
-        phase=Phase.FAILED,
-        file=record.next_file or record.file,
-        next_file=None,
-        error=reason,
-        failures=record.failures + 1,
-        retry_ms=retry_ms,
-    )
+    return replace(_to_try_again(record, retry_ms), error=reason, failures=record.failures + 1)
+
+
+def _to_try_again(record: BatchRecord, retry_ms: int) -> BatchRecord:
+    """From the second file if there is one, because the first may be deleted."""
+    return replace(record, phase=Phase.FAILED, file=record.next_file or record.file, next_file=None, retry_ms=retry_ms)
