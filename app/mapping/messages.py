@@ -9,6 +9,7 @@ TOO_DEEP = (
     f"max stack frames exceeded: the template calls itself, or its value is nested, deeper than {MAX_STACK} frames"
 )
 _PREFIX = re.compile(r"\A(?:runtime error: |RUNTIME ERROR: |STATIC ERROR: )")
+_DEPTH = re.compile(_PREFIX.pattern + "?(?:stack overflow|max stack frames exceeded)")
 _TRACE = re.compile(r"(?:\n(?: {4}|\t)[^\n]*)*\n?\Z")
 _IMPORT = re.compile(r'imports are not allowed: ".*"', re.DOTALL)
 _WORDS = {
@@ -28,9 +29,9 @@ def tidied(text: str) -> str:
     >>> tidied("RUNTIME ERROR: x\n\ttemplate:1:42-51\t\n")
     'x'
     """
+    if _DEPTH.match(text):
+        return TOO_DEEP  # without a look at its trace, which is long
     message = _PREFIX.sub("", _TRACE.sub("", text))
-    if message.startswith(("stack overflow", "max stack frames exceeded")):
-        return TOO_DEEP
     refused = _IMPORT.search(message)
     if refused and message.startswith(("import_callback error", "couldn't open import")):
         return refused[0]

@@ -72,9 +72,11 @@ CPP_STD: Mapping[str, str] = {
     f" then error 'invalid unicode codepoint: ' + n else {_STD}.char(n)",
     "parseJson": _guarded_parse("parseJson"),
     "parseYaml": _guarded_parse("parseYaml"),
+    "round": f"round(x):: local whole = {_STD}.floor({_STD}.abs(x)), up = {_STD}.abs(x) - whole >= 0.5,"
+    " away = if up then whole + 1 else whole; if x == 0 then x else if x < 0 then -away else away",
 } | {name: _hash(name) for name in _HASHES}
-"""What jsonnet 0.22 lacks; what it does byte by character; and where it would end the process: text that is no Unicode
-given to a native function, a number past a double.
+"""What jsonnet 0.22 lacks; what it does byte by character; how it rounds halves below zero; and where it would end the
+process: text that is no Unicode given to a native function, a number past a double.
 """
 
 _NOT_A_FIELD = re.compile(r"\bstd\b(?!\s*\.\s*[A-Za-z])")

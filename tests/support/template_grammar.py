@@ -107,7 +107,7 @@ PRINTING_CALLS = [
     "std.toString({0})", "('' + {0})", "({0} + '')", "('%s' % [{0}])", "('%5s|' % [{0}])", "std.manifestJson({0})",
     "std.manifestJsonMinified({0})", "std.manifestPython({0})", "std.manifestYamlDoc({0})", "('%d' % {0})",
     "({0} + {0})", "({0} + 1)", "std.deepJoin(['a', {0}])", "std.manifestJsonEx({0}, '  ')", "std.lines(['a', 'b'])",
-    "('%05d' % [{0}])", "('%x' % [{0}])", "('%.2f' % [{0}])", "('%(a)s' % {0})", "std.manifestTomlEx({{a: {0}}}, '')",
+    "('%05d' % [{0}])", "('%x' % [{0}])", "('%.2f' % [{0}])", "('%(a)s' % {0})",
 ]  # fmt: skip
 
 

@@ -195,6 +195,7 @@ def test_rows_of_a_batch_are_those_of_its_events_alone(
         ("'q' * 2", '"qq"', None),
         ("std.parseJson('-0')", "-0", "0"),
         ("std.removeAt('abc', 0)", None, '["b","c"]'),
+        ("std.manifestTomlEx({a: {b: 1}}, '')", '"[a]\\nb = 1"', '"\\n\\n[a]\\nb = 1"'),
         ("std.format('%c', [-1])", '"\\u0000"', None),
     ],
 )

@@ -60,6 +60,7 @@ def test_what_jsonnet_does_not_do_is_supplied() -> None:
         ("std.sha1('é')", '"bf15be717ac1b080b4f1c456692825891ff5073d"'),
         ("std.sha3('a')[0:8]", '"697f2d85"'),
         ("[std.base64('é'), std.base64([200]), std.base64Decode('w6k=')]", '["w6k=","yA==","é"]'),
+        ("[std.round(x) for x in [-2.5, -1.2, 0.49999999999999994, 2.5, -0, -0.3]]", "[-3,-1,0,3,-0,-0]"),
         ("local s = std; [s['tr' + 'im'](' x '), std.length('x')]", '["x",1]'),
         ("local std = { trim(x): 'mine' }; std.trim(' x ')", '"mine"'),
     ],
