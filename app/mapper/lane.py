@@ -1,9 +1,10 @@
-"""One source partition: its chunks are mapped side by side and delivered one after the other.
+"""One source partition: its chunks are mapped side by side, and each export goes through them at its own pace.
 
 Keeps the prefix property (delivery protocol, rule 1): of each export, one envelope is in flight, and the next is sent
-only after the delivery of the one before; one that Kafka does not take is sent again, unchanged, for ever. A chunk is
-done when all its envelopes are delivered (rule 3). A producer that is broken for good ends the lane, and with it the
-process, which is started again.
+only after the delivery of the one before; one that Kafka does not take is sent again, unchanged, for ever. An export
+that is mapped slowly therefore holds up no other, as long as there is room for more chunks. A chunk is done when all
+its envelopes are delivered (rule 3), in the order in which chunks were taken. A producer that is broken for good ends
+the lane, and with it the process, which is started again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,29 +30,32 @@ _LAST_RETRY_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """The envelopes of one export for one chunk, encoded, in order, and where they go."""
+    """The envelopes of one export for one chunk, encoded, in order, and where they go; `filtered` by its filter."""
 
     export_uid: str
     rows_partition: int
     envelopes: Sequence[bytes]
+    rows: int = 0
+    failures: Sequence[Reason] = ()
+    filtered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """What became of one chunk of the topic with this id, for all exports; `filtered` by their filters."""
+    """What a chunk of the topic with this id becomes: for each export (by uid) its envelopes, when they are there."""
 
     topic_id: str
-    outgoing: Sequence[Outgoing]
-    rows: int
-    failures: Sequence[Reason]
-    filtered: int = 0
+    exports: Mapping[str, asyncio.Task[Outgoing]]
 
 
 class Following(Protocol):
     """What a lane tells its owner about each chunk that it took."""
 
-    def delivered(self, chunk: Chunk, mapped: Mapped) -> None:
-        """All its envelopes are delivered."""
+    def sent(self, outgoing: Outgoing) -> None:
+        """What an export has of the chunk is delivered."""
+
+    def delivered(self, chunk: Chunk, topic_id: str) -> None:
+        """All its envelopes are delivered, and those of the chunks before it."""
 
     def released(self, chunk: Chunk) -> None:
         """It is out of memory, delivered or not. Called once for each."""
@@ -60,76 +65,145 @@ class Following(Protocol):
 
 
 class Lane:
-    """Takes the chunks of one partition under one generation. `run` delivers until it is cancelled."""
+    """Takes the chunks of one partition under one generation. `run` delivers until it is cancelled, or closed."""
 
     def __init__(self, producer: AsyncProducer, rows_topic: str, following: Following) -> None:
         self._producer, self._topic, self._following = producer, rows_topic, following
-        self._queue: asyncio.Queue[_Work] = asyncio.Queue()
-        self._current: _Work | None = None
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._works: deque[_Work] = deque()
+        self._begun: asyncio.Task[_Begun | None] | None = None
+        self._last: dict[str, asyncio.Task[None]] = {}
+        self._news, self._ended = asyncio.Event(), asyncio.Event()
+        self._closed = False
 
     def take(self, chunk: Chunk, mapping: asyncio.Task[Mapped | None]) -> None:
         """Deliver what this task gives, after what was taken before. None says that the chunk is stale."""
-        self._queue.put_nowait(_Work(chunk, mapping, time.monotonic()))
+        self._begun = asyncio.create_task(self._begin(mapping, self._begun), name=f"begin {chunk.source}")
+        self._works.append(_Work(chunk, mapping, self._begun, time.monotonic()))
+        self._news.set()
 
     async def run(self) -> None:
-        """Deliver until cancelled, or until a chunk is stale. Raises ProducerBroken."""
-        while await self._finish(await self._queue.get()):
-            pass
-
-    async def _finish(self, work: _Work) -> bool:
-        """Deliver one chunk, and keep nothing of it; whether the lane goes on."""
-        self._current = work
-        self._idle.clear()
+        """Deliver until cancelled or closed, or until a chunk is stale. Raises ProducerBroken."""
         try:
-            mapped = await work.mapping
-            if mapped is None:
-                self._following.stale(work.chunk)
-                return False
-            await asyncio.gather(*(self._deliver(outgoing) for outgoing in mapped.outgoing))
-            self._following.delivered(work.chunk, mapped)
-            metrics.CHUNK_SECONDS.observe(time.monotonic() - work.taken_at)
-            return True
+            while not self._closed or self._works:
+                if not self._works:
+                    self._news.clear()
+                    await self._news.wait()
+                elif not await self._finish(self._works[0]):
+                    break
+                else:
+                    self._following.released(self._works.popleft().chunk)
         finally:
-            self._current = None
-            self._idle.set()
-            self._following.released(work.chunk)
+            while self._works:
+                work = self._works.popleft()
+                work.give_up()
+                work.cancel()
+                self._following.released(work.chunk)
+            self._ended.set()
 
     async def close(self, timeout_seconds: float) -> None:
-        """Drop what waits, and give envelopes that are in flight this long to be delivered. Then cancel `run`."""
-        while not self._queue.empty():
-            work = self._queue.get_nowait()
-            work.mapping.cancel()
-            self._following.released(work.chunk)
-        if self._current is not None:
-            self._current.mapping.cancel()
+        """Drop what is not mapped, and give envelopes that wait for their delivery this long. Then cancel `run`."""
+        self._closed = True
+        for work in self._works:
+            work.give_up()
+        self._news.set()
         try:
-            await asyncio.wait_for(self._idle.wait(), timeout_seconds)
+            await asyncio.wait_for(self._ended.wait(), timeout_seconds)
         except TimeoutError:
             _log.warning("envelopes in flight were not delivered within %g s; they will be repeated", timeout_seconds)
 
-    async def _deliver(self, outgoing: Outgoing) -> None:
+    async def _begin(
+        self, mapping: asyncio.Task[Mapped | None], before: asyncio.Task[_Begun | None] | None
+    ) -> _Begun | None:
+        """Line up each export's envelopes behind those of the chunk before; None when that, or this one, is stale."""
+        if before is not None and await before is None:
+            return None
+        mapped = await mapping
+        if mapped is None:
+            return None
+        begun = _Begun(mapped.topic_id, dict(mapped.exports), [])
+        for uid in mapped.exports:
+            self._last[uid] = part = asyncio.create_task(self._deliver(uid, begun.mappings, self._last.get(uid)))
+            begun.parts.append(part)
+        return begun
+
+    async def _finish(self, work: _Work) -> bool:
+        """Wait until a chunk is delivered; whether the lane goes on."""
+        await asyncio.wait([work.begun])
+        if work.begun.cancelled():
+            return False
+        begun = work.begun.result()
+        if begun is None:
+            self._following.stale(work.chunk)
+            return False
+        if begun.parts:
+            await asyncio.wait(begun.parts, return_when=asyncio.FIRST_EXCEPTION)
+        for part in begun.parts:
+            if part.done() and not part.cancelled():
+                part.result()
+        if any(part.cancelled() for part in begun.parts):
+            return False
+        self._last = {uid: part for uid, part in self._last.items() if part not in begun.parts}
+        self._following.delivered(work.chunk, begun.topic_id)
+        metrics.CHUNK_SECONDS.observe(time.monotonic() - work.taken_at)
+        return True
+
+    async def _deliver(
+        self, uid: str, mappings: dict[str, asyncio.Task[Outgoing]], before: asyncio.Task[None] | None
+    ) -> None:
+        """One export's envelopes of one chunk, after those `before`. They are not held any longer then."""
+        if before is not None:
+            await asyncio.wait([before])
+            before.result()
+        outgoing = await mappings[uid]
         for envelope in outgoing.envelopes:
-            retry_seconds = _FIRST_RETRY_SECONDS
-            while True:
-                try:
-                    await self._producer.send(
-                        self._topic, envelope, outgoing.export_uid, partition=outgoing.rows_partition
-                    )
-                    break
-                except ProducerBroken:
-                    raise
-                except KafkaUnavailable as error:
-                    _log.warning("an envelope of export %s is sent again: %s", outgoing.export_uid, error)
-                    metrics.RETRIES.inc()
-                    await asyncio.sleep(retry_seconds)
-                    retry_seconds = min(2 * retry_seconds, _LAST_RETRY_SECONDS)
-            metrics.ENVELOPES.inc()
+            await self._send(outgoing, envelope)
+        del mappings[uid]
+        self._following.sent(outgoing)
+
+    async def _send(self, outgoing: Outgoing, envelope: bytes) -> None:
+        retry_seconds = _FIRST_RETRY_SECONDS
+        while True:
+            try:
+                await self._producer.send(self._topic, envelope, outgoing.export_uid, partition=outgoing.rows_partition)
+                break
+            except ProducerBroken:
+                raise
+            except KafkaUnavailable as error:
+                _log.warning("an envelope of export %s is sent again: %s", outgoing.export_uid, error)
+                metrics.RETRIES.inc()
+                await asyncio.sleep(retry_seconds)
+                retry_seconds = min(2 * retry_seconds, _LAST_RETRY_SECONDS)
+        metrics.ENVELOPES.inc()
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A chunk that is lined up: what its exports that are not done become, and their tasks."""
+
+    topic_id: str
+    mappings: dict[str, asyncio.Task[Outgoing]]
+    parts: list[asyncio.Task[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
     chunk: Chunk
     mapping: asyncio.Task[Mapped | None]
+    begun: asyncio.Task[_Begun | None]
     taken_at: float
+
+    def give_up(self) -> None:
+        """Let go of what is not mapped yet."""
+        self.mapping.cancel()
+        for mapping in [] if (begun := self._lined_up()) is None else begun.mappings.values():
+            mapping.cancel()
+
+    def cancel(self) -> None:
+        """Let go of what is not delivered."""
+        for part in [] if (begun := self._lined_up()) is None else begun.parts:
+            part.cancel()
+
+    def _lined_up(self) -> _Begun | None:
+        if not self.begun.done() or self.begun.cancelled() or self.begun.exception() is not None:
+            return None
+        return self.begun.result()

@@ -31,6 +31,7 @@ from app.model.rows import Source
 from app.settings import Settings
 
 _log = logging.getLogger(__name__)
+_Segments = asyncio.Future[list[Segment]] | None
 _CHUNKS_IN_FLIGHT = 4
 _BYTES_IN_FLIGHT = 64 << 20
 _EVENT_OVERHEAD_BYTES = 400
@@ -41,7 +42,9 @@ _LOOK_AGAIN_SECONDS = 1.0
 class Pool(Protocol):
     """What maps: `app.mapping.children.MappingPool`."""
 
-    async def map(self, exports: Sequence[tuple[str, TableMapping]], batch: EventBatch) -> list[list[Segment]]:
+    def map_each(
+        self, exports: Sequence[tuple[str, TableMapping]], batch: EventBatch
+    ) -> Sequence[asyncio.Future[list[Segment]]]:
         """Segments for each export ("<uid>/<revision>", mapping), covering the batch in order."""
 
 
@@ -123,12 +126,14 @@ class Mapper:
 
     # What lanes tell
 
-    def delivered(self, chunk: Chunk, mapped: Mapped) -> None:
-        self._app.done(chunk.topic, chunk.partition, chunk.end, chunk.generation, mapped.topic_id)
-        metrics.ROWS.inc(mapped.rows)
-        metrics.FILTERED.inc(mapped.filtered)
-        for reason in mapped.failures:
-            metrics.FAILURES.labels(reason).inc()
+    def sent(self, outgoing: Outgoing) -> None:
+        metrics.ROWS.inc(outgoing.rows)
+        metrics.FILTERED.inc(outgoing.filtered)
+        for reason, count in Counter(outgoing.failures).items():
+            metrics.FAILURES.labels(reason).inc(count)
+
+    def delivered(self, chunk: Chunk, topic_id: str) -> None:
+        self._app.done(chunk.topic, chunk.partition, chunk.end, chunk.generation, topic_id)
 
     def released(self, chunk: Chunk) -> None:
         source = chunk.source
@@ -168,7 +173,7 @@ class Mapper:
     # Mapping
 
     async def _map(self, chunk: Chunk, read_id: str | None) -> Mapped | None:
-        """The chunk's envelopes for all exports, or None when it is not of the receiver's topic.
+        """What the chunk becomes for each export, or None when it is not of the receiver's topic.
 
         `read_id` is the topic's id from before the fetch; being the same now, it was the same all the time.
         """
@@ -183,17 +188,11 @@ class Mapper:
         if not found:
             metrics.UNMAPPED.inc(len(batch))
         source = Source(topic_id, chunk.partition, LIVE_LANE)
-        outgoing, rows, failures, taken = [], 0, [], 0
-        for target, part, segments in await self._segments(batch, found):
-            export = target.export
-            envelopes = to_envelopes(
-                export.uid, export.revision.number, source, chunk.topic, chunk.base, chunk.end, segments, part
-            )
-            taken += len(part)
-            rows += sum(envelope.count for envelope in envelopes)
-            failures += [failed.reason for envelope in envelopes for failed in envelope.failures]
-            outgoing.append(Outgoing(export.uid, export.rows_partition, [rows_codec.encode(e) for e in envelopes]))
-        return Mapped(topic_id, outgoing, rows, failures, taken - rows - len(failures))
+        exports = {}
+        for target, part, segments in self._segments(batch, found):
+            outgoing = _outgoing(target, part, segments, source, chunk)
+            exports[target.export.uid] = self._group.create_task(outgoing, name=f"map {target.export.uid}")
+        return Mapped(topic_id, exports)
 
     async def _barrier(self, topic: str) -> str | None:
         """The topic's id, once the catalog has all that was in the control log when the chunk was here."""
@@ -208,26 +207,18 @@ class Mapper:
         finally:
             asked.cancel()
 
-    async def _segments(
-        self, batch: EventBatch, found: Sequence[Target]
-    ) -> list[tuple[Target, EventBatch, list[Segment]]]:
-        """For each target the events that it takes, and what they became. Exports that take the same go together."""
+    def _segments(self, batch: EventBatch, found: Sequence[Target]) -> list[tuple[Target, EventBatch, _Segments]]:
+        """For each target the events that it takes, and what they become. Exports that take the same go together."""
         together: dict[tuple[int, int], list[Target]] = defaultdict(list)
         for target in found:
             together[target.bounds(batch.offsets)].append(target)
-        results = []
+        results: list[tuple[Target, EventBatch, _Segments]] = []
         for bounds, members in together.items():
             part = batch if bounds == (0, len(batch)) else batch.part(*bounds)
-            mapped = await self._map_part(members, part) if len(part) else [[] for _ in members]
+            exports = [(f"{m.export.uid}/{m.export.revision.number}", m.export.revision.mapping) for m in members]
+            mapped = self._pool.map_each(exports, part) if len(part) else [None for _ in members]
             results += [(member, part, segments) for member, segments in zip(members, mapped, strict=True)]
         return results
-
-    async def _map_part(self, members: Sequence[Target], part: EventBatch) -> list[list[Segment]]:
-        """Map. Who is cancelled leaves the mapping to its end: ending it would cost its child process."""
-        exports = [(f"{m.export.uid}/{m.export.revision.number}", m.export.revision.mapping) for m in members]
-        mapping = asyncio.ensure_future(self._pool.map(exports, part))
-        mapping.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return await asyncio.shield(mapping)
 
     def _weigh(self, weight: int) -> None:
         self._bytes += weight
@@ -236,6 +227,25 @@ class Mapper:
             self._room.set()
         else:
             self._room.clear()
+
+
+async def _outgoing(target: Target, part: EventBatch, mapping: _Segments, source: Source, chunk: Chunk) -> Outgoing:
+    """The export's envelopes, when its events are mapped (None: it takes none)."""
+    export = target.export
+    segments = [] if mapping is None else await asyncio.shield(mapping)
+    envelopes = to_envelopes(
+        export.uid, export.revision.number, source, chunk.topic, chunk.base, chunk.end, segments, part
+    )
+    rows = sum(envelope.count for envelope in envelopes)
+    failures = [failed.reason for envelope in envelopes for failed in envelope.failures]
+    return Outgoing(
+        export.uid,
+        export.rows_partition,
+        [rows_codec.encode(envelope) for envelope in envelopes],
+        rows,
+        failures,
+        len(part) - rows - len(failures),
+    )
 
 
 def _weight(chunk: Chunk) -> int:

@@ -74,7 +74,7 @@ class MappingPool:
         self._budget_seconds = budget_seconds
         self._event_seconds = event_seconds
         self._open = False
-        self._working: set[asyncio.Task[list[list[Segment]]]] = set()
+        self._working: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Start the children and wait until they are ready. Raises ChildGone when one does not start."""
@@ -99,30 +99,45 @@ class MappingPool:
 
         Without `rows` segments have no CSV: for who wants to know failures only, and not to hold what templates can
         blow up. An export is (key, mapping); a key such as "<uid>/<revision>" must stand for the same mapping always.
-        Raises PoolClosed, and ChildGone when a child can no longer be started.
+        Raises PoolClosed, and ChildGone when a child can no longer be started. Who is cancelled ends the mapping.
         """
+        task, answers = self._begin(exports, batch, rows)
+        try:
+            return await asyncio.gather(*answers)
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait([task])
+            raise
+
+    def map_each(self, exports: Exports, batch: EventBatch) -> list[asyncio.Future[list[Segment]]]:
+        """Like `map`, but each export's segments as soon as they are there. Nobody who is cancelled ends it."""
+        _, answers = self._begin(exports, batch, rows=True)
+        return answers
+
+    def _begin(
+        self, exports: Exports, batch: EventBatch, rows: bool
+    ) -> tuple[asyncio.Task[None], list[asyncio.Future[list[Segment]]]]:
         if not self._open:
             raise PoolClosed("The mapping children are not running.")
-        work = asyncio.create_task(self._map(exports, batch, rows))
-        self._working.add(work)
-        try:
-            return await work
-        except asyncio.CancelledError:
-            if self._open or not work.cancelled():
-                raise
-            raise PoolClosed("The mapping children were stopped.") from None
-        finally:
-            self._working.discard(work)
+        work = _Work(Chunk(batch, len(exports), self._budget_seconds), exports, batch, rows)
+        task = asyncio.create_task(self._map(work))
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        return task, work.answers
 
-    async def _map(self, exports: Exports, batch: EventBatch, rows: bool) -> list[list[Segment]]:
-        chunk = Chunk(batch, len(exports), self._budget_seconds)
-        work = _Work(chunk, exports, batch, rows)
-        while chunk.pending:
-            if self._plain(work):
-                await self._serve(work, partial(self._plain, work), self._event_seconds, alone=False)
-            else:
-                await self._serve_watched(work, chunk.pending[0].export)
-        return chunk.segments
+    async def _map(self, work: _Work) -> None:
+        try:
+            work.settle()
+            while work.chunk.pending:
+                if self._plain(work):
+                    await self._serve(work, partial(self._plain, work), self._event_seconds, alone=False)
+                else:
+                    await self._serve_watched(work, work.chunk.pending[0].export)
+        except asyncio.CancelledError:
+            work.fail(PoolClosed("The mapping children were stopped."))
+            raise
+        except Exception as error:
+            work.fail(error)
 
     def _plain(self, work: _Work) -> list[Job]:
         return work.chunk.work(lambda export: not self._is_watched(work.exports[export][0]))
@@ -159,6 +174,7 @@ class MappingPool:
         key, _ = work.exports[export]
         seconds = self._allowances.rest_seconds(key, time.monotonic())
         work.chunk.refuse(export, resting(seconds, self._allowances.why(key)))
+        work.settle()
 
     @asynccontextmanager
     async def _alone(self, key: str) -> AsyncIterator[None]:
@@ -247,9 +263,11 @@ class MappingPool:
         if vain:
             failures = [failure.message for segment in segments for failure in segment.failures]
             self._charge(work, job.export, vain, failures[0] if failures else USED_UP)
+        work.settle()
 
     def _lost(self, work: _Work, job: Job, loss: Loss, seconds: float) -> None:
         self._charge(work, job.export, work.chunk.lost(job, loss, seconds), loss.message)
+        work.settle()
 
     def _charge(self, work: _Work, export: int, seconds: float, why: str) -> None:
         """Count time that was spent in vain; an export that rests from now on gets no more of it for this chunk."""
@@ -260,14 +278,27 @@ class MappingPool:
 
 
 class _Work:
-    """One chunk on its way, packed when a child may take it."""
+    """One chunk on its way, packed when a child may take it, and the answers, one for each export."""
 
     def __init__(self, chunk: Chunk, exports: Exports, batch: EventBatch, rows: bool) -> None:
         self.rows = rows
         self.chunk = chunk
         self.exports = exports
+        self.answers: list[asyncio.Future[list[Segment]]] = [asyncio.Future() for _ in exports]
         self._batch = batch
         self._packed: bytes | None = None
+
+    def settle(self) -> None:
+        """Give the answers that are complete."""
+        for export, answer in enumerate(self.answers):
+            if not answer.done() and (segments := self.chunk.segments(export)) is not None:
+                answer.set_result(segments)
+
+    def fail(self, error: Exception) -> None:
+        for answer in self.answers:
+            if not answer.done():
+                answer.set_exception(error)
+                answer.exception()  # who waits is told; where nobody does, nothing is wrong
 
     def packed(self) -> bytes:
         if self._packed is None:

@@ -26,6 +26,11 @@ CHILD_LOST_SECONDS = 0.25
 _UNMAPPED = (Reason.TEMPLATE_TIMEOUT, USED_UP)
 CHEAP_SECONDS = 0.00005
 """What failures may cost for each event of a job, on average, without being counted as time lost."""
+HOPELESS_EVENTS = 100
+HOPELESS = 4.0
+"""Time lost on so many events of which none became a row counts so many times: a template that fails for all of them is
+sooner known than one that fails for some, and there are no good events for which to try on.
+"""
 MIN_LOOKS = 4
 """Looks at a child that tell how much of a job's time was spent on events that failed; with fewer, all events count as
 equally dear."""
@@ -73,6 +78,7 @@ class Chunk:
 
     def __init__(self, batch: EventBatch, exports: int, budget_seconds: float) -> None:
         self.pending = deque(Job(export, 0, len(batch)) for export in range(exports) if len(batch))
+        self.exports = exports
         self._batch = batch
         self._budget = [budget_seconds] * exports
         self._taken = [0.0] * exports
@@ -83,10 +89,11 @@ class Chunk:
         """CPU seconds that the export may still take."""
         return self._budget[export]
 
-    @property
-    def segments(self) -> list[list[Segment]]:
-        """For each export, segments that cover the batch, in order; complete when nothing is pending."""
-        return [[segment for _, part in sorted(parts.items()) for segment in part] for parts in self._done]
+    def segments(self, export: int) -> list[Segment] | None:
+        """Segments that cover the batch, in order, when nothing of the export is pending."""
+        if any(job.export == export for job in self.pending):
+            return None
+        return [segment for _, part in sorted(self._done[export].items()) for segment in part]
 
     def work(self, exports: Callable[[int], bool]) -> list[Job]:
         """The jobs that a child should be given next, of the exports that are wanted, in order: all that are pending,
@@ -134,7 +141,8 @@ class Chunk:
         if stop < job.stop:
             self.pending.append(Job(job.export, stop, job.stop))
             self._pace[job.export] = 2 * (stop - job.start) + 1
-        return self._spend(job.export, spent.seconds, self._vain(job.start, stop, failed, spent))
+        vain = self._spend(job.export, spent.seconds, self._vain(job.start, stop, failed, spent))
+        return vain * HOPELESS if len(failed) == stop - job.start >= HOPELESS_EVENTS else vain
 
     def lost(self, job: Job, loss: Loss, seconds: float) -> float:
         """A child was lost on this job, after this CPU time."""

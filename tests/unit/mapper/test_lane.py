@@ -54,12 +54,17 @@ class ScriptedProducer:
 
 @dataclass
 class Following:
+    sent_uids: list[str] = field(default_factory=list)
     delivered_bases: list[int] = field(default_factory=list)
     released_bases: list[int] = field(default_factory=list)
     stale_bases: list[int] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def delivered(self, chunk: Chunk, mapped: Mapped) -> None:
+    def sent(self, outgoing: Outgoing) -> None:
+        self.sent_uids.append(outgoing.export_uid)
+        self.news.set()
+
+    def delivered(self, chunk: Chunk, topic_id: str) -> None:
         self.delivered_bases.append(chunk.base)
         self.news.set()
 
@@ -82,11 +87,23 @@ def chunk(base: int) -> Chunk:
     return Chunk("t", 0, base, base + 10, [], 1, 0)
 
 
-def mapped(*envelopes: bytes, uids: tuple[str, ...] = ("e",)) -> asyncio.Future[Mapped | None]:
-    outgoing = [Outgoing(uid, 3, [uid.encode() + envelope for envelope in envelopes]) for uid in uids]
-    answer: asyncio.Future[Mapped | None] = asyncio.get_running_loop().create_future()
-    answer.set_result(Mapped("id", outgoing, 0, []))
+Mapping = asyncio.Future[Mapped | None]
+
+
+def mapped(*envelopes: bytes, uids: tuple[str, ...] = ("e",), slow: dict[str, asyncio.Event] | None = None) -> Mapping:
+    """A chunk of exports with these envelopes; those of an export that is slow are there when its event is set."""
+    answer: Mapping = asyncio.get_running_loop().create_future()
+    answer.set_result(Mapped("id", {uid: outgoing(uid, envelopes, (slow or {}).get(uid)) for uid in uids}))
     return answer
+
+
+def outgoing(uid: str, envelopes: tuple[bytes, ...], ready: asyncio.Event | None) -> asyncio.Task[Outgoing]:
+    async def get_ready() -> Outgoing:
+        if ready is not None:
+            await ready.wait()
+        return Outgoing(uid, 3, [uid.encode() + envelope for envelope in envelopes])
+
+    return asyncio.ensure_future(get_ready())
 
 
 def make_lane(producer: ScriptedProducer, following: Following) -> Any:
@@ -143,6 +160,45 @@ async def test_chunks_mapped_out_of_order_are_delivered_in_order() -> None:
 
     assert early == []
     assert [value for _, value, _ in producer.sent] == [b"e1", b"e2"]
+
+
+async def test_export_that_is_mapped_slowly_holds_up_no_other() -> None:
+    producer, following = ScriptedProducer(), Following()
+    producer.release.set()
+    lane = make_lane(producer, following)
+    ready = asyncio.Event()
+    lane.take(chunk(0), mapped(b"1", uids=("a", "b"), slow={"a": ready}))
+    lane.take(chunk(10), mapped(b"2", uids=("a", "b")))
+    running = asyncio.create_task(lane.run())
+    await following.until(lambda: following.sent_uids == ["b", "b"])
+    early = [value for _, value, _ in producer.sent]
+    done_early = list(following.delivered_bases)
+
+    ready.set()
+    await following.until(lambda: following.delivered_bases == [0, 10])
+    running.cancel()
+
+    assert (early, done_early) == ([b"b1", b"b2"], [])
+    assert [value for _, value, _ in producer.sent] == [b"b1", b"b2", b"a1", b"a2"]
+
+
+async def test_closing_drops_what_an_export_has_not_mapped_and_delivers_what_others_have() -> None:
+    producer, following = ScriptedProducer(), Following()
+    lane = make_lane(producer, following)
+    lane.take(chunk(0), mapped(b"1", uids=("a", "b"), slow={"a": asyncio.Event()}))
+    lane.take(chunk(10), mapped(b"2", uids=("b",)))
+    running = asyncio.create_task(lane.run())
+    await producer.has_sent(1)
+
+    closing = asyncio.create_task(lane.close(10))
+    await asyncio.sleep(0)
+    producer.release.set()
+    await closing
+    await running
+
+    assert following.delivered_bases == []
+    assert following.released_bases == [0, 10]
+    assert {value for _, value, _ in producer.sent} <= {b"b1", b"b2"}
 
 
 async def test_closing_waits_for_what_is_in_flight_and_drops_the_rest() -> None:

@@ -45,6 +45,7 @@ class World:
         self.barrier_failures = 0
         self.pool_open = asyncio.Event()
         self.pool_open.set()
+        self.slow_pool_open = asyncio.Event()
         self.sent: list[tuple[str, int, Rows]] = []
         self.committed: list[tuple[str, int, int, int, str]] = []
         self.calls: list[tuple[str, Partition]] = []
@@ -90,10 +91,14 @@ class World:
         return answer
 
     # pool
-    async def map(self, exports: list[Any], batch: EventBatch) -> list[list[Segment]]:
+    def map_each(self, exports: list[Any], batch: EventBatch) -> list[asyncio.Future[list[Segment]]]:
+        return [asyncio.ensure_future(self._map(uid, batch)) for uid, _ in exports]
+
+    async def _map(self, key: str, batch: EventBatch) -> list[Segment]:
         await self.pool_open.wait()
-        csv = b'"x"\n' * len(batch)
-        return [[Segment(batch.offsets[-1] + 1, csv, batch.offsets, [])] for _ in exports]
+        if key.startswith("slow"):
+            await self.slow_pool_open.wait()
+        return [Segment(batch.offsets[-1] + 1, b'"x"\n' * len(batch), batch.offsets, [])]
 
     # topic ids
     async def of(self, topic: str) -> str | None:

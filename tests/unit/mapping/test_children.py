@@ -149,6 +149,22 @@ async def test_template_that_never_ends_uses_up_its_own_budget_alone(
     assert mapped == map_batch(sibling, batch)
 
 
+async def test_sibling_has_its_answer_while_a_template_that_never_ends_is_still_tried(
+    make_batch: MakeBatch, make_mapping: MakeMapping
+) -> None:
+    exports = [("bad", make_mapping(cell=FOREVER)), ("good", make_mapping("id"))]
+    async with pool_of(2, event_seconds=0.3, budget_seconds=20) as pool:
+        bad, good = pool.map_each(exports, make_batch(*[b'{"a":1}'] * 20))
+
+        await good
+        early = bad.done()
+        await pool.close()
+
+        assert not early
+        with pytest.raises(PoolClosed):
+            await bad
+
+
 async def test_slow_template_keeps_what_it_mapped_in_time(
     make_batch: MakeBatch, make_mapping: MakeMapping, outcome: Outcome
 ) -> None:

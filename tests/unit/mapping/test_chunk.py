@@ -42,6 +42,11 @@ def run(chunk: Chunk, guilty: dict[tuple[int, int], Loss], told: bool) -> int:
     return lost
 
 
+def segments_of(chunk: Chunk) -> list[list[Segment]]:
+    """For each export, what became of the batch; nothing is pending."""
+    return [chunk.segments(export) or [] for export in range(chunk.exports)]
+
+
 def blamed(segments: Sequence[Segment]) -> dict[int, Reason]:
     return {failed.offset: failed.reason for segment in segments for failed in segment.failures}
 
@@ -64,7 +69,7 @@ def test_exactly_the_guilty_events_are_blamed(
 
     run(chunk, guilty, told)
 
-    for export, segments in enumerate(chunk.segments):
+    for export, segments in enumerate(segments_of(chunk)):
         expected = {event: loss.reason for (of, event), loss in guilty.items() if of == export and event < count}
         rows, _ = outcome(segments)
         assert blamed(segments) == expected
@@ -73,13 +78,26 @@ def test_exactly_the_guilty_events_are_blamed(
         assert segments[-1].end == count
 
 
+@pytest.mark.parametrize(("events", "failing", "vain"), [(100, 100, 4), (100, 99, 0.99), (99, 99, 1)])
+def test_time_that_made_no_row_of_many_events_counts_more_often(
+    events: int, failing: int, vain: float, make_batch: Callable[..., EventBatch]
+) -> None:
+    chunk = Chunk(make_batch(*[b"{}"] * events), 1, budget_seconds=5)
+    (job,) = chunk.pending
+    seconds = 1 + CHEAP_SECONDS * events / (failing / events)
+
+    charged = chunk.finished(job, stopped(job, events, range(failing)), Spent(seconds))
+
+    assert charged == pytest.approx(vain, rel=0.02)
+
+
 def test_used_up_budget_fails_what_is_left_of_that_export_alone(make_batch: Callable[..., EventBatch]) -> None:
     count = 1000
     chunk = Chunk(make_batch(*[b"{}"] * count), 2, budget_seconds=3)
 
     lost = run(chunk, {(0, event): DIE for event in range(0, count, 2)}, told=True)
 
-    poisoned, sibling = chunk.segments
+    poisoned, sibling = segments_of(chunk)
     assert blamed(sibling) == {}
     assert Reason.TEMPLATE_TIMEOUT in blamed(poisoned).values()
     assert len(blamed(poisoned)) + sum(len(segment.offsets) for segment in poisoned) == count
@@ -93,8 +111,8 @@ def test_a_child_lost_once_by_chance_blames_nobody(make_batch: Callable[..., Eve
     chunk.lost(job, DIE, 0)
     run(chunk, {}, told=True)
 
-    assert blamed(chunk.segments[0]) == {}
-    assert chunk.segments[0][0].offsets == [0]
+    assert blamed(segments_of(chunk)[0]) == {}
+    assert segments_of(chunk)[0][0].offsets == [0]
 
 
 def test_a_child_lost_before_it_began_leaves_the_job_as_it_is(make_batch: Callable[..., EventBatch]) -> None:
@@ -107,7 +125,7 @@ def test_a_child_lost_before_it_began_leaves_the_job_as_it_is(make_batch: Callab
 
     for _ in range(3):
         chunk.lost(job, unbegun, 0)
-    assert blamed(chunk.segments[0]) == dict.fromkeys([0, 1], Reason.TEMPLATE_TIMEOUT)
+    assert blamed(segments_of(chunk)[0]) == dict.fromkeys([0, 1], Reason.TEMPLATE_TIMEOUT)
 
 
 def test_siblings_go_before_what_is_suspected(make_batch: Callable[..., EventBatch]) -> None:
@@ -128,7 +146,7 @@ def test_answers_for_jobs_that_failed_meanwhile_are_not_taken(make_batch: Callab
     chunk.lost(second, DIE, 0.1)
 
     assert not chunk.pending
-    assert blamed(chunk.segments[0]) == dict.fromkeys([2, 3], Reason.TEMPLATE_TIMEOUT)
+    assert blamed(segments_of(chunk)[0]) == dict.fromkeys([2, 3], Reason.TEMPLATE_TIMEOUT)
 
 
 @pytest.mark.parametrize("exports", [0, 2])
@@ -136,7 +154,7 @@ def test_nothing_to_map(exports: int, make_batch: Callable[..., EventBatch]) -> 
     chunk = Chunk(make_batch(), exports, budget_seconds=5)
 
     assert not chunk.pending
-    assert chunk.segments == [[] for _ in range(exports)]
+    assert segments_of(chunk) == [[] for _ in range(exports)]
 
 
 def stopped(job: Job, stop: int, failing: Sequence[int] = ()) -> list[Segment]:
@@ -161,7 +179,7 @@ def test_job_done_in_slices_is_done_whole(
             chunk.finished(job, stopped(job, min(job.start + events, job.stop)), Spent(1))
 
     assert not chunk.pending
-    for segments in chunk.segments:
+    for segments in segments_of(chunk):
         assert outcome(segments) == ({event: b'"%d"\n' % event for event in range(count)}, {})
         assert segments[-1].end == count
 
@@ -175,7 +193,7 @@ def test_slices_use_up_the_budget_together(make_batch: Callable[..., EventBatch]
         vain.append(chunk.finished(job, stopped(job, job.start + 2), Spent(1)))
 
     assert vain == [0, 0, 3]
-    assert blamed(chunk.segments[0]) == dict.fromkeys(range(6, 10), Reason.TEMPLATE_TIMEOUT)
+    assert blamed(segments_of(chunk)[0]) == dict.fromkeys(range(6, 10), Reason.TEMPLATE_TIMEOUT)
 
 
 def test_what_is_left_behind_does_not_hold_the_siblings(make_batch: Callable[..., EventBatch]) -> None:
@@ -233,7 +251,7 @@ def test_refused_export_fails_alone(make_batch: Callable[..., EventBatch]) -> No
     chunk.refuse(0, "rests")
     run(chunk, {}, told=True)
 
-    refused, sibling = chunk.segments
+    refused, sibling = segments_of(chunk)
     assert blamed(refused) == dict.fromkeys(range(4), Reason.EXPORT_RESTING)
     assert blamed(sibling) == {}
 
@@ -254,5 +272,5 @@ def test_what_is_refused_is_cut_as_little_as_can_be(make_batch: Callable[..., Ev
 
     chunk.refuse(0, "rests")
 
-    (segments,) = chunk.segments
+    (segments,) = segments_of(chunk)
     assert [segment.end for segment in segments] == [10]

@@ -9,6 +9,7 @@ from model_world import SOURCES, World
 from app.model.event import Reason
 from app.model.rows import FailedEvent, Rows, to_runs
 
+MOST_UNDER_WAY = 3
 PADDING = ("", "p" * 30, "line\nbreak", '""quoted""\n', '""', "\n")
 
 
@@ -21,24 +22,38 @@ class Mapper:
         self.process = self.run()
 
     def run(self) -> Iterator[None]:
+        """Exports go through the chunks under way each at its own pace; a chunk is committed when all have."""
         world, events = self.world, self.world.events[self.partition]
         position = world.committed[self.partition]
+        under_way: list[tuple[int, dict[str, list[Rows]]]] = []
         while True:
+            yield
             end = min(position + world.random.randint(1, 4), len(events))
-            yield
-            if end == position:
-                continue
-            revisions = {uid: export.revision for uid, export in world.exports.items()}
-            yield
-            queues = [self.map_chunk(uid, revisions[uid], position, end) for uid in world.exports]
-            while any(queues):
-                queue = world.random.choice([queue for queue in queues if queue])
-                self.send(queue)
+            if end > position and (not under_way or (len(under_way) < MOST_UNDER_WAY and world.random.random() < 0.3)):
+                revisions = {uid: export.revision for uid, export in world.exports.items()}
                 yield
-            if self.generation == world.mapper_generation[self.partition]:
-                world.committed[self.partition] = end
-            position = end
-            yield
+                queues = {uid: self.map_chunk(uid, revisions[uid], position, end) for uid in world.exports}
+                under_way.append((end, queues))
+                position = end
+                yield
+            ready = self.next_queues([queues for _, queues in under_way])
+            if ready:
+                self.send(world.random.choice(ready))
+                yield
+            while under_way and not any(under_way[0][1].values()):
+                end, _ = under_way.pop(0)
+                if self.generation == world.mapper_generation[self.partition]:
+                    world.committed[self.partition] = end
+                yield
+
+    def next_queues(self, chunks: Sequence[dict[str, list[Rows]]]) -> list[list[Rows]]:
+        """Of each export, what is left of the first chunk that it has not gone through."""
+        first: dict[str, list[Rows]] = {}
+        for queues in chunks:
+            for uid, queue in queues.items():
+                if queue:
+                    first.setdefault(uid, queue)
+        return list(first.values())
 
     def send(self, queue: list[Rows]) -> None:
         """Produce one envelope; it stays the next one until its delivery report has come (rule 1)."""
