@@ -3,8 +3,8 @@
     python benchmarks/poison.py [--seconds 45] [--rounds 1] [--only WORDS]
 
 Two receivers of 4 partitions, each read as the mapper does it: at most 4 chunks of a partition under way, done in
-order. `sibling` is the receiver that has the bad export beside two good ones; its chunks are done when all three have
-their answers. `other` is another receiver with two good exports. The percentage is of what a pool in which all exports
+order, and each export's rows taken as they come. `sibling` is a good export beside the bad one and a second good one;
+`other` is one of two good exports of another receiver. The percentage is of what a pool in which all exports
 are good does at the same time on the same cores, so that a busy machine disturbs both. The time in which a pool learns
 that an export is bad is in the first figure of each; the second is of the last two thirds of the time.
 """
@@ -20,13 +20,13 @@ import time
 from collections import Counter
 
 from app.mapping.children import MappingPool
-from app.model.event import EventBatch
+from app.model.event import EventBatch, Segment
 from app.model.receiver import Column, ColumnType, Mapping
 
 CHILDREN = 2
 PARTITIONS = 4
 IN_FLIGHT = 4
-CHUNK_EVENTS = 1000
+CHUNK_EVENTS = 5000
 
 GOOD = 'local event = Body("event"); Body("user.email") + "-" + event'
 FOREVER = "local f(n) = if n == 0 then 'x' else f(n - 1) + f(n - 1); f(60)"
@@ -72,18 +72,21 @@ def chunk(first: int) -> EventBatch:
 
 
 async def lane(pool: MappingPool, exports: list[tuple[str, Mapping]], batch: EventBatch, done: Counter[str]) -> None:
-    """One partition: the same chunk again and again, `IN_FLIGHT` of them under way, done in order."""
-    under_way: list[asyncio.Task[object]] = []
-    try:
-        while True:
-            while len(under_way) < IN_FLIGHT:
-                under_way.append(asyncio.create_task(pool.map(exports, batch)))
-            await under_way.pop(0)
+    """One partition: the same chunk again and again, `IN_FLIGHT` of them under way, done in order; counts events of the
+    first export.
+    """
+
+    def count(answer: asyncio.Future[list[Segment]]) -> None:
+        if not answer.cancelled() and answer.exception() is None:
             done[exports[0][0]] += len(batch)
-    finally:
-        for task in under_way:
-            task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
+
+    under_way: list[list[asyncio.Future[list[Segment]]]] = []
+    while True:
+        while len(under_way) < IN_FLIGHT:
+            answers = pool.map_each(exports, batch)
+            answers[0].add_done_callback(count)
+            under_way.append(answers)
+        await asyncio.gather(*map(asyncio.shield, under_way.pop(0)))
 
 
 async def rates(template: str, seconds: float) -> dict[str, tuple[float, float]]:

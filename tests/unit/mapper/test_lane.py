@@ -186,7 +186,7 @@ async def test_closing_drops_what_an_export_has_not_mapped_and_delivers_what_oth
     producer, following = ScriptedProducer(), Following()
     lane = make_lane(producer, following)
     lane.take(chunk(0), mapped(b"1", uids=("a", "b"), slow={"a": asyncio.Event()}))
-    lane.take(chunk(10), mapped(b"2", uids=("b",)))
+    lane.take(chunk(10), mapped(b"2", uids=("a", "b")))
     running = asyncio.create_task(lane.run())
     await producer.has_sent(1)
 
