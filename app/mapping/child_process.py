@@ -41,6 +41,7 @@ class ChildProcess:
         self._shared = _shared_memory(SIZE_BYTES)
         self._progress = Progress(self._shared)
         self._spent = False
+        self._one_start = asyncio.Lock()
         self.known: set[str] = set()
 
     @property
@@ -54,8 +55,11 @@ class ChildProcess:
 
     async def start(self) -> None:
         """See that it runs and waits for work. Raises ChildGone when it cannot be started."""
-        if self.is_running:
-            return
+        async with self._one_start:
+            if not self.is_running:
+                await self._start()
+
+    async def _start(self) -> None:
         await self._end()
         self._spent = False
         self.known.clear()

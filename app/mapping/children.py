@@ -142,8 +142,8 @@ class MappingPool:
     def _plain(self, work: _Work) -> list[Job]:
         return work.chunk.work(lambda export: not self._is_watched(work.exports[export][0]))
 
-    def _watched(self, work: _Work, export: int, most: int | None) -> list[Job]:
-        return work.chunk.work(export.__eq__)[:most]
+    def _first(self, work: _Work, export: int) -> list[Job]:
+        return work.chunk.left(export)[:1]
 
     def _is_watched(self, key: str) -> bool:
         return self._busy[key] > 0 or self._allowances.is_watched(key, time.monotonic())
@@ -165,8 +165,8 @@ class MappingPool:
             if not left or (not trying and self._allowances.is_resting(key)):
                 return  # seen to be so when it is looked at again
             work.chunk.cut(export, _WATCHED_EVENTS)
-            jobs = partial(self._watched, work, export, 1 if trying else None)
-            await self._serve(work, jobs, min(self._event_seconds, left), alone=True)
+            first = partial(self._first, work, export)
+            await self._serve(work, first, min(self._event_seconds, left), alone=True, stay=not trying)
             if trying and self._allowances.left(key, time.monotonic()) >= left:
                 self._allowances.succeeded(key)
 
@@ -194,17 +194,24 @@ class MappingPool:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def _serve(self, work: _Work, jobs: Callable[[], list[Job]], event_seconds: float, *, alone: bool) -> None:
+    async def _serve(
+        self, work: _Work, jobs: Callable[[], list[Job]], event_seconds: float, *, alone: bool, stay: bool = False
+    ) -> None:
         """Give a child the jobs that are to be done when it is free; return when it has answered them, or is lost.
 
-        `alone`: who calls sees to it that no other chunk is at these exports.
+        `alone`: who calls sees to it that no other chunk is at these exports, and a child beside the others does it if
+        there is one, for others would wait in vain. `stay`: give it more until there are no more.
         """
-        async with self._line:  # so one chunk is ready when a child is free, and no more
-            packed = work.packed()
-            child = await self._seats.take()
+        child = await self._seats.take_extra() if alone else None
+        if child is None:
+            async with self._line:  # so one chunk is packed when a child is free, and no more
+                work.packed()
+                child = await self._seats.take()
         try:
-            if wanted := jobs():
-                await self._watch(child, work, wanted, packed, event_seconds, alone=alone)
+            while wanted := jobs():
+                await self._watch(child, work, wanted, work.packed(), event_seconds, alone=alone)
+                if not stay or not child.is_running:
+                    break
         except BaseException:
             # Its answers would be taken for those to the next chunk.
             child.kill()

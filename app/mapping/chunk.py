@@ -101,10 +101,13 @@ class Chunk:
         """
         wanted = [job for job in self.pending if exports(job.export) and job.export not in self._pace]
         for export in filter(exports, self._pace):
-            jobs = [job for job in self.pending if job.export == export]
-            if jobs:
-                wanted.append(self._piece(min(jobs, key=lambda job: job.start)))
+            if jobs := self.left(export):
+                wanted.append(self._piece(jobs[0]))
         return wanted
+
+    def left(self, export: int) -> list[Job]:
+        """The export's jobs that are pending, in the order of events, whatever its pace is."""
+        return sorted((job for job in self.pending if job.export == export), key=lambda job: job.start)
 
     def _piece(self, job: Job) -> Job:
         """As much of a pending job as its export may have at once."""

@@ -2,8 +2,8 @@
 
 Who took a child gives it back whatever became of it. One that was lost is started again in the background and comes
 back when it is ready. A child that is slow with one event can be relieved: another takes its seat meanwhile, so that a
-stuck template takes no turn from others. The one more stays on as a spare, so it costs memory only where there was
-trouble.
+stuck template takes no turn from others; what is known to fail goes to such a one at once. The one more stays on as a
+spare, so it costs memory only where there was trouble.
 """
 
 from __future__ import annotations
@@ -39,10 +39,9 @@ class Seats:
             self._free.put_nowait(child)
 
     async def close(self) -> None:
-        """End all children."""
-        for task in self._starting:
-            task.cancel()
-        await asyncio.gather(*self._starting, return_exceptions=True)
+        """End all children. Those that are being started are ended when they have: half of a process is nobody's."""
+        while self._starting:
+            await asyncio.gather(*self._starting, return_exceptions=True)
         await asyncio.gather(*(child.stop() for child in self._children))
         self._children.clear()
 
@@ -55,10 +54,29 @@ class Seats:
         """A child that runs and has nothing to do. Raises ChildGone when it cannot be started."""
         child = await self._free.get()
         try:
-            await child.start()
+            await self._start(child)
         except BaseException:
             child.kill()
             self._free.put_nowait(child)
+            raise
+        return child
+
+    async def take_extra(self) -> ChildProcess | None:
+        """A child beside those that have seats, for work that may be in vain; None when it is taken already.
+
+        Raises ChildGone when it cannot be started.
+        """
+        if self._relieved is not None:
+            return None
+        child, self._spare = self._spare, None
+        if child is None:
+            child = self._make()
+            self._children.append(child)
+        self._relieved = child
+        try:
+            await self._start(child)
+        except BaseException:
+            self.give_back(child)
             raise
         return child
 
@@ -90,10 +108,17 @@ class Seats:
         self._children.append(other)
         self._run(self._return(other))
 
-    def _run(self, work: Coroutine[None, None, None]) -> None:
+    async def _start(self, child: ChildProcess) -> None:
+        """Start it; it is started to the end, or not at all, also when who waits for it is cancelled."""
+        starting = self._run(child.start())
+        starting.add_done_callback(lambda task: task.cancelled() or task.exception())  # told by whoever waits
+        await asyncio.shield(starting)
+
+    def _run(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
+        return task
 
     async def _return(self, child: ChildProcess) -> None:
         """Start it. One that cannot be started tells who takes it."""
