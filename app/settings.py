@@ -155,7 +155,20 @@ class Settings(BaseSettings):
     fetch_wait_ms: Annotated[int, Field(ge=1, le=10_000)] = 100
     fetch_min_bytes: Count = 64 * KIB
     session_timeout_seconds: Seconds = 10
+
+    # Watching
     watchdog_seconds: Seconds = 45
+    """How long an event loop may stand still, or a rebalance take, before the process ends itself (exit code 70)."""
+    watch_seconds: Annotated[float, Field(ge=0.2)] = 10
+    """How often a process asks Kafka how far its consumers are behind, for metrics, readiness and liveness."""
+    stuck_seconds: Seconds = 600
+    """How long a partition may not move although records wait, Kafka answers and nothing holds it back, before the
+    process ends itself (exit code 70); must be longer than the slowest chunk of a mapper may take."""
+    unready_after_seconds: Seconds = 30
+    """How long beyond `watch_seconds` Kafka may not answer before control, mapper and sink are not ready; the gateway
+    has `view_staleness_seconds`."""
+    metrics_topics: Count = 100
+    """Topics and exports that metrics name one by one, the worst first; of the others there are sums."""
 
     # Sink
     staging_bytes: Annotated[int, Field(ge=KIB)] = 5 * MIB

@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 
+from prometheus_client import REGISTRY
+
 from app.api.commands import command_partition
 from app.api.running import RunningTasks
 from app.control.forgetting import Forgetting
@@ -14,11 +16,13 @@ from app.control.partition import PartitionWorker
 from app.control.run import Surroundings
 from app.control.topics import count_partitions
 from app.kafka.client import connect_admin
+from app.kafka.consumer_metrics import ConsumerCollector
 from app.kafka.faust import Chunk, ChunkApp, Item, Partition, create_app, serve
 from app.kafka.faust import run as run_loop
 from app.kafka.names import Names
 from app.kafka.plan import ensure_topics, system_topics
 from app.kafka.view import ControlView
+from app.kafka.watch import ConsumerWatch
 from app.logs import configure_logging
 from app.model.cipher import Cipher
 from app.observe import serve_metrics
@@ -51,7 +55,10 @@ async def _main(settings: Settings) -> None:
         app.consume(control.consume, [names.commands])
         app.on_assigned(control.assigned)
         app.on_revoked(control.revoked)
-        with serve_metrics(settings.control_port, settings.listen_address, app.alive):
+        # A command may wait for long behind others of its project, so what is watched is that commands are taken.
+        watch = ConsumerWatch(settings, app, admin, position=lambda place: place.fetched)
+        REGISTRY.register(ConsumerCollector(watch, by_partition=True))
+        with watch, serve_metrics(settings.control_port, settings.listen_address, app.alive, watch.why_not_ready):
             await serve(app)
 
 

@@ -46,10 +46,10 @@ class Levels:
 
 
 class GatewayCollector(Collector):
-    """Shows Counters and Levels as `streams_gateway_*`."""
+    """Shows Counters and Levels as `streams_gateway_*`, and whether the gateway is ready."""
 
-    def __init__(self, counters: Counters, levels: Callable[[], Levels]) -> None:
-        self._counters, self._levels = counters, levels
+    def __init__(self, counters: Counters, levels: Callable[[], Levels], ready: Callable[[], bool]) -> None:
+        self._counters, self._levels, self._ready = counters, levels, ready
 
     def collect(self) -> Iterator[Metric]:
         counters, levels = self._counters, self._levels()
@@ -78,6 +78,7 @@ class GatewayCollector(Collector):
             "Time since the view met the control log's end.",
             value=levels.view_age_seconds,
         )
+        yield GaugeMetricFamily("streams_ready", "1 while the process is ready, else 0.", value=self._ready())
         yield self._latency()
 
     def _latency(self) -> Metric:

@@ -28,6 +28,7 @@ from app.kafka.view import ControlView
 from app.logs import configure_logging
 from app.model.cipher import Cipher
 from app.model.errors import ConfigurationError, KafkaUnavailable
+from app.observe.pulse import watched_loop
 from app.settings import Settings
 
 _BACKLOG = 2048
@@ -49,7 +50,7 @@ async def serve(settings: Settings) -> None:
     trials = Trials(settings)
     gateway = Gateway(lane, Validation(lane, view, trials))
     try:
-        with _listen(settings) as listener:
+        with _listen(settings) as listener, watched_loop(settings.watchdog_seconds):
             server = _Server(_uvicorn_config(settings, lane, gateway))
             async with asyncio.TaskGroup() as group:
                 tasks = [

@@ -32,7 +32,9 @@ class Gateway:
         self._lane = lane
         self._validation = validation
         self._registry = CollectorRegistry()
-        self._registry.register(GatewayCollector(lane.counters, lambda: lane.levels))
+        self._registry.register(
+            GatewayCollector(lane.counters, lambda: lane.levels, lambda: self._why_not_ready() is None)
+        )
         self._own = RequestId(self._answer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,11 +72,13 @@ class Gateway:
         return PlainTextResponse("OK")
 
     def _ready(self, request_id: str) -> Response:
+        why_not = self._why_not_ready()
+        return PlainTextResponse("OK") if why_not is None else self._unavailable(request_id, why_not)
+
+    def _why_not_ready(self) -> str | None:
         if self.api is None:
-            return self._unavailable(request_id, "Not ready: Kafka or the control log has not been reached yet.")
-        if self._lane.stale:
-            return self._unavailable(request_id, "Not ready: touch with Kafka is lost.")
-        return PlainTextResponse("OK")
+            return "Not ready: Kafka or the control log has not been reached yet."
+        return "Not ready: touch with Kafka is lost." if self._lane.stale else None
 
     def _not_allowed(self, method: str, request_id: str, allowed: str) -> Response:
         text = f"Method {method} is not allowed here; allowed: {allowed}."

@@ -104,6 +104,10 @@ class Mapper:
         self._waiting.clear()
         await asyncio.gather(*map(self._close, partitions))
 
+    def rests(self, source: Partition) -> bool:
+        """Whether the partition waits for its topic to be what the control log says. From any thread."""
+        return source in self._waiting
+
     def _take(self, chunk: Chunk) -> None:
         """Map the chunk in a task of its own, and hold its partition back while enough of it is under way."""
         source = chunk.source
@@ -115,6 +119,7 @@ class Mapper:
             self._app.hold_back([source])
         self._weigh(_weight(chunk))
         metrics.LOST.inc(chunk.lost)
+        metrics.BYTES.inc(chunk.size_bytes)
         mapping = self._group.create_task(self._map(chunk, self._read_ids.get(source)), name=f"map {source}")
         self._lanes[source][0].take(chunk, mapping)
 
@@ -236,6 +241,7 @@ async def _outgoing(target: Target, part: EventBatch, mapping: _Segments, source
     envelopes = to_envelopes(
         export.uid, export.revision.number, source, chunk.topic, chunk.base, chunk.end, segments, part
     )
+    metrics.ROW_BYTES.inc(sum(len(envelope.csv) for envelope in envelopes))
     rows = sum(envelope.count for envelope in envelopes)
     failures = [failed.reason for envelope in envelopes for failed in envelope.failures]
     return Outgoing(

@@ -6,15 +6,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from prometheus_client import REGISTRY
+
 from app.kafka.client import connect_admin
+from app.kafka.consumer_metrics import ConsumerCollector
 from app.kafka.faust import create_app, serve
 from app.kafka.faust import run as run_loop
 from app.kafka.names import Names
 from app.kafka.plan import ensure_topics, system_topics
 from app.kafka.producer import AsyncProducer
 from app.kafka.view import ControlView
+from app.kafka.watch import ConsumerWatch
 from app.logs import configure_logging
 from app.mapper.mapper import Mapper
+from app.mapper.metrics import ChildrenCollector
 from app.mapper.topic_ids import TopicIds
 from app.mapping.children import MappingPool
 from app.observe import serve_metrics
@@ -49,7 +54,10 @@ async def _main(settings: Settings) -> None:
         )
         app.start_at(mapper.starts)
         app.on_revoked(mapper.revoked)
-        with serve_metrics(settings.mapper_port, settings.listen_address, app.alive):
+        watch = ConsumerWatch(settings, app, admin, excused=mapper.rests)
+        REGISTRY.register(ConsumerCollector(watch, by_partition=False))
+        REGISTRY.register(ChildrenCollector(lambda: pool.pids))
+        with watch, serve_metrics(settings.mapper_port, settings.listen_address, app.alive, watch.why_not_ready):
             await serve(app)
 
 

@@ -181,10 +181,10 @@ class ExportOwner:
             return ()
         return over(export, self.fold.staged, [*self._batches.unfinished.values(), *self._batches.waiting.values()])
 
-    def phases(self) -> list[str]:
-        """The phase of each batch that is not imported."""
-        batches = [*list(self._batches.unfinished.values()), *list(self._batches.waiting.values())]
-        return [batch.phase for batch in batches]
+    @property
+    def batches(self) -> list[BatchRecord]:
+        """Those that are not imported. From any thread."""
+        return [*list(self._batches.unfinished.values()), *list(self._batches.waiting.values())]
 
     def stage(self) -> None:
         """Begin a staging step with everything so far, unless one is under way."""

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
 
 from prometheus_client import Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from app.model.ledger import BatchRecord
+
+if TYPE_CHECKING:
+    from app.sink.levels import Levels
+
+IMPORT_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+"""Bounds of the histogram of import times."""
 
 
 @dataclass(slots=True)
@@ -24,30 +32,22 @@ class Counters:
     staged_bytes: int = field(default=0, metadata={"help": "CSV bytes in recorded slices, uncompressed."})
     batches_imported: int = field(default=0, metadata={"help": "Batches that are in their table."})
     rows_imported: int = field(default=0, metadata={"help": "Rows of those batches."})
-    import_seconds: float = field(default=0, metadata={"help": "Time from attempt to finished job, added up."})
     batches_expired: int = field(default=0, metadata={"help": "Batches given up after failing for too long."})
     storage_retries: int = field(default=0, metadata={"help": "Calls to Storage that must be made again."})
     gaps: int = field(default=0, metadata={"help": "Exports stopped because envelopes are missing."})
     parkings: int = field(default=0, metadata={"help": "Times that an export was parked: Storage took nothing of it."})
     fenced: int = field(default=0, metadata={"help": "Times that another process took a ledger."})
     dead_letters: Counter[str] = field(default_factory=Counter)
+    import_counts: list[int] = field(default_factory=lambda: [0] * (len(IMPORT_SECONDS) + 1))
+    import_seconds: float = 0.0
 
     def imported(self, record: BatchRecord, now_ms: int) -> None:
         """A batch is in its table."""
         self.batches_imported += 1
         self.rows_imported += record.count
-        self.import_seconds += max(now_ms - record.attempts[-1].started_ms, 0) / 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Levels:
-    """How full the sink is now."""
-
-    partitions: int
-    exports: int
-    parked: int
-    held_bytes: int
-    batches: Counter[str]
+        seconds = max(now_ms - record.attempts[-1].started_ms, 0) / 1000
+        self.import_seconds += seconds
+        self.import_counts[bisect_left(IMPORT_SECONDS, seconds)] += 1
 
 
 class SinkCollector(Collector):
@@ -58,19 +58,46 @@ class SinkCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         for item in fields(Counters):
-            if item.name != "dead_letters":
+            if "help" in item.metadata:
                 name, value = f"streams_sink_{item.name}", getattr(self._counters, item.name)
                 yield CounterMetricFamily(name, item.metadata["help"], value=value)
         letters = CounterMetricFamily("streams_sink_dead_letters", "Dead letters published.", labels=["reason"])
         for reason, count in self._counters.dead_letters.copy().items():
             letters.add_metric([reason], count)
         yield letters
+        yield self._imports()
         levels = self._levels()
-        yield GaugeMetricFamily("streams_sink_partitions", "Rows partitions owned.", value=levels.partitions)
-        yield GaugeMetricFamily("streams_sink_exports", "Exports with state here.", value=levels.exports)
-        yield GaugeMetricFamily("streams_sink_parked", "Exports that are parked or catch up.", value=levels.parked)
-        yield GaugeMetricFamily("streams_sink_held_bytes", "Bytes of rows held in memory.", value=levels.held_bytes)
-        batches = GaugeMetricFamily("streams_sink_batches", "Batches not finished.", labels=["phase"])
+        for name, text, value in (
+            ("partitions", "Rows partitions owned.", levels.partitions),
+            ("exports", "Exports with state here.", levels.exports),
+            ("parked", "Exports that are parked or catch up.", levels.parked),
+            ("stopped", "Exports that are stopped because envelopes are missing.", levels.stopped),
+            ("held_bytes", "Bytes of rows held in memory.", levels.held_bytes),
+            ("windows", "Open windows.", levels.windows),
+            ("oldest_window_seconds", "Age of the oldest open window.", levels.oldest_window_seconds),
+            ("oldest_batch_seconds", "Since the oldest batch not imported was closed.", levels.oldest_batch_seconds),
+            ("catch_up_lag_records", "Rows records before the furthest behind parked export.", levels.catch_up_lag),
+        ):
+            yield GaugeMetricFamily(f"streams_sink_{name}", text, value=value)
+        batches = GaugeMetricFamily("streams_sink_batches", "Batches not imported.", labels=["phase"])
         for phase, count in levels.batches.items():
             batches.add_metric([phase], count)
         yield batches
+        troubled = GaugeMetricFamily(
+            "streams_sink_export_trouble", "Exports that need a look, the worst first.", labels=["export", "trouble"]
+        )
+        for export, trouble in levels.troubled:
+            troubled.add_metric([export, trouble.name.lower()], 1)
+        yield troubled
+
+    def _imports(self) -> Metric:
+        total, buckets = 0, []
+        for bound, count in zip((*map(str, IMPORT_SECONDS), "+Inf"), self._counters.import_counts, strict=True):
+            total += count
+            buckets.append((bound, total))
+        return HistogramMetricFamily(
+            "streams_sink_import_seconds",
+            "From an import's last attempt to its finished job.",
+            buckets=buckets,
+            sum_value=self._counters.import_seconds,
+        )

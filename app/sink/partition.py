@@ -58,6 +58,11 @@ class PartitionOwner:
         self._generation = 0
         self._ended: set[str] = set()
 
+    @property
+    def next_offset(self) -> int | None:
+        """The rows offset after what is folded; None before the first chunk."""
+        return self._next
+
     def take(self, chunk: Chunk) -> None:
         """Queue one chunk; its bytes count against the budget until it is folded, then its rows' do."""
         self._budget.take(chunk.size_bytes)

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator, Collection
 
 from prometheus_client import REGISTRY
 
 from app.api.commands import CommandSender
 from app.kafka.client import connect_admin
-from app.kafka.faust import Chunk, ChunkApp, Item, Partition, create_app, serve
+from app.kafka.consumer_metrics import ConsumerCollector
+from app.kafka.faust import Chunk, ChunkApp, Item, Partition, Progress, create_app, serve
 from app.kafka.faust import run as run_loop
 from app.kafka.names import Names
 from app.kafka.plan import ensure_topics, system_topics
 from app.kafka.transaction import Fenced
 from app.kafka.view import ControlView
+from app.kafka.watch import ConsumerWatch
 from app.logs import configure_logging
 from app.model.cipher import Cipher
 from app.model.errors import KafkaUnavailable
@@ -28,7 +29,8 @@ from app.observe import serve_metrics
 from app.settings import Settings
 from app.sink.budget import ByteBudget
 from app.sink.exchange import Exchange
-from app.sink.observe import Counters, Levels, SinkCollector
+from app.sink.levels import Levels, measure
+from app.sink.observe import Counters, SinkCollector
 from app.sink.partition import PartitionOwner
 from app.sink.reports import EndReports
 
@@ -55,8 +57,10 @@ async def _main(settings: Settings) -> None:
         app.consume(sink.consume, [Names(settings.topic_prefix).rows])
         app.on_assigned(sink.assigned)
         app.on_revoked(sink.revoked)
+        watch = ConsumerWatch(settings, app, admin, excused=sink.rests, position=sink.position, parked=sink.parked_at)
+        REGISTRY.register(ConsumerCollector(watch, by_partition=True))
         try:
-            with serve_metrics(settings.sink_port, settings.listen_address, app.alive):
+            with watch, serve_metrics(settings.sink_port, settings.listen_address, app.alive, watch.why_not_ready):
                 await serve(app)
         finally:
             exchange.close()
@@ -97,12 +101,30 @@ class Sink:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    # Asked from other threads
+
     def levels(self) -> Levels:
         """How full the sink is now."""
-        exports = [export for owner in list(self.owners.values()) for export in list(owner.exports.values())]
-        phases = Counter(phase for export in exports for phase in export.phases())
-        parked = sum(export.fold.parked for export in exports)
-        return Levels(len(self.owners), len(exports), parked, self.budget.used_bytes, phases)
+        owners = list(self.owners.values())
+        return measure(owners, self.budget.used_bytes, self._settings.metrics_topics)
+
+    def rests(self, _source: Partition) -> bool:
+        """Whether nothing more is taken, because memory is full of what Storage has to take first."""
+        return self.budget.used_bytes >= self.budget.limit_bytes
+
+    def position(self, place: Progress) -> int:
+        """How far the partition is folded; it is committed much later, when it is staged."""
+        owner = self.owners.get(place.source.partition)
+        return place.done if owner is None or owner.next_offset is None else owner.next_offset
+
+    def parked_at(self) -> dict[Partition, int]:
+        """From where the furthest behind of each partition's parked exports is read again."""
+        found = {}
+        for owner in list(self.owners.values()):
+            parked = [export.fold.position for export in list(owner.exports.values()) if export.fold.parked]
+            if parked:
+                found[Partition(self._topic, owner.partition)] = min(parked)
+        return found
 
     async def _own(self, partition: int) -> None:
         """Keep the partition open as long as it is ours. An error that is not about Kafka ends the process."""

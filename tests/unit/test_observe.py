@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import urllib.error
 import urllib.request
 
@@ -9,7 +11,8 @@ import pytest
 from prometheus_client import Counter
 
 from app.model.errors import ConfigurationError
-from app.observe import serve_metrics
+from app.observe import pulse, serve_metrics
+from app.observe.pulse import watched_loop
 
 
 def get(port: int, path: str) -> tuple[int, str]:
@@ -23,7 +26,7 @@ def get(port: int, path: str) -> tuple[int, str]:
 
 def test_health_check_follows_the_process_own_judgement() -> None:
     well = True
-    with serve_metrics(0, "127.0.0.1", lambda: well) as server:
+    with serve_metrics(0, "127.0.0.1", lambda: well, lambda: None) as server:
         before = get(server.port, "/health-check")
         well = False
         after = get(server.port, "/health-check")
@@ -32,10 +35,44 @@ def test_health_check_follows_the_process_own_judgement() -> None:
     assert after == (503, "not alive")
 
 
+def test_readiness_is_another_thing_than_liveness_and_says_why_not() -> None:
+    why_not: str | None = "Not ready: Kafka has not answered yet."
+    with serve_metrics(0, "127.0.0.1", lambda: True, lambda: why_not) as server:
+        before = get(server.port, "/ready")
+        why_not = None
+        after = get(server.port, "/ready")
+        alive = get(server.port, "/health-check")
+
+    assert before == (503, "Not ready: Kafka has not answered yet.")
+    assert after == (200, "OK")
+    assert alive == (200, "OK")
+
+
+async def test_loop_that_stands_still_ends_the_process_after_its_time() -> None:
+    ended = threading.Event()
+
+    with watched_loop(0.1, lambda _why: ended.set()):
+        was_ended = ended.wait(30)  # blocks the loop: that is the point
+
+    assert was_ended
+
+
+async def test_loop_that_turns_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulse, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(pulse, "STANDS_STILL_SECONDS", 10)
+    ended: list[str] = []
+
+    with watched_loop(0.01, ended.append):
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+
+    assert ended == []
+
+
 def test_metrics_are_those_of_the_process() -> None:
     Counter("streams_test_observed", "Of this test").inc(3)
 
-    with serve_metrics(0, "127.0.0.1", lambda: True) as server:
+    with serve_metrics(0, "127.0.0.1", lambda: True, lambda: None) as server:
         status, text = get(server.port, "/metrics")
         missing, _ = get(server.port, "/")
 
@@ -45,7 +82,7 @@ def test_metrics_are_those_of_the_process() -> None:
 
 def test_port_in_use_is_said_in_one_line() -> None:
     with (
-        serve_metrics(0, "127.0.0.1", lambda: True) as server,
+        serve_metrics(0, "127.0.0.1", lambda: True, lambda: None) as server,
         pytest.raises(ConfigurationError, match=f"127.0.0.1:{server.port}.*STREAMS_MAPPER_PORT"),
     ):
-        serve_metrics(server.port, "127.0.0.1", lambda: True)
+        serve_metrics(server.port, "127.0.0.1", lambda: True, lambda: None)

@@ -6,7 +6,7 @@ it feeds them and `run`.
 """
 
 from app.kafka.faust.app import ChunkApp, create_app
-from app.kafka.faust.chunk import TICK, Chunk, Committed, Item, Partition, Record, Tick
+from app.kafka.faust.chunk import TICK, Chunk, Committed, Item, Partition, Progress, Record, Tick
 from app.kafka.faust.run import run, serve
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Committed",
     "Item",
     "Partition",
+    "Progress",
     "Record",
     "Tick",
     "create_app",

@@ -24,7 +24,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types.transports import TransportT
 from mode.utils.locks import Event
 
-from app.kafka.faust.chunk import TICK, Chunk, Committed, Item, Partition, Tick
+from app.kafka.faust.chunk import TICK, Chunk, Committed, Item, Partition, Progress, Tick
 from app.kafka.faust.consumer import ChunkConsumer, PartitionsCallback, StartsCallback
 from app.kafka.faust.security import aiokafka_security
 from app.kafka.faust.topics import Subscription
@@ -201,6 +201,22 @@ class ChunkApp(faust.App):
         """Read these again from where reading begins (see `start_at`), under a new generation."""
         await self._chunks.rewind(partitions)
 
+    @property
+    def joined(self) -> bool:
+        """Whether the group has given us our part, which may be nothing, and no rebalance is under way. From any
+        thread.
+        """
+        return self._consumer is not None and self._chunks.joined
+
+    @property
+    def handing_over(self) -> bool:
+        """Whether a chunk waits because `consume` has not taken those before it. From any thread."""
+        return self._consumer is not None and self._chunks.handing_over
+
+    def progress(self) -> list[Progress]:
+        """How far we are with each partition that we hold now. From any thread."""
+        return self._chunks.progress() if self._consumer is not None else []
+
     def alive(self) -> bool:
         """The process's liveness, from any thread: nothing has been wrong for long."""
         return self.watchdog.alive()
@@ -237,7 +253,7 @@ def create_app(
         worker_redirect_stdouts=False,
     )
     app.chunk_records, app.chunk_bytes = chunk_records, chunk_bytes
-    app.watchdog = Watchdog(app, settings.watchdog_seconds)
+    app.watchdog = Watchdog(app, settings.watchdog_seconds, settings.stuck_seconds)
     app.consumer_arguments = {
         "client_id": group,
         "group_id": group,

@@ -66,6 +66,26 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far we are with one partition under one lease. Offsets are those of the next record."""
+
+    source: Partition
+    generation: int
+    fetched: int
+    """What lies before is in chunks that were handed over."""
+    done: int
+    committed: int
+    """What lies before is not read again after a restart."""
+    committed_at: float
+    """Monotonic time of the last commit; of the lease before the first."""
+    oldest_ms: int | None
+    """The broker's time of the first record that was fetched and is not done, or of one not long before it in the same
+    chunk; None when all that was fetched is done."""
+    held: bool
+    """Whether no more of it is to be handed over for now, or Kafka refuses to let it be read."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed; comes through the same queue as the chunks, so one loop decides."""
 

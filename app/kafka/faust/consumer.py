@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage, Message
 
-from app.kafka.faust.chunk import Chunk, Committed, Partition
+from app.kafka.faust.chunk import Chunk, Committed, Partition, Progress
 from app.kafka.faust.thread import ChunkThread, Lease
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ class ChunkConsumer(driver.Consumer):
         self._revocations = 0
         self._giving_up = False
         self._committing = asyncio.Lock()
+        self._joined = False
+        self.handing_over = False
+        """Whether a chunk waits for room in the queue."""
 
     def _new_consumer_thread(self) -> ChunkThread:
         thread = ChunkThread(self, loop=self.loop, beacon=self.beacon)
@@ -89,7 +93,11 @@ class ChunkConsumer(driver.Consumer):
             if not self.flow_active or self.should_stop:
                 return  # the rebalance under way ends in a seek
             if self.holds(chunk):
-                yield TP(*chunk.source), _message(chunk, generation)
+                self.handing_over = True
+                try:
+                    yield TP(*chunk.source), _message(chunk, generation)
+                finally:
+                    self.handing_over = False
 
     async def perform_seek(self) -> None:
         """Called by Faust when a rebalance is complete: go to where reading begins, then tell the app.
@@ -106,6 +114,7 @@ class ChunkConsumer(driver.Consumer):
         self._announced = frozenset(leases)
         for callback in self.assigned_callbacks:
             await callback(self._announced)
+        self._joined = True
 
     async def rewind(self, partitions: Collection[Partition]) -> None:
         """Read these again from where reading begins; chunks of theirs that are on their way are dropped."""
@@ -161,6 +170,8 @@ class ChunkConsumer(driver.Consumer):
         lease = self._leases.get(source)
         if lease is not None and lease.generation == generation:
             self._done[source] = Committed(offset, metadata)
+            while lease.stamps and lease.stamps[0][0] <= offset:
+                lease.stamps.popleft()
 
     async def force_commit(self, topics: Collection[Any] | None = None, start_new_transaction: bool = True) -> bool:
         """Called by Faust at the commit interval and at stop."""
@@ -180,12 +191,40 @@ class ChunkConsumer(driver.Consumer):
             if not await self._thread.call_thread(self._thread.commit_offsets, offsets):
                 return False
             self._committed.update(offsets)
+            now = time.monotonic()
+            for source in offsets.keys() & self._leases.keys():
+                self._leases[source].committed_at = now
             return True
 
     async def committed(self, partitions: Iterable[Partition]) -> dict[Partition, Committed]:
         return cast(
             dict[Partition, Committed], await self._thread.call_thread(self._thread.committed, list(partitions))
         )
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has given us our part, which may be nothing, and no rebalance is under way."""
+        return self._joined
+
+    def progress(self) -> list[Progress]:
+        """How far we are, for each partition that we hold. From any thread."""
+        found = []
+        for source, lease in list(self._leases.items()):
+            committed = self._committed.get(source, Committed(lease.start, ""))
+            done = self._done.get(source, committed)
+            found.append(
+                Progress(
+                    source,
+                    lease.generation,
+                    lease.position,
+                    done.offset,
+                    committed.offset,
+                    lease.committed_at,
+                    lease.oldest_ms,
+                    lease.aside or source in self._thread.held_back,
+                )
+            )
+        return found
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Called in the rebalance, before the group is joined again: all partitions go (eager protocol)."""
@@ -194,7 +233,7 @@ class ChunkConsumer(driver.Consumer):
 
     async def give_up(self) -> None:
         """Let the app finish what is on its way, commit it, and forget all leases."""
-        partitions, self._announced = self._announced, frozenset()
+        partitions, self._announced, self._joined = self._announced, frozenset(), False
         self._thread.leases, self._giving_up = {}, True
         try:
             if partitions:

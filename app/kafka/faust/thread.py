@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -46,6 +48,20 @@ class Lease:
     resumed: bool
     """Whether reading began at a commit, so that what is missing from there on was lost."""
     lost: int = 0
+    aside: bool = False
+    """Whether Kafka refuses to let the partition be read."""
+    committed_at: float = field(default_factory=time.monotonic)
+    """Monotonic time of the last commit, or of the seek."""
+    stamps: deque[tuple[int, int]] = field(default_factory=deque)
+    """Of each chunk that is not done as a whole, with records: its end, and the broker's time of its first record."""
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """The first of `stamps`, from any thread."""
+        try:
+            return self.stamps[0][1]
+        except IndexError:
+            return None
 
 
 class ChunkThread(driver.AIOKafkaConsumerThread):
@@ -151,7 +167,9 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         if parsed.next_fetch_offset == lease.position:
             return None
         base, lost = lease.position, lease.lost
-        lease.position, lease.lost = parsed.next_fetch_offset, 0
+        lease.position, lease.lost, lease.aside = parsed.next_fetch_offset, 0, False
+        if records:
+            lease.stamps.append((lease.position, records[0].timestamp))
         return Chunk(*source, base, lease.position, records, lease.generation, size, lost)
 
     async def _recover(self, consumer: Any, tp: TopicPartition, lease: Lease) -> None:
@@ -174,6 +192,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
     def _set_aside(self, consumer: Any, tp: TopicPartition, lease: Lease, error: Exception) -> None:
         """A partition that cannot be read (no permission, a damaged batch) must not stop the others."""
         _log.error("%s/%d cannot be read from offset %d on: %r", tp.topic, tp.partition, lease.position, error)
+        lease.aside = True
         consumer.seek(tp, lease.position)
         consumer.pause(tp)
 

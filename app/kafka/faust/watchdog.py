@@ -1,40 +1,34 @@
 """A plain thread that ends the process when it can no longer do its work but would not end by itself.
 
-What it ends, it ends hard (exit code 70): nothing is lost by that, because offsets are committed after the work is
-durable, and the supervisor starts the process again. A thread, because the event loop may be what is stuck.
+A thread, because the event loop may be what is stuck. How a process is ended: `app.observe.pulse`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import os
 import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from app.observe.pulse import LOOK_SECONDS, Pulse, end_process
+
 if TYPE_CHECKING:
     from app.kafka.faust.app import ChunkApp
 
-_log = logging.getLogger(__name__)
-EXIT_CODE = 70
-_LOOK_SECONDS = 0.5
 _PARKED_SECONDS = 5.0
 _STOP_SECONDS = 8.0
-
-
-def end_process(why: str) -> None:
-    _log.critical("watchdog: %s; ending the process", why)
-    logging.shutdown()
-    os._exit(EXIT_CODE)
 
 
 class Watchdog:
     """Watches one app on the running loop. `alive` is the process's liveness."""
 
-    def __init__(self, app: ChunkApp, limit_seconds: float, end: Callable[[str], None] = end_process) -> None:
+    def __init__(
+        self, app: ChunkApp, limit_seconds: float, stuck_seconds: float, end: Callable[[str], None] = end_process
+    ) -> None:
         self._app, self._end = app, end
+        self.still_seconds: Callable[[], float] = lambda: 0.0
+        """For how long a partition has not moved that should have; asked from this thread."""
+        self._stuck_seconds = stuck_seconds
         self.limits = {
             "a fatal error of the group is parked": _PARKED_SECONDS,
             "the group's coordination has ended": _PARKED_SECONDS,
@@ -44,12 +38,11 @@ class Watchdog:
         }
         self._since: dict[str, float] = {}
         self._stopping = False
-        self._beat = time.monotonic()
+        self._pulse = Pulse()
         self._closing = threading.Event()
 
     def start(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._pulse()
+        self._pulse.start()
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def stop_begins(self) -> None:
@@ -57,24 +50,21 @@ class Watchdog:
         self._stopping = True
 
     def close(self) -> None:
+        self._pulse.close()
         self._closing.set()
 
     def alive(self) -> bool:
         """Whether nothing is wrong for longer than half of what it may be."""
         now = time.monotonic()
-        return all(now - since <= self.limits[what] / 2 for what, since in list(self._since.items()))
+        well = all(now - since <= self.limits[what] / 2 for what, since in list(self._since.items()))
+        return well and self.still_seconds() <= self._stuck_seconds / 2
 
     def beat(self, now: float) -> None:
         """The event loop turns."""
-        self._beat = now
-
-    def _pulse(self) -> None:
-        self.beat(time.monotonic())
-        if not self._closing.is_set():
-            self._loop.call_later(_LOOK_SECONDS, self._pulse)
+        self._pulse.beat(now)
 
     def _watch(self) -> None:
-        while not self._closing.wait(_LOOK_SECONDS):
+        while not self._closing.wait(LOOK_SECONDS):
             self.judge(time.monotonic())
 
     def judge(self, now: float) -> None:
@@ -84,6 +74,8 @@ class Watchdog:
                 self._since.pop(what, None)
             elif now - self._since.setdefault(what, now) > self.limits[what]:
                 self._end(what)
+        if self.still_seconds() > self._stuck_seconds and not self._stopping:
+            self._end(f"a partition has not moved for {self._stuck_seconds:g} s although records wait")
 
     def _look(self, now: float) -> dict[str, bool]:
         kafka: Any = getattr(getattr(self._app._consumer, "_thread", None), "_consumer", None)
@@ -96,5 +88,5 @@ class Watchdog:
             # aiokafka's thread dies when it is stopped while the broker is away, and Faust waits for it
             "the stop does not come to an end": self._stopping,
             "a rebalance does not come to an end": self._app.rebalancing and not self._stopping,
-            "the event loop is stuck": now - self._beat > 4 * _LOOK_SECONDS,
+            "the event loop is stuck": self._pulse.stands_still(now),
         }

@@ -14,7 +14,7 @@ def test_counters_and_levels_are_shown() -> None:
     for seconds in (0.001, 0.0011, 0.5, 60):
         counters.acknowledged(seconds)
     registry = CollectorRegistry()
-    registry.register(GatewayCollector(counters, lambda: Levels(11, 2, 0.5)))
+    registry.register(GatewayCollector(counters, lambda: Levels(11, 2, 0.5), lambda: True))
 
     lines = generate_latest(registry).decode().splitlines()
 
@@ -27,6 +27,7 @@ def test_counters_and_levels_are_shown() -> None:
         "streams_gateway_body_bytes_total 70.0",
         "streams_gateway_inflight_bytes 11.0",
         "streams_gateway_connections 2.0",
+        "streams_ready 1.0",
         "streams_gateway_view_age_seconds 0.5",
         'streams_gateway_acknowledge_seconds_bucket{le="0.001"} 1.0',
         'streams_gateway_acknowledge_seconds_bucket{le="0.002"} 2.0',

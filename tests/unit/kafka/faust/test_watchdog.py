@@ -22,7 +22,7 @@ class Scene:
         consumer = SimpleNamespace(_thread=SimpleNamespace(_consumer=kafka))
         self.app: Any = SimpleNamespace(_consumer=consumer, rebalancing=False)
         self.ended: list[str] = []
-        self.watchdog = Watchdog(self.app, 30, self.ended.append)
+        self.watchdog = Watchdog(self.app, 30, 600, self.ended.append)
         self.begun = time.monotonic()
 
     def look(self, second: float) -> None:
@@ -109,11 +109,43 @@ def test_liveness_fails_before_the_process_is_ended() -> None:
     assert not scene.watchdog.alive()
 
 
+def test_partition_that_does_not_move_ends_the_process_when_its_time_is_over() -> None:
+    scene = Scene()
+    still = 599.0
+    scene.watchdog.still_seconds = lambda: still
+
+    scene.look(0)
+    before = list(scene.ended)
+    still = 601.0
+    scene.look(0)
+
+    assert before == []
+    assert scene.ended == ["a partition has not moved for 600 s although records wait"]
+
+
+def test_partition_that_does_not_move_fails_liveness_at_half_its_time() -> None:
+    scene = Scene()
+
+    scene.watchdog.still_seconds = lambda: 301.0
+
+    assert not scene.watchdog.alive()
+
+
+def test_partition_that_does_not_move_in_a_stop_is_left_to_the_stop() -> None:
+    scene = Scene()
+    scene.watchdog.still_seconds = lambda: 601.0
+    scene.watchdog.stop_begins()
+
+    scene.look(0)
+
+    assert scene.ended == []
+
+
 async def test_running_watchdog_sees_a_stuck_coordination_by_itself() -> None:
     scene = Scene()
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    watchdog = Watchdog(scene.app, 30, lambda _: loop.call_soon_threadsafe(ended.set))
+    watchdog = Watchdog(scene.app, 30, 600, lambda _: loop.call_soon_threadsafe(ended.set))
     watchdog.limits["the group's coordination has ended"] = 0.01
     scene.task.done = lambda: True
 

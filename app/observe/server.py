@@ -1,6 +1,7 @@
-"""Metrics and liveness of a process over HTTP, from a thread of its own, so that a stuck event loop still answers.
+"""Metrics, liveness and readiness of a process over HTTP, from a thread of its own, so that a stuck loop still answers.
 
-GET /health-check: 200 "OK" while the process is alive by its own judgement, else 503. GET /metrics: Prometheus.
+GET /health-check: 200 "OK" while the process is alive by its own judgement, else 503: restart it. GET /ready: 200 "OK"
+while it can do its work, else 503 with the reason: wait. GET /metrics: Prometheus.
 """
 
 from __future__ import annotations
@@ -36,8 +37,10 @@ class MetricsServer:
         self.close()
 
 
-def serve_metrics(port: int, address: str, alive: Callable[[], bool]) -> MetricsServer:
-    """Serve on this port (0: a free one). `alive` is called from another thread.
+def serve_metrics(
+    port: int, address: str, alive: Callable[[], bool], why_not_ready: Callable[[], str | None]
+) -> MetricsServer:
+    """Serve on this port (0: a free one). Both functions are called from another thread; None says ready.
 
     Raises ConfigurationError when the port cannot be had.
     """
@@ -47,10 +50,13 @@ def serve_metrics(port: int, address: str, alive: Callable[[], bool]) -> Metrics
             if self.path == "/health-check":
                 well = alive()
                 self._answer(200 if well else 503, "text/plain", b"OK" if well else b"not alive")
+            elif self.path == "/ready":
+                why_not = why_not_ready()
+                self._answer(200 if why_not is None else 503, "text/plain", (why_not or "OK").encode())
             elif self.path == "/metrics":
                 self._answer(200, CONTENT_TYPE_LATEST, generate_latest())
             else:
-                self._answer(404, "text/plain", b"There is /health-check and /metrics.")
+                self._answer(404, "text/plain", b"There is /health-check, /ready and /metrics.")
 
         def _answer(self, status: int, kind: str, body: bytes) -> None:
             self.send_response(status)

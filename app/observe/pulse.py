@@ -1,0 +1,85 @@
+"""The event loop's pulse, and how a process ends that no longer has one.
+
+A process is ended hard (exit code 70): nothing is lost by that, because offsets are committed, and requests answered,
+after the work is durable, and the supervisor starts the process again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+EXIT_CODE = 70
+LOOK_SECONDS = 0.5
+STANDS_STILL_SECONDS = 4 * LOOK_SECONDS
+"""A loop that has not turned for so long is stuck; how long it may be is a setting."""
+_log = logging.getLogger(__name__)
+
+
+def end_process(why: str) -> None:
+    """End this process at once, with the reason as its last line."""
+    _log.critical("watchdog: %s; ending the process", why)
+    logging.shutdown()
+    os._exit(EXIT_CODE)
+
+
+class Pulse:
+    """Beats while the loop turns, from `start` to `close`."""
+
+    def __init__(self) -> None:
+        self._beat = time.monotonic()
+        self._closed = False
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._again()
+
+    def close(self) -> None:
+        self._closed = True
+
+    def beat(self, now: float) -> None:
+        """The event loop turns."""
+        self._beat = now
+
+    def stands_still(self, now: float) -> bool:
+        return now - self._beat > STANDS_STILL_SECONDS
+
+    def _again(self) -> None:
+        self.beat(time.monotonic())
+        if not self._closed:
+            self._loop.call_later(LOOK_SECONDS, self._again)
+
+
+@contextmanager
+def watched_loop(limit_seconds: float, end: Callable[[str], None] = end_process) -> Iterator[None]:
+    """End the process when the running loop stands still for longer than the limit while this is open.
+
+    What is looked at is a row of looks, not the clock alone, so a process that was frozen is not ended for it.
+    """
+    pulse, closing = Pulse(), threading.Event()
+
+    def watch() -> None:
+        since: float | None = None
+        while not closing.wait(LOOK_SECONDS):
+            now = time.monotonic()
+            if not pulse.stands_still(now):
+                since = None
+            elif since is None:
+                since = now
+            elif now - since > limit_seconds:
+                end("the event loop is stuck")
+
+    pulse.start()
+    thread = threading.Thread(target=watch, name="watchdog", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        pulse.close()
+        closing.set()
+        thread.join()
