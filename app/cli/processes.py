@@ -27,7 +27,8 @@ def gateway() -> None:
 def control() -> None:
     """Carry out the API's commands: make buckets, tables, tokens and topics.
 
-    Metrics and liveness on STREAMS_CONTROL_PORT (9101). Run two or more for a stand-in; one works on a project.
+    Metrics, readiness and liveness on STREAMS_CONTROL_PORT (9101). Run two or more for a stand-in; one works on a
+    project.
     """
     from app.control.process import run
 
@@ -37,7 +38,7 @@ def control() -> None:
 def mapper() -> None:
     """Map events to rows by each export's columns.
 
-    Metrics and liveness on STREAMS_MAPPER_PORT (9102). Scales out to the partitions of the receivers' topics;
+    Metrics, readiness and liveness on STREAMS_MAPPER_PORT (9102). Scales out to the partitions of the receivers' topics;
     STREAMS_MAPPING_CHILDREN is how many cores one mapper uses.
     """
     from app.mapper.process import run
@@ -48,7 +49,7 @@ def mapper() -> None:
 def sink() -> None:
     """Gather rows into batches and import each once.
 
-    Metrics and liveness on STREAMS_SINK_PORT (9103). Scales out to the partitions of the rows topic.
+    Metrics, readiness and liveness on STREAMS_SINK_PORT (9103). Scales out to the partitions of the rows topic.
     """
     from app.sink.process import run
 

@@ -68,9 +68,9 @@ def print_addresses(console: Console, settings: Settings, seconds: float) -> Non
         ("Gateway", f"{host}{settings.gateway_port}", "events at /v1/import, Buffer API at /v1"),
         ("Storage", f"{host}{settings.storage_port}", f"project 1234, token {MASTER_TOKEN}"),
         ("Kafka", f"127.0.0.1:{settings.kafka_port}", f"topics {settings.topic_prefix}.*"),
-        ("Control", f"{host}{settings.control_port}", "/metrics and /health-check"),
-        ("Mapper", f"{host}{settings.mapper_port}", "/metrics and /health-check"),
-        ("Sink", f"{host}{settings.sink_port}", "/metrics and /health-check"),
+        ("Control", f"{host}{settings.control_port}", "/metrics, /ready and /health-check"),
+        ("Mapper", f"{host}{settings.mapper_port}", "/metrics, /ready and /health-check"),
+        ("Sink", f"{host}{settings.sink_port}", "/metrics, /ready and /health-check"),
         ("Logs", str(settings.local_dir / "logs"), ""),
     ]
     console.print(f"[bold green]Ready[/bold green] after {seconds:.1f} s. Ctrl-C stops it.", highlight=False)

@@ -163,10 +163,10 @@ def stack_parts(settings: Settings) -> list[list[Part]]:
     return [
         [storage, kafka],
         [
-            process("control", settings.control_port, "/health-check", "app", "control"),
+            process("control", settings.control_port, "/ready", "app", "control"),
             process("gateway", settings.gateway_port, "/ready", "app", "gateway"),
-            process("mapper", settings.mapper_port, "/health-check", "app", "mapper"),
-            process("sink", settings.sink_port, "/health-check", "app", "sink"),
+            process("mapper", settings.mapper_port, "/ready", "app", "mapper"),
+            process("sink", settings.sink_port, "/ready", "app", "sink"),
         ],
     ]
 

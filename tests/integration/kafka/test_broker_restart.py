@@ -2,23 +2,73 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 from app.kafka.client import connect_admin
 from app.kafka.plan import ensure_topics, system_topics
 from app.kafka.view import ControlView
+from app.kafka.watch import ConsumerWatch
 from app.local.kafka import LocalBroker
 from app.settings import Settings
 
 
-async def test_read_barrier_is_met_again_after_the_broker_was_killed(tmp_path: Path, topic_prefix: str) -> None:
-    with LocalBroker(tmp_path / "kafka", heap_mib=256) as broker:
-        settings = Settings(kafka_bootstrap_servers=broker.bootstrap_servers, topic_prefix=topic_prefix)
-        ensure_topics(connect_admin(settings), settings, system_topics(settings))
-        async with ControlView(settings) as view:
-            await view.caught_up(60)
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
+    """One of this module's own."""
+    folder: Path = tmp_path_factory.mktemp("kafka")
+    with LocalBroker(folder, heap_mib=256) as started:
+        yield started
 
-            broker.kill()
-            broker.start()
 
-            await view.caught_up(60)
+@pytest.fixture
+def settings(broker: LocalBroker, topic_prefix: str) -> Settings:
+    found = Settings(
+        kafka_bootstrap_servers=broker.bootstrap_servers,
+        topic_prefix=topic_prefix,
+        watch_seconds=0.3,
+        unready_after_seconds=1,
+    )
+    ensure_topics(connect_admin(found), found, system_topics(found))
+    return found
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.05)
+
+
+async def test_read_barrier_is_met_again_after_the_broker_was_killed(broker: LocalBroker, settings: Settings) -> None:
+    async with ControlView(settings) as view:
+        await view.caught_up(60)
+
+        broker.kill()
+        await asyncio.to_thread(broker.start)
+
+        await view.caught_up(60)
+
+
+def test_process_is_not_ready_while_kafka_is_gone_for_long(broker: LocalBroker, settings: Settings) -> None:
+    app: Any = SimpleNamespace(progress=list, joined=True, handing_over=False, watchdog=SimpleNamespace())
+    watch = ConsumerWatch(settings, app, connect_admin(settings))
+    at_first = watch.why_not_ready()
+    with watch:
+        wait_for(lambda: watch.why_not_ready() is None, "a ready process")
+
+        broker.kill()
+        wait_for(lambda: watch.why_not_ready() is not None, "one that is not")
+        without = watch.why_not_ready()
+        broker.start()
+
+        wait_for(lambda: watch.why_not_ready() is None, "a ready process again")
+    assert at_first == "Not ready: Kafka has not answered yet."
+    assert without is not None
+    assert without.startswith("Not ready: Kafka has not answered for ")

@@ -145,12 +145,12 @@ class Bench:
         for rows in envelopes:
             await self.producer.send(topic, rows_codec.encode(rows), rows.export_uid, partition=1)
 
-    def start_sink(self) -> subprocess.Popen[bytes]:
+    def start_sink(self, port: int | None = None) -> subprocess.Popen[bytes]:
         """A sink process; its log is below the test's folder. It need not wait for the sessions of killed ones."""
         if self.sinks and all(process.poll() is not None for process in self.sinks):
             expel_members(self.settings, Names(self.settings.topic_prefix).group("sink"))
         variables = {f"STREAMS_{name.upper()}": str(value) for name, value in self.environment.items()}
-        variables["STREAMS_SINK_PORT"] = str(free_port())
+        variables["STREAMS_SINK_PORT"] = str(port or free_port())
         with (self.tmp_path / f"sink-{len(self.sinks)}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-c", _MAIN], env={**os.environ, **variables}, stdout=log, stderr=log

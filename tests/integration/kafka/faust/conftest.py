@@ -98,6 +98,10 @@ class WorkerProcess:
         self.process.send_signal(signal.SIGTERM)
         return self._finish()
 
+    def ended(self) -> int:
+        """Wait for its own end; the exit code."""
+        return self._finish()
+
     def _finish(self) -> int:
         code = self.process.wait(DEADLINE_SECONDS)
         for thread in self._threads:
@@ -136,16 +140,18 @@ def cluster(kafka: str, topic_prefix: str) -> Cluster:
 
 @pytest.fixture
 def start(cluster: Cluster) -> Iterator[Callable[..., WorkerProcess]]:
-    """Start a worker: `start(topics, session_timeout_seconds=6, anchor=...)`."""
+    """Start a worker: `start(topics, anchor=...)`; `others` are further settings."""
     workers: list[WorkerProcess] = []
 
-    def begin(topics: list[str], **told: Any) -> WorkerProcess:
+    def begin(topics: list[str], *, others: dict[str, Any] | None = None, **told: Any) -> WorkerProcess:
         settings = Settings(
             kafka_bootstrap_servers=cluster.bootstrap_servers,
             topic_prefix=cluster.prefix,
             session_timeout_seconds=6,
             fetch_wait_ms=50,
-        ).model_dump(include={"kafka_bootstrap_servers", "topic_prefix", "session_timeout_seconds", "fetch_wait_ms"})
+        ).model_dump(
+            include={"kafka_bootstrap_servers", "topic_prefix", "session_timeout_seconds", "fetch_wait_ms"}
+        ) | (others or {})
         workers.append(WorkerProcess({"settings": settings, "topics": topics, **told}))
         return workers[-1]
 

@@ -3,6 +3,7 @@
     python worker.py '{"settings": {...}, "topics": [...], "anchor": "...", "chunk_records": 100}'
 
 Commands: subscribe [topic, ...] | done true/false | hold [topic, partition] | let_go [...] | rewind [...] | commit_now
+| look
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from typing import Any
 
+from app.kafka.client import connect_admin
 from app.kafka.faust import Chunk, ChunkApp, Item, Partition, Tick, create_app, run, serve
+from app.kafka.watch import ConsumerWatch
 from app.settings import Settings
 
 
@@ -23,8 +27,8 @@ def tell(what: str, **details: Any) -> None:
 
 
 class Worker:
-    def __init__(self, app: ChunkApp, topics: list[str]) -> None:
-        self.app, self.topics, self.does_done = app, topics, True
+    def __init__(self, app: ChunkApp, topics: list[str], watch: ConsumerWatch) -> None:
+        self.app, self.topics, self.does_done, self.watch = app, topics, True, watch
 
     async def consume(self, items: AsyncIterator[Item]) -> None:
         async for item in items:
@@ -72,6 +76,11 @@ class Worker:
                     await self.app.rewind([Partition(*value)])
                 case "commit_now":
                     tell("commit_now", answer=await self.app.commit_now())
+                case "look":
+                    watch = self.watch
+                    await asyncio.to_thread(watch.look)
+                    lags = {lag.source.partition: [lag.records, lag.left_seconds] for lag in watch.lags.partitions}
+                    tell("look", lags=lags, still=watch.lags.still_seconds, why_not_ready=watch.why_not_ready())
                 case "committed":
                     found = await self.app.committed([Partition(*value)])
                     tell("committed", answer=[list(committed) for committed in found.values()])
@@ -79,13 +88,15 @@ class Worker:
 
 
 async def main(told: dict[str, Any]) -> None:
+    settings = Settings(**told["settings"])
     app = create_app(
-        Settings(**told["settings"]),
+        settings,
         "test",
         chunk_records=told.get("chunk_records", 100),
         chunk_bytes=told.get("chunk_bytes", 1 << 20),
     )
-    worker = Worker(app, told["topics"])
+    watch = ConsumerWatch(settings, app, connect_admin(settings))
+    worker = Worker(app, told["topics"], watch)
     anchor = told.get("anchor")
     topics = (lambda: worker.topics) if anchor else worker.topics
     app.consume(worker.consume, topics, anchor=anchor, tick_seconds=told.get("tick_seconds"))
@@ -93,7 +104,8 @@ async def main(told: dict[str, Any]) -> None:
     app.on_revoked(worker.revoked)
     obeying = asyncio.create_task(worker.obey())
     try:
-        await serve(app)
+        with watch if told.get("watched") else nullcontext():
+            await serve(app)
     finally:
         obeying.cancel()
 
