@@ -27,6 +27,7 @@ test: setup lint ## Run every check that CI runs
 	$(BIN)/pytest -m "not long" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-long: setup ## Run the long tests: chaos, matrices
+	@scripts/prerequisites promtool
 	$(BIN)/pytest -m long
 
 fuzz: setup ## Send chance requests to the whole API, for FUZZ_SECONDS (300), and check every answer
@@ -46,7 +47,7 @@ bench: setup ## Print the figures of the documentation, on this machine
 	@set -e; for script in benchmarks/[a-z]*.py; do $(BIN)/python "$$script"; done
 
 lock: $(VENV_READY) ## Pin anew what pyproject.toml asks for
-	$(BIN)/uv pip compile pyproject.toml --quiet --extra local --extra dev --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --quiet --extra local --extra otel --extra dev --universal --python-version 3.11 \
 	  --no-header --output-file requirements.lock
 
 clean-local: ## Forget the local stack's data, logs and keys (the downloads stay)

@@ -38,8 +38,8 @@ def control() -> None:
 def mapper() -> None:
     """Map events to rows by each export's columns.
 
-    Metrics, readiness and liveness on STREAMS_MAPPER_PORT (9102). Scales out to the partitions of the receivers' topics;
-    STREAMS_MAPPING_CHILDREN is how many cores one mapper uses.
+    Metrics, readiness and liveness on STREAMS_MAPPER_PORT (9102). Scales out to the partitions of the receivers'
+    topics; STREAMS_MAPPING_CHILDREN is how many cores one mapper uses.
     """
     from app.mapper.process import run
 
