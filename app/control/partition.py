@@ -38,6 +38,7 @@ from app.kafka.transaction import Record
 from app.model.catalog import task_key
 from app.model.errors import StreamsError
 from app.model.task import Command, Task, TaskStatus, TaskType
+from app.observe.tracing import Attributes, traced
 
 CLOSE_SECONDS = 5.0
 """How long a revoked partition waits for the calls under way before it lets them go."""
@@ -206,7 +207,9 @@ class PartitionWorker:
         async with self._slots:
             while not queue.empty():
                 taken = queue.get_nowait()
-                await self._carry_out(taken.command)
+                task = taken.command.task
+                facts: Attributes = {"streams.task": task.task_id, "streams.task.type": task.type.value}
+                await traced("control.task", self._carry_out(taken.command), facts)
                 self._offsets.close(taken.offset)
                 self._report()
             del self._queues[project_id]

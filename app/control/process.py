@@ -26,6 +26,7 @@ from app.kafka.watch import ConsumerWatch
 from app.logs import configure_logging
 from app.model.cipher import Cipher
 from app.observe import serve_metrics
+from app.observe.tracing import tracing
 from app.settings import Settings
 
 CHUNK_RECORDS = 100
@@ -37,7 +38,8 @@ _log = logging.getLogger(__name__)
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigurationError or KafkaUnavailable when it cannot start."""
     configure_logging(settings, "control")
-    run_loop(_main(settings))
+    with tracing("control"):
+        run_loop(_main(settings))
 
 
 async def _main(settings: Settings) -> None:

@@ -23,12 +23,14 @@ from app.api.trials import Trials
 from app.gateway.lane import Lane
 from app.gateway.protocol import protocol_for
 from app.gateway.routes import Gateway
+from app.gateway.traced import TracedLane
 from app.gateway.validation import Validation
 from app.kafka.view import ControlView
 from app.logs import configure_logging
 from app.model.cipher import Cipher
 from app.model.errors import ConfigurationError, KafkaUnavailable
 from app.observe.pulse import watched_loop
+from app.observe.tracing import is_on, tracing
 from app.settings import Settings
 
 _BACKLOG = 2048
@@ -39,14 +41,15 @@ _log = logging.getLogger(__name__)
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigurationError when it cannot start."""
     configure_logging(settings, "gateway")
-    uvloop.run(serve(settings))
+    with tracing("gateway"):
+        uvloop.run(serve(settings))
 
 
 async def serve(settings: Settings) -> None:
     """Serve on the running loop until a signal comes or the task is cancelled."""
     cipher = Cipher(settings.encryption_key)
     view = ControlView(settings)
-    lane = Lane(settings, view, cipher)
+    lane = (TracedLane if is_on() else Lane)(settings, view, cipher)
     trials = Trials(settings)
     gateway = Gateway(lane, Validation(lane, view, trials))
     try:

@@ -28,6 +28,7 @@ from app.model.event import EventBatch, Segment
 from app.model.receiver import LIVE_LANE
 from app.model.receiver import Mapping as TableMapping
 from app.model.rows import Source
+from app.observe.tracing import Attributes, traced
 from app.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -120,7 +121,13 @@ class Mapper:
         self._weigh(_weight(chunk))
         metrics.LOST.inc(chunk.lost)
         metrics.BYTES.inc(chunk.size_bytes)
-        mapping = self._group.create_task(self._map(chunk, self._read_ids.get(source)), name=f"map {source}")
+        facts: Attributes = {
+            "messaging.destination.name": chunk.topic,
+            "streams.partition": chunk.partition,
+            "streams.base": chunk.base,
+        }
+        work = traced("mapper.chunk", self._map(chunk, self._read_ids.get(source)), facts, chunk.records)
+        mapping = self._group.create_task(work, name=f"map {source}")
         self._lanes[source][0].take(chunk, mapping)
 
     async def _close(self, source: Partition) -> None:

@@ -23,6 +23,7 @@ from app.mapper.metrics import ChildrenCollector
 from app.mapper.topic_ids import TopicIds
 from app.mapping.children import MappingPool
 from app.observe import serve_metrics
+from app.observe.tracing import tracing
 from app.settings import Settings
 
 _LINGER_MS = 3
@@ -31,7 +32,8 @@ _LINGER_MS = 3
 def run(settings: Settings) -> None:
     """Run the mapper until SIGTERM or SIGINT. Raises StreamsError when it cannot start."""
     configure_logging(settings, "mapper")
-    run_loop(_main(settings))
+    with tracing("mapper"):
+        run_loop(_main(settings))
 
 
 async def _main(settings: Settings) -> None:

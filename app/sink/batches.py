@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from app.model.ledger import BatchRecord, Phase
 from app.model.receiver import BatchRetry
+from app.observe.tracing import Attributes, traced
 from app.sink.importer import Importer
 from app.sink.importing import TERMINAL, asked_for, in_order
 from app.sink.ledger import Ledger
@@ -116,7 +117,12 @@ class Batches:
 
     async def _import_all(self) -> None:
         while (record := self._next()) is not None:
-            finished = await self._importer.import_batch(record, self.keep)
+            facts: Attributes = {
+                "streams.export": self._name,
+                "streams.batch": record.batch_id,
+                "streams.rows": record.count,
+            }
+            finished = await traced("sink.import", self._importer.import_batch(record, self.keep), facts)
             del self._records[finished.batch_id]
             if finished.finished_ms is not None:
                 self._finished.append((finished.finished_ms, finished.batch_id))

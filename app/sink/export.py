@@ -18,6 +18,7 @@ from app.model.dead_letter import DeadLetter
 from app.model.ledger import BatchRecord, ExportState
 from app.model.receiver import Export
 from app.model.rows import Rows
+from app.observe.tracing import Attributes, traced
 from app.settings import Settings
 from app.sink.batches import Batches
 from app.sink.budget import ByteBudget
@@ -191,7 +192,12 @@ class ExportOwner:
         step = self.fold.cut()
         if step is not None:
             self._unstaged_since = None
-            self._staging = self._around.tasks.create_task(self._stage(step), name=f"stage {self._name()}")
+            facts: Attributes = {
+                "streams.export": self._name(),
+                "streams.rows": sum(part.rows for part in step.parts.values()),
+            }
+            work = traced("sink.stage", self._stage(step), facts)
+            self._staging = self._around.tasks.create_task(work, name=f"stage {self._name()}")
 
     async def end(self) -> None:
         """The export was deleted: stop all work and forget it in the ledger; what was not imported is discarded."""

@@ -26,6 +26,7 @@ from app.logs import configure_logging
 from app.model.cipher import Cipher
 from app.model.errors import KafkaUnavailable
 from app.observe import serve_metrics
+from app.observe.tracing import tracing
 from app.settings import Settings
 from app.sink.budget import ByteBudget
 from app.sink.exchange import Exchange
@@ -42,7 +43,8 @@ _REOPEN_SECONDS = 1.0
 def run(settings: Settings) -> None:
     """Run the sink until SIGTERM or SIGINT. Raises StreamsError when it cannot start."""
     configure_logging(settings, "sink")
-    run_loop(_main(settings))
+    with tracing("sink"):
+        run_loop(_main(settings))
 
 
 async def _main(settings: Settings) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+
+import pytest
+from trace_receiver import facts, receiving
 
 from app.model.event import Reason
 from app.model.ids import derived_event_id
@@ -235,3 +239,30 @@ def test_receiver_without_exports_is_done_at_once(installation: Installation, st
     metrics = urllib.request.urlopen(f"http://127.0.0.1:{mapper.port}/metrics").read().decode()
     assert "streams_mapper_events_without_export_total 10.0" in metrics
     assert urllib.request.urlopen(f"http://127.0.0.1:{mapper.port}/health-check").read() == b"OK"
+
+
+def test_chunk_is_traced_with_a_link_to_the_trace_that_an_event_came_with(
+    installation: Installation, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = installation.receiver("a", installation.create_topic("a"))
+    installation.announce(receiver)
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = [("Traceparent", f"00-{trace}-00f067aa0ba902b7-01".encode())]
+    installation.produce(receiver, [b"x"] * 10, partitions=1, headers=headers)
+
+    with receiving() as traces:
+        for name, value in traces.environment.items():
+            monkeypatch.setenv(name, value)
+        mapper = start()
+        wait_until(lambda: traces.spans("mapper.chunk"))
+        metrics = urllib.request.urlopen(f"http://127.0.0.1:{mapper.port}/metrics").read().decode()
+        code = mapper.terminate()
+
+    (span,) = traces.spans("mapper.chunk")
+    assert {link.trace_id.hex() for link in span.links} == {trace}
+    assert facts(span)["messaging.destination.name"] == receiver.topic
+    assert code == 0
+    assert "streams_mapper_event_bytes_total 10.0" in metrics
+    assert "streams_mapper_children 1.0" in metrics
+    (resident,) = re.findall(r"^streams_mapper_children_resident_bytes (\S+)", metrics, re.MULTILINE)
+    assert float(resident) > 10 << 20

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from trace_receiver import Traces, facts, receiving
 
 from app.local.ports import free_port
 from app.model.cipher import Cipher
@@ -32,7 +35,16 @@ def samples(port: int) -> dict[tuple[str, ...], float]:
     return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
 
 
-async def test_parked_export_is_named_and_the_time_that_retention_leaves_it(bench: Any) -> None:
+@pytest.fixture
+def traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[Traces]:
+    """What the processes of this test are told to trace to."""
+    with receiving() as collector:
+        for name, value in collector.environment.items():
+            monkeypatch.setenv(name, value)
+        yield collector
+
+
+async def test_parked_export_is_named_and_the_time_that_retention_leaves_it(bench: Any, traces: Traces) -> None:
     port = free_port()
     bench.environment |= {"park_after_seconds": 0.3, "park_seconds": 600, "watch_seconds": 0.3}
     sick, well = await bench.export("sick", HOURLY), await bench.export("well", HOURLY)
@@ -58,3 +70,8 @@ async def test_parked_export_is_named_and_the_time_that_retention_leaves_it(benc
     assert found["streams_sink_batches", "failed"] == 0
     assert found["streams_consumer_partitions",] == 2
     assert found["streams_ready",] == 1
+    await bench.until(lambda: traces.spans("sink.import") != [], "a span of the import")
+    (span,) = traces.spans("sink.import")
+    assert facts(span)["streams.export"] == "r/well"
+    assert facts(span)["streams.rows"] == 10
+    assert "r/well" in {facts(staged)["streams.export"] for staged in traces.spans("sink.stage")}
