@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -40,6 +41,8 @@ class AsyncProducer:
         self._reports: list[tuple[asyncio.Future[int], KafkaError | None, int]] = []
         self._closing = False
         self._fatal: str | None = None
+        self.refused_at = float("-inf")
+        """Monotonic time at which Kafka last did not take a record."""
         self._thread = threading.Thread(target=self._poll, name="producer-poll", daemon=True)
         self._thread.start()
 
@@ -112,6 +115,7 @@ class AsyncProducer:
 
     def _refusal(self, what: str, error: KafkaError) -> KafkaUnavailable:
         """After the fatal error itself, librdkafka reports records as purged, and refuses new ones without the flag."""
+        self.refused_at = time.monotonic()
         if self._fatal is not None or error.fatal() or error.code() == KafkaError._FATAL:
             return ProducerBroken(f"{what}, and this producer never will: {self._fatal or error.str()}")
         return KafkaUnavailable(f"{what}: {error.str()}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol
@@ -38,6 +39,8 @@ _BYTES_IN_FLIGHT = 64 << 20
 _EVENT_OVERHEAD_BYTES = 400
 _REVOKE_SECONDS = 2.0
 _LOOK_AGAIN_SECONDS = 1.0
+_REFUSED_SECONDS = 60.0
+"""How long Kafka counts as not taking envelopes after it refused one: twice what one may take to be refused again."""
 
 
 class Pool(Protocol):
@@ -106,8 +109,10 @@ class Mapper:
         await asyncio.gather(*map(self._close, partitions))
 
     def rests(self, source: Partition) -> bool:
-        """Whether the partition waits for its topic to be what the control log says. From any thread."""
-        return source in self._waiting
+        """Whether nothing can be done about the partition: its topic is not what the control log says, or Kafka does
+        not take envelopes. From any thread.
+        """
+        return source in self._waiting or time.monotonic() - self._producer.refused_at < _REFUSED_SECONDS
 
     def _take(self, chunk: Chunk) -> None:
         """Map the chunk in a task of its own, and hold its partition back while enough of it is under way."""

@@ -120,10 +120,11 @@ class Sink:
         return place.done if owner is None or owner.next_offset is None else owner.next_offset
 
     def parked_at(self) -> dict[Partition, int]:
-        """From where the furthest behind of each partition's parked exports is read again."""
+        """From where the furthest behind of each partition's parked exports is read again, also after a restart."""
         found = {}
         for owner in list(self.owners.values()):
-            parked = [export.fold.position for export in list(owner.exports.values()) if export.fold.parked]
+            folds = [export.fold for export in list(owner.exports.values())]
+            parked = [fold.staged.staged_to for fold in folds if fold.staged.parked]
             if parked:
                 found[Partition(self._topic, owner.partition)] = min(parked)
         return found

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
+from trace_receiver import facts, receiving
 
 from app.control import partition
 from app.control.forgetting import Forgetting
@@ -20,6 +21,7 @@ from app.kafka.names import Names
 from app.kafka.transaction import Record
 from app.model.catalog import Catalog
 from app.model.task import Command, Task, TaskStatus, TaskType
+from app.observe.tracing import tracing
 from app.settings import Settings
 
 
@@ -185,3 +187,15 @@ async def test_closing_while_the_log_cannot_be_opened_lets_the_reading_go_on(mon
         await asyncio.wait([taking])
 
     assert (taking.cancelled(), bench.done) == (False, [])
+
+
+async def test_task_is_traced_where_traces_are_asked_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiving() as traces:
+        for name, value in traces.environment.items():
+            monkeypatch.setenv(name, value)
+        with tracing("control"):
+            await bench.worker.take(bench.chunk([bench.finished_command(1)]))
+            await bench.finish(1)
+
+    (span,) = traces.spans("control.task")
+    assert facts(span) == {"streams.task": "r1", "streams.task.type": "receiver.create"}

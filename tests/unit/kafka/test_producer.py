@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from threading import Event
 from typing import Any, ClassVar
@@ -81,3 +82,4 @@ async def test_record_that_times_out_may_be_sent_again(scripted: type[ScriptedPr
             await future
 
     assert not isinstance(caught.value, ProducerBroken)
+    assert time.monotonic() - producer.refused_at < 60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -37,6 +38,8 @@ class Record:
 
 class World:
     """All that a Mapper talks to: app, view, producer, pool and topic ids in one. Nothing takes time unless told."""
+
+    refused_at = float("-inf")
 
     def __init__(self) -> None:
         self.catalog = Catalog()
@@ -238,3 +241,13 @@ async def test_commit_of_another_topic_counts_as_none() -> None:
             other: 9,
         }
         assert await mapper.starts({SOURCE: Committed(9, "id-0"), other: None}) == {SOURCE: 0, other: 40}
+
+
+async def test_partition_rests_while_kafka_takes_no_envelopes() -> None:
+    world = World()
+    async with running(world) as mapper:
+        world.refused_at = time.monotonic() - 120
+        before = mapper.rests(SOURCE)
+        world.refused_at = time.monotonic()
+
+        assert (before, mapper.rests(SOURCE)) == (False, True)
