@@ -48,8 +48,8 @@ class _NoEvent:
 class Ingest:
     """`turn`: no earlier request of the connection waits for its answer; `complete`: all of it has been read.
 
-    `size` are the bytes of the body that were read, `reserved` those of the lane's bound that it holds; `events` were
-    given to Kafka, which has not reported on `pending` of them.
+    `size` are the bytes of the body that were read, `head` those of its headers where they are many, `reserved` those of
+    the lane's bound that it holds; `events` were given to Kafka, which has not reported on `pending` of them.
     """
 
     # Slots, all set at once: what is read from a class or a dictionary costs several times more, and this is the hot
@@ -64,6 +64,7 @@ class Ingest:
         "failed",
         "fields",
         "found",
+        "head",
         "keep_alive",
         "lane",
         "pending",
@@ -100,15 +101,18 @@ class Ingest:
         self.endpoint: Endpoint | None = None
         self.endings = self.lane.directory.endings
         self.body: bytes | bytearray = b""
-        self.size = self.reserved = self.events = self.pending = 0
+        self.size = self.head = self.reserved = self.events = self.pending = 0
         self.started = 0.0
 
-    def admit(self, now: float) -> None:
-        """The headers have been read: decide what can be decided without the body."""
+    def admit(self, now: float, head: int = 0) -> None:
+        """The headers have been read: decide what can be decided without the body. `head`: bytes of theirs that
+        count.
+        """
         lane = self.lane
         found = self.found
         length = int(found.get("Content-Length", 0))
-        total = lane.inflight_bytes + length
+        self.head = head
+        total = lane.inflight_bytes + length + head
         if length > lane.max_body_bytes:
             self.refuse_at_once(lane.too_large)
             return
@@ -118,7 +122,7 @@ class Ingest:
             self.refusal = BUSY
         else:
             lane.inflight_bytes = total
-            self.reserved = length
+            self.reserved = length + head
             self.endpoint = lane.directory.find(self.url)
         if "Expect" in found and self._expects_invitation():
             if self.refusal is not None:
@@ -129,15 +133,15 @@ class Ingest:
     def take(self, data: bytes) -> None:
         """A part of the body has been read. A refused request's body is read to its end, and dropped."""
         size = self.size = self.size + len(data)
-        if size > self.reserved:
+        if size + self.head > self.reserved:
             if size > self.lane.max_body_bytes:
                 self.refuse_at_once(self.lane.too_large)
                 return
-            if self.refusal is None and not self.lane.reserve(size - self.reserved):
+            if self.refusal is None and not self.lane.reserve(size + self.head - self.reserved):
                 self._release()
                 self.refusal = BUSY
             if self.refusal is None:
-                self.reserved = size
+                self.reserved = size + self.head
         if self.refusal is not None:
             return
         if not self.body:

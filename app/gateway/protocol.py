@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _MAX_WIRE_FACTOR = 8
 """A body in chunks may be this much longer on the wire than its limit: a chunk of one byte takes six."""
+_SMALL_HEAD_BYTES = 2048
+"""A head up to this size is not counted among the bytes that a gateway holds: connections are few enough for that."""
 _HOP_HEADERS = frozenset({b"upgrade", b"connection", b"http2-settings"})
 Cycle = Ingest | RequestResponseCycle
 
@@ -146,7 +148,8 @@ class IngestProtocol(HttpToolsProtocol):
         if parser.should_upgrade():
             self._upgrading = True
             return
-        large = self._wire_bytes + self._fed_bytes > lane.max_header_bytes or len(headers) > lane.max_header_count
+        wire_bytes = self._wire_bytes + self._fed_bytes
+        large = wire_bytes > lane.max_header_bytes or len(headers) > lane.max_header_count
         if large and self._head_too_large():
             self._end_with(lane.headers_too_large)
             return
@@ -173,7 +176,8 @@ class IngestProtocol(HttpToolsProtocol):
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((request, self.app))  # type: ignore[arg-type]  # the same
-        request.admit(self._now)
+        head_bytes = self._head_bytes() if wire_bytes > _SMALL_HEAD_BYTES else 0
+        request.admit(self._now, head_bytes if head_bytes > _SMALL_HEAD_BYTES else 0)
 
     def on_body(self, body: bytes) -> None:
         if self._deaf_since:
@@ -300,9 +304,11 @@ class IngestProtocol(HttpToolsProtocol):
         if parsed.path:
             self.url = parsed.path + (b"?" + parsed.query if parsed.query else b"")
 
+    def _head_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
     def _head_too_large(self) -> bool:
-        total = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        return total > self.lane.max_header_bytes or len(self.headers) > self.lane.max_header_count
+        return self._head_bytes() > self.lane.max_header_bytes or len(self.headers) > self.lane.max_header_count
 
     def _too_long(self) -> bool:
         """Whether more has come for one request than there can be; then the connection is ended.

@@ -254,6 +254,23 @@ async def test_chunks_beyond_the_bound_are_not_kept(stage: Stage) -> None:
     assert stage.lane.inflight_bytes == 1_000_000
 
 
+@pytest.mark.parametrize("coding", ["Content-Length: 2", "Transfer-Encoding: chunked"])
+async def test_large_headers_count_until_the_report_and_small_ones_do_not(stage: Stage, coding: str) -> None:
+    first, second = stage.connect(), stage.connect()
+    large = f"X-Large: {'x' * 3000}"
+    head = f"POST {PATH} HTTP/1.1\r\n{coding}\r\n"
+    body = b"{}" if "Length" in coding else b"2\r\n{}\r\n0\r\n\r\n"
+
+    first.feed(f"{head}{large}\r\n\r\n".encode() + body)
+    after_large = stage.lane.inflight_bytes
+    second.feed(f"{head}X-Small: x\r\n\r\n".encode() + body)
+
+    assert 3000 < after_large < 3300
+    assert stage.lane.inflight_bytes == after_large + 2
+    stage.publisher.report()
+    assert [first.statuses, second.statuses, stage.lane.inflight_bytes] == [[200], [200], 0]
+
+
 async def test_sender_who_asks_first_is_invited_or_refused(stage: Stage) -> None:
     welcome, unwelcome = stage.connect(), stage.connect()
     head = "POST {} HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n"
