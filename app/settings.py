@@ -86,6 +86,12 @@ class Settings(BaseSettings):
     max_events_per_request: Count = 100_000
     max_inflight_bytes: Annotated[int, Field(ge=MIB)] = 64 * MIB
     """Bytes of bodies that one gateway holds while Kafka has not acknowledged them."""
+    receiver_quota_mib: Annotated[int, Field(ge=0)] = 0
+    """MiB that may be accepted for a receiver and not be in its tables yet, an event once for each export; more is
+    answered 507. 0: no quota.
+    """
+    quota_check_seconds: Seconds = 2
+    """How often a gateway asks how much that is."""
     read_seconds: Seconds = 30
     """How long a sender may take to send one request, headers and body."""
     acknowledge_seconds: Seconds = 10

@@ -78,6 +78,10 @@ _MESSAGES: dict[int, dict[str, str]] = {
         "buffer.taskTimeout": "The task has not finished within 30 s and goes on. Follow it at "
         '"https://streams.example.com/v1/tasks/clicks/receiver.delete/2026-01-02T03:04:05.678Z_aB3xY".',
     },
+    507: {
+        "buffer.insufficientStorage": 'No free space in the buffer: receiver "clicks" has "100.3 MB" buffered for '
+        'upload, limit is "100.0 MB".',
+    },
 }
 
 _ANY = ("buffer.badRequest", "buffer.requestTimeout", "buffer.payloadTooLarge", "buffer.headersTooLarge")
@@ -139,6 +143,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "buffer.overloaded",
         "buffer.kafkaUnavailable",
         "buffer.misconfigured",
+        "buffer.insufficientStorage",
         *_VALIDATION,
     ),
     "createReceiver": (

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from uvicorn.server import ServerState
 
 from app.api.errors import envelope
-from app.model.conditions import format_size
+from app.model.conditions import KIB, MIB, format_size
 from app.settings import Settings
 
 _CORS = b"access-control-allow-origin: *\r\n"
@@ -101,6 +101,24 @@ def secret_not_found(receiver_id: str) -> Refusal:
 
 def endpoint_not_found(path: str) -> Refusal:
     return Refusal(404, "buffer.endpointNotFound", f'No endpoint found for path "{path}".')
+
+
+def insufficient_storage(receiver_id: str, used_bytes: int, limit_bytes: int) -> Refusal:
+    return Refusal(
+        507,
+        "buffer.insufficientStorage",
+        f'No free space in the buffer: receiver "{receiver_id}" has "{human_size(used_bytes)}" buffered for upload, '
+        f'limit is "{human_size(limit_bytes)}".',
+        again=True,
+    )
+
+
+def human_size(size_bytes: int) -> str:
+    """As the Buffer API says it: "200.1 KB", "100.0 MB", "512 B" (base 1024)."""
+    for unit, factor in (("GB", KIB * MIB), ("MB", MIB), ("KB", KIB)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:.1f} {unit}"
+    return f"{size_bytes} B"
 
 
 class Answers:

@@ -18,6 +18,7 @@ from app.gateway.answers import (
     receiver_not_found,
     secret_not_found,
 )
+from app.gateway.usage import Usage
 from app.kafka.codec import ControlValue
 from app.model.cipher import Cipher
 from app.model.errors import ConfigurationError
@@ -33,10 +34,12 @@ class Endpoint:
     """One receiver as the lane needs it."""
 
     uid: str
+    receiver_id: str
     encrypted: bytes
     secret: bytes
     topic: str
     split: bool
+    usage: Usage
 
 
 class Directory:
@@ -47,6 +50,7 @@ class Directory:
         self._endpoints: dict[bytes, Endpoint] = {}
         self._unreadable: set[bytes] = set()
         """Paths of receivers whose secret none of our keys decrypts."""
+        self._usages: dict[str, Usage] = {}
         self.endings = 0
         """How often an endpoint has changed or ended: while this stays the same, what was found is still there."""
 
@@ -60,6 +64,8 @@ class Directory:
         self.endings += before is not None
         self._unreadable.discard(path)
         if not isinstance(value, Receiver):
+            if before is not None:
+                self._usages.pop(before.uid, None)
             return
         if before is not None and (before.uid, before.encrypted) == (value.uid, value.secret):
             secret: bytes | None = before.secret
@@ -68,7 +74,19 @@ class Directory:
         if secret is None:
             self._unreadable.add(path)
         else:
-            self._endpoints[path] = Endpoint(value.uid, value.secret, secret, value.topic, value.split)
+            self._endpoints[path] = Endpoint(
+                value.uid,
+                value.receiver_id,
+                value.secret,
+                secret,
+                value.topic,
+                value.split,
+                self.usage(value.uid),
+            )
+
+    def usage(self, receiver_uid: str) -> Usage:
+        """What the receiver has used of its quota: the same one as long as the receiver lives."""
+        return self._usages.setdefault(receiver_uid, Usage())
 
     def find(self, url: bytes) -> Endpoint | None:
         """The endpoint that this URL (path and query) names with the right secret."""

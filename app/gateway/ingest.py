@@ -21,6 +21,7 @@ from app.gateway.answers import (
     STALE,
     Refusal,
     headers_times_events,
+    insufficient_storage,
 )
 from app.gateway.directory import Endpoint
 from app.gateway.publisher import RecordHeaders
@@ -48,8 +49,8 @@ class _NoEvent:
 class Ingest:
     """`turn`: no earlier request of the connection waits for its answer; `complete`: all of it has been read.
 
-    `size` are the bytes of the body that were read, `head` those of its headers where they are many, `reserved` those of
-    the lane's bound that it holds; `events` were given to Kafka, which has not reported on `pending` of them.
+    `size` are the bytes of the body that were read, `head` those of its headers where they are many, `reserved` those
+    of the lane's bound that it holds; `events` were given to Kafka, which has not reported on `pending` of them.
     """
 
     # Slots, all set at once: what is read from a class or a dictionary costs several times more, and this is the hot
@@ -123,7 +124,10 @@ class Ingest:
         else:
             lane.inflight_bytes = total
             self.reserved = length + head
-            self.endpoint = lane.directory.find(self.url)
+            self.endpoint = endpoint = lane.directory.find(self.url)
+            if lane.quota_bytes and endpoint is not None and endpoint.usage.bytes >= lane.quota_bytes:
+                self._release()
+                self.refusal = insufficient_storage(endpoint.receiver_id, endpoint.usage.bytes, lane.quota_bytes)
         if "Expect" in found and self._expects_invitation():
             if self.refusal is not None:
                 self.refuse_at_once(self.refusal)
@@ -247,6 +251,7 @@ class Ingest:
         elif endpoint is None:
             self.refuse(self.lane.directory.missing(self.url))
         else:
+            self.endpoint = endpoint
             self._publish(endpoint)
 
     def _publish(self, endpoint: Endpoint) -> None:
@@ -341,6 +346,8 @@ class Ingest:
         counters.events += self.events
         counters.body_bytes += self.size
         counters.acknowledged(now - self.started)
+        if self.lane.quota_bytes and self.endpoint is not None:
+            self.endpoint.usage.add(self.events, self.size)
         if self.reserved and not self.pending:
             self._release()
         self.response_complete = True

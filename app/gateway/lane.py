@@ -18,6 +18,7 @@ from app.gateway.metrics import Counters, Levels
 from app.gateway.publisher import Publisher, publisher_config
 from app.kafka.view import ControlView
 from app.model.cipher import Cipher
+from app.model.conditions import MIB
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Lane:
         """Monotonic time from which the view is too old to accept by."""
         self.inflight_bytes = 0
         self.max_inflight_bytes = settings.max_inflight_bytes
+        self.quota_bytes = settings.receiver_quota_mib * MIB
+        """Of each receiver; 0: there is none."""
         self.max_body_bytes = settings.max_body_bytes
         self.max_header_bytes = settings.max_header_bytes
         self.max_header_count = settings.max_header_count

@@ -22,6 +22,7 @@ from app.api.service import create_api
 from app.api.trials import Trials
 from app.gateway.lane import Lane
 from app.gateway.protocol import protocol_for
+from app.gateway.quota import Quota
 from app.gateway.routes import Gateway
 from app.gateway.traced import TracedLane
 from app.gateway.validation import Validation
@@ -62,6 +63,9 @@ async def serve(settings: Settings) -> None:
                     group.create_task(trials.tend(), name="gateway-trials"),
                     group.create_task(_open(settings, view, lane, trials, gateway), name="gateway-api"),
                 ]
+                if settings.receiver_quota_mib:
+                    quota = Quota(settings, view, lane.directory)
+                    tasks.append(group.create_task(quota.follow(), name="gateway-quota"))
                 await server.serve(sockets=[listener])
                 await lane.publisher.close(settings.graceful_stop_seconds)
                 for task in tasks:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+from frozen import frozen
 from gateway_process import GatewayProcess, Target, running, wait_for
 
 from app.local.kafka import LocalBroker
@@ -24,20 +22,9 @@ def broker(tmp_path: Path) -> Iterator[LocalBroker]:
         yield broker
 
 
-@contextmanager
-def frozen(broker: LocalBroker) -> Iterator[None]:
+def pid_of(broker: LocalBroker) -> int:
     assert broker.pid is not None
-    os.kill(broker.pid, signal.SIGSTOP)
-    try:
-        while any(task.read_text().rpartition(")")[2].split()[0] != "T" for task in _threads(broker.pid)):
-            time.sleep(0.005)  # each thread stops at its next step, and may answer a request until then
-        yield
-    finally:
-        os.kill(broker.pid, signal.SIGCONT)
-
-
-def _threads(pid: int) -> list[Path]:
-    return list(Path(f"/proc/{pid}/task").glob("*/stat"))
+    return broker.pid
 
 
 def post(client: httpx.Client, target: Target, body: bytes) -> int:
@@ -59,7 +46,7 @@ def test_frozen_kafka_is_503_in_time_and_all_is_well_afterwards(broker: LocalBro
         target = gateway.add_receiver("flights")
         assert post(client, target, b"before") == 200
 
-        with frozen(broker):
+        with frozen(pid_of(broker)):
             assert post(client, target, b"within") == 503
             wait_for(lambda: gateway.status("/ready") == 503, "a gateway that knows it has lost touch")
             assert post(client, target, b"stale") == 503
@@ -104,7 +91,7 @@ def test_stop_answers_what_is_under_way(broker: LocalBroker, tmp_path: Path) -> 
         target = gateway.add_receiver("flights")
         with gateway.client() as client:
             assert client.post(target.path, content=b"first").status_code == 200
-        with ThreadPoolExecutor(1) as pool, frozen(broker):
+        with ThreadPoolExecutor(1) as pool, frozen(pid_of(broker)):
             sender = pool.submit(httpx.post, gateway.url(target), content=b"second", timeout=60)
             wait_for(lambda: gateway.metric("streams_gateway_inflight_bytes") == 6, "a request under way")
             assert gateway.process is not None

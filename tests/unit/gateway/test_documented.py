@@ -12,6 +12,7 @@ def test_every_refusal_of_the_lane_is_documented() -> None:
         answers.receiver_not_found("r"),
         answers.secret_not_found("r"),
         answers.endpoint_not_found("/"),
+        answers.insufficient_storage("r", 2, 1),
         validation.too_slow(1),
     ]
     constants = [*vars(answers).values(), *vars(validation).values()]
