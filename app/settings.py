@@ -22,6 +22,8 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
+MAX_SLICE_BYTES = 200_000_000
+"""CSV bytes of a slice: more, smaller ones load faster. Storage takes up to 2 GB."""
 _PREFIX = "STREAMS_"
 _NAMED_KAFKA = {"STREAMS_KAFKA_BOOTSTRAP_SERVERS", "STREAMS_KAFKA_PORT", "STREAMS_KAFKA_PROPERTIES"}
 
@@ -132,7 +134,8 @@ class Settings(BaseSettings):
     min_count: Count = 1
     max_count: Count = 10_000_000
     min_size_bytes: Count = 100
-    max_size_bytes: Count = 50 * MIB
+    max_size_bytes: Annotated[int, Field(ge=1, le=MAX_SLICE_BYTES - 2 * MIB)] = 50 * MIB
+    """A slice never has more than its window, which passes its size by less than one row of 1 MiB."""
     min_time_seconds: Seconds = 30
     max_time_seconds: Seconds = 86_400
     max_exports: Annotated[int, Field(ge=1, le=100)] = 20
@@ -195,6 +198,8 @@ class Settings(BaseSettings):
     uploads_in_parallel: Annotated[int, Field(ge=1, le=64)] = 4
     imports_in_parallel: Annotated[int, Field(ge=1, le=64)] = 8
     """Imports under way per project; the project's own limit holds where it is lower."""
+    storage_events: Literal["on", "off"] = "on"
+    """Whether uploads and imports are put into Storage's log of events."""
     storage_connect_seconds: Seconds = 5
     storage_read_seconds: Seconds = 60
     import_grace_seconds: Seconds = 120

@@ -108,6 +108,12 @@ class StorageClient:
         """Get a run id that nobody else has."""
         return _read(lambda answer: str(answer["id"]), self._tokens.ticket(), changes=True)
 
+    def create_event(self, body: dict[str, Any]) -> None:
+        """Put an event into the project's log of events, with the client's run id. `body`: `component`, `message`,
+        `type`, `params`, `results`.
+        """
+        self._tokens.event(body, self._run_id)
+
     # buckets and tables
 
     def bucket_detail(self, bucket_id: str) -> BucketDetail:

@@ -57,6 +57,10 @@ class Tokens(KbcTokens):  # type: ignore[misc]  # kbcstorage ships no types
         """POST tickets."""
         return self._post(f"{self.root_url}/v2/storage/tickets")
 
+    def event(self, body: dict[str, Any], run_id: str | None) -> Any:
+        """POST events."""
+        return self._post(f"{self.root_url}/v2/storage/events", json=body, headers=_run(run_id))
+
 
 class Buckets(KbcBuckets):  # type: ignore[misc]  # kbcstorage ships no types
     """Buckets: `detail` is kbcstorage's."""

@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from isal import igzip
 
 from app.keboola.answers import Job, PreparedFile
 from app.keboola.calls import Timeouts
 from app.keboola.client import StorageClient
-from app.keboola.errors import StorageNotFound, StorageRefused
+from app.keboola.errors import StorageError, StorageNotFound, StorageRefused
 from app.keboola.renewal import Renew
 from app.keboola.upload import Uploader
 from app.model.cipher import Cipher
@@ -27,26 +27,11 @@ from app.model.errors import ConfigurationError
 from app.model.ledger import BatchRecord, Slice, StagedFile
 from app.model.receiver import Export
 from app.settings import Settings
+from app.sink.events import StorageEvents
+from app.sink.slots import ImportSlot, ImportSlots
 
 T = TypeVar("T")
 _COMPRESSION_LEVEL = 1
-
-
-class ImportSlot:
-    """At most one permit of a semaphore; asking twice for it, or giving it back twice, changes nothing."""
-
-    def __init__(self, semaphore: asyncio.Semaphore) -> None:
-        self._semaphore, self._held = semaphore, False
-
-    async def acquire(self) -> None:
-        if not self._held:
-            await self._semaphore.acquire()
-            self._held = True
-
-    def release(self) -> None:
-        if self._held:
-            self._semaphore.release()
-            self._held = False
 
 
 class Exchange:
@@ -58,20 +43,30 @@ class Exchange:
             settings.uploads_in_parallel + settings.imports_in_parallel, thread_name_prefix="storage"
         )
         self._uploads = asyncio.Semaphore(settings.uploads_in_parallel)
-        self._imports: dict[str, asyncio.Semaphore] = {}
+        self._slots = ImportSlots(settings.imports_in_parallel)
         self._uploader = Uploader(
             s3_endpoint_url=settings.storage_s3_endpoint, gcs_endpoint_url=settings.storage_gcs_endpoint
         )
         self._timeouts = Timeouts(settings.storage_connect_seconds, settings.storage_read_seconds)
+        self.events = StorageEvents(self._send_event, enabled=settings.storage_events == "on")
 
     def close(self) -> None:
+        self.events.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._uploader.close()
 
-    def import_slot(self, export: Export) -> ImportSlot:
-        """A claim to one of the project's imports under way."""
-        bound = self._settings.imports_in_parallel
-        return ImportSlot(self._imports.setdefault(export.project_id, asyncio.Semaphore(bound)))
+    def import_slot(self, export: Export, record: BatchRecord) -> ImportSlot:
+        """A claim to the import of this batch's table, and to one of its project's imports."""
+
+        def ask() -> int | None:
+            with suppress(StorageError), self._client(export, record.revision) as client:
+                return client.verify_token().jobs_parallelism or self._settings.imports_in_parallel
+            return None
+
+        async def limit() -> int | None:
+            return await self._run(ask)
+
+        return self._slots.slot(export.project_id, record.table_id, limit)
 
     async def open_file(self, export: Export, revision: int, batch_id: str) -> tuple[StagedFile, str]:
         """A new sliced file for this batch, with a run id of its own (rule 13)."""
@@ -172,6 +167,10 @@ class Exchange:
                 client.delete_file(int(record.file.file_id))
 
         await self._run(work)
+
+    def _send_event(self, export: Export, revision: int, run_id: str, body: dict[str, Any]) -> None:
+        with self._client(export, revision, run_id) as client:
+            client.create_event(body)
 
     def _prepare(self, export: Export, revision: int, batch_id: str, run_id: str) -> StagedFile:
         name = f"{export.receiver_id}_{export.export_id}_{batch_id}"

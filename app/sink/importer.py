@@ -20,11 +20,13 @@ from app.model.receiver import BatchRetry, Export
 from app.settings import Settings
 from app.sink import importing
 from app.sink.clock import BrokerClock
-from app.sink.exchange import Exchange, ImportSlot
+from app.sink.events import StorageEvent, import_done, import_failed
+from app.sink.exchange import Exchange
 from app.sink.expiry import letter_of_batch
 from app.sink.importing import Act, RetryPlan
 from app.sink.ledger import Ledger
 from app.sink.observe import Counters
+from app.sink.slots import ImportSlot
 
 _log = logging.getLogger(__name__)
 _jitter = random.SystemRandom()
@@ -61,7 +63,7 @@ class Importer:
 
         Storage being away only makes it take longer.
         """
-        slot = self._exchange.import_slot(self._export())
+        slot = self._exchange.import_slot(self._export(), record)
         try:
             return await self._drive(record, recorded, slot)
         finally:
@@ -109,9 +111,11 @@ class Importer:
                 _log.warning("%s batch %s: %s: %s; trying again", self._name(), record.batch_id, act, error)
                 self._counters.storage_retries += 1
                 trouble = error
+                slot.release()  # others of the project, or of the table, may go on meanwhile
                 await pauses.wait()
                 continue
             if following is None:
+                slot.release()
                 await pauses.wait()
                 continue
             pauses, searched_since, trouble = Backoff(), None, None
@@ -164,6 +168,7 @@ class Importer:
             return await self._record(importing.refused(record, str(error), retry_ms), recorded)
         except StorageRefused as error:
             _log.error("%s batch %s: %s", self._name(), record.batch_id, error)
+            self._tell(record, import_failed(str(error)))
             return await self._record(importing.refused(record, str(error), self._retry_ms(record)), recorded)
         except StorageError as error:
             _log.warning("%s batch %s: no clear answer to the import: %s", self._name(), record.batch_id, error)
@@ -186,11 +191,13 @@ class Importer:
             if job.status is JobStatus.SUCCESS:
                 self._witness = job
                 self._counters.imported(record, self._clock.now_ms())
+                self._tell(record, import_done(record))
                 return importing.imported(record, self._clock.now_ms())
             if job.status is JobStatus.ERROR:
                 self._witness = job
                 key = bool(export.of_revision(record.revision).mapping.primary_key)
                 _log.error("%s batch %s: job %s failed: %s", self._name(), record.batch_id, job.id, job.error_message)
+                self._tell(record, import_failed(job.error_message or job.error_code or "the job failed"))
                 return importing.job_failed(
                     record,
                     job.error_code,
@@ -229,6 +236,9 @@ class Importer:
         if record.phase is Phase.UNCLEAR:
             _log.error("%s batch %s is unclear and needs a person: %s", self._name(), record.batch_id, record.error)
         return record
+
+    def _tell(self, record: BatchRecord, event: StorageEvent) -> None:
+        self._exchange.events.tell(self._export(), record.revision, record.run_id, event)
 
     def _retry_ms(self, record: BatchRecord) -> int:
         return self._clock.now_ms() + self._retries.pause_ms(record.failures + 1, _jitter.random())

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from app.keboola.errors import StorageError
 from app.model.ledger import BatchRecord
 from app.model.receiver import Export
+from app.sink.events import slice_failed, slice_uploaded
 from app.sink.exchange import Exchange
 from app.sink.fold import Part, StagedPart
 from app.sink.importer import Backoff
@@ -51,6 +52,7 @@ class Uploads:
                 name = f"{len(record.slices) if record else 0:05d}-{secrets.token_hex(8)}.gz"
                 uploaded = await self._exchange.upload(self._export(), revision, file, name, part.csv, part.rows)
                 self.failing_since = None
+                self._exchange.events.tell(self._export(), revision, run_id, slice_uploaded(uploaded))
                 return StagedPart(file, run_id, incremental, uploaded)
             except StorageError as error:
                 export = self._export()
@@ -65,4 +67,5 @@ class Uploads:
                 self.trouble = str(error)
                 if self.failing_since is None:
                     self.failing_since = time.monotonic()
+                    self._exchange.events.tell(export, revision, run_id, slice_failed(str(error)))
                 await backoff.wait()

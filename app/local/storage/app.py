@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.local.storage.errors import ApiError, error_body
 from app.local.storage.faulty import FaultyApi
 from app.local.storage.params import Params
-from app.local.storage.routes import buckets, files, jobs, tables, tokens
+from app.local.storage.routes import buckets, events, files, jobs, tables, tokens
 from app.local.storage.routes.call import Answer, Call, Handler
 from app.local.storage.routes.local import local_routes
 from app.local.storage.scopes import authenticate
@@ -57,6 +57,8 @@ _ROUTES: list[tuple[str, str, Handler]] = [
     ("PUT", "/files/{file_id}/refresh", files.refresh),
     ("POST", "/files/{file_id}/tags", files.add_tag),
     ("DELETE", "/files/{file_id}/tags/{tag:path}", files.remove_tag),
+    ("GET", "/events", events.index),
+    ("POST", "/events", events.create),
     ("GET", "/jobs", jobs.index),
     ("GET", "/jobs/{job_id}", jobs.detail),
 ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections import deque
 from datetime import timedelta
+from typing import Any
 
 from app.local.storage.clouds import open_store
 from app.local.storage.config import EmulatorConfig
@@ -22,6 +24,7 @@ from app.local.storage.warehouse import Warehouse
 log = logging.getLogger(__name__)
 
 MASTER_TOKEN_ID = 1
+_KEPT_EVENTS = 10_000
 
 
 class Storage:
@@ -39,6 +42,7 @@ class Storage:
             config.data_dir / "tables.duckdb", threads=config.duckdb_threads, memory=config.duckdb_memory
         )
         self.faults = Faults()
+        self.events: deque[dict[str, Any]] = deque(maxlen=_KEPT_EVENTS)
         self.objects: ObjectStore
         if s3_listener is None:
             self.objects = open_store(config.provider, config.provider_url, config.data_dir / "fetched")
