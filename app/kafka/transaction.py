@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from app.model.errors import KafkaUnavailable, StreamsError
 from app.settings import Settings
 
 _log = logging.getLogger(__name__)
+_POLL_SECONDS = 0.05
 _FENCED = {
     KafkaError._FENCED,
     KafkaError.PRODUCER_FENCED,
@@ -80,7 +82,7 @@ class TransactionalWriter:
         self._run("begin", self._producer.begin_transaction)
         try:
             for record in records:
-                self._producer.produce(record.topic, record.value, record.key, record.partition, on_delivery=report)
+                self._produce(record, report)
             self._commit()
         except KafkaException as exception:
             error = exception.args[0]
@@ -104,6 +106,19 @@ class TransactionalWriter:
         `start`.
         """
         self._producer.flush(1)
+
+    def _produce(self, record: Record, report: Callable[[KafkaError | None, Message], None]) -> None:
+        """Queue one record; where the queue is full, once some are sent. Raises BufferError when none are in time."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                return self._producer.produce(
+                    record.topic, record.value, record.key, record.partition, on_delivery=report
+                )
+            except BufferError:
+                if time.monotonic() > deadline:
+                    raise
+            self._producer.poll(_POLL_SECONDS)
 
     def _commit(self) -> None:
         while True:

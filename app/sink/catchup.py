@@ -20,6 +20,8 @@ from app.settings import Settings
 _BLOCK_BYTES = 4 << 20
 _BLOCK_SECONDS = 1.0
 _QUEUED_KBYTES = 8 << 10
+_FETCH_BYTES = 256 << 10
+"""Compressed; what it unpacks to is held beside the queue. A larger envelope is fetched all the same."""
 _SILENCE_SECONDS = 30.0
 
 
@@ -62,7 +64,7 @@ class RowsReader:
             config = consumer_config(
                 self._settings, enable_partition_eof=True, queued_max_messages_kbytes=_QUEUED_KBYTES
             )
-            self._consumer = Consumer(config)
+            self._consumer = Consumer({**config, "fetch.message.max.bytes": _FETCH_BYTES})
             self._consumer.assign([self._place])
         envelopes: list[tuple[int, int, Rows]] = []
         size = 0

@@ -114,13 +114,13 @@ class ExportOwner:
             self._stop(position, f"its revision {rows.revision} is not in the control log")
             return
         table_id = revision.mapping.table_id if revision else ""
-        before = self.fold.buffered_bytes
+        before = self.fold.buffered_bytes + self.fold.failure_bytes
         try:
             changed = self.fold.take(position, rows, appended_ms, table_id, export.conditions)
         except Gap as gap:
             self._stop(position, str(gap))
             return
-        around.budget.take(self.fold.buffered_bytes - before)
+        around.budget.take(self.fold.buffered_bytes + self.fold.failure_bytes - before)
         around.counters.envelopes += 1
         around.counters.rows += rows.count
         if not changed:
@@ -165,9 +165,9 @@ class ExportOwner:
 
     @property
     def held_bytes(self) -> int:
-        """CSV bytes in memory: buffered, or in the step under way."""
+        """Bytes in memory: CSV that is buffered or in the step under way, and failures that are not published."""
         under_way = self.fold.step.parts.values() if self.fold.step else ()
-        return self.fold.buffered_bytes + sum(part.size_bytes for part in under_way)
+        return self.fold.buffered_bytes + self.fold.failure_bytes + sum(part.size_bytes for part in under_way)
 
     @property
     def first_unstaged(self) -> int | None:
@@ -241,7 +241,9 @@ class ExportOwner:
             await ledger.write(
                 [ledger.state(write.state), *map(ledger.batch, write.batches), *map(ledger.dead_letter, letters)]
             )
+            before = self.fold.failure_bytes
             self.fold.written(write)
+            self._around.budget.give_back(before - self.fold.failure_bytes)
             for batch in write.batches:
                 self._batches.keep(batch)
         self._around.counters.dead_letters.update(letter.event.reason for letter in letters)

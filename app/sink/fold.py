@@ -8,7 +8,7 @@ numbers. Source: delivery protocol, rules 2 and 7 to 9.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from app.mapping.csv import row_ends
@@ -16,6 +16,9 @@ from app.model.conditions import Conditions
 from app.model.ledger import BatchRecord, ExportState, Mark, Phase, Slice, SourceRange, StagedFile, Window
 from app.model.rows import FailedEvent, Rows, Source
 from app.sink.windows import new_rows, room, rows_that_fill
+
+FAILURE_OVERHEAD_BYTES = 1000
+"""What a failure that waits costs beside its raw event."""
 
 
 class Gap(Exception):
@@ -109,6 +112,8 @@ class ExportFold:
         self._first: int | None = None
         self.buffered_bytes = 0
         """CSV bytes in parts that no step has taken yet."""
+        self.failure_bytes = 0
+        """Bytes of the events that failed and are not published yet."""
 
     @property
     def marks(self) -> Mapping[Source, int]:
@@ -138,11 +143,13 @@ class ExportFold:
         self._first = position if self._first is None else self._first
         self._marks[rows.source] = rows.end
         if position >= self.staged.dead_letters_to:
-            self._failures += [
+            new = [
                 PendingFailure(position, rows.revision, rows.source, event)
                 for event in rows.failures
                 if event.offset >= mark
             ]
+            self._failures += new
+            self.failure_bytes += _size(new)
         self._fill(position, rows, mark, appended_ms, table_id, conditions)
         return True
 
@@ -306,6 +313,7 @@ class ExportFold:
             self.step = None
         self.staged = write.state
         self._failures = [f for f in self._failures if f.position >= write.state.dead_letters_to]
+        self.failure_bytes = _size(self._failures)
 
     def _under_way(self) -> Step:
         if self.step is None:
@@ -321,6 +329,10 @@ class ExportFold:
             tuple(self.windows.values()),
             self.parked,
         )
+
+
+def _size(failures: Iterable[PendingFailure]) -> int:
+    return sum(FAILURE_OVERHEAD_BYTES + len(failure.event.body or b"") for failure in failures)
 
 
 def _with_slice(record: BatchRecord | None, export_uid: str, part: Part, staged: StagedPart) -> BatchRecord:

@@ -22,6 +22,7 @@ from app.kafka.plan import ensure_topics, system_topics
 from app.kafka.transaction import Fenced
 from app.kafka.view import ControlView
 from app.kafka.watch import ConsumerWatch
+from app.limits import raise_file_limit
 from app.logs import configure_logging
 from app.model.cipher import Cipher
 from app.model.errors import KafkaUnavailable
@@ -37,12 +38,15 @@ from app.sink.reports import EndReports
 
 _log = logging.getLogger(__name__)
 _CHUNK_RECORDS = 64
+_QUEUED_CHUNKS = 2
+"""Their bytes are not in the budget yet."""
 _REOPEN_SECONDS = 1.0
 
 
 def run(settings: Settings) -> None:
     """Run the sink until SIGTERM or SIGINT. Raises StreamsError when it cannot start."""
     configure_logging(settings, "sink")
+    raise_file_limit()
     with tracing("sink"):
         run_loop(_main(settings))
 
@@ -53,7 +57,7 @@ async def _main(settings: Settings) -> None:
     await asyncio.to_thread(ensure_topics, admin, settings, system_topics(settings))
     exchange = Exchange(settings, cipher)
     async with ControlView(settings) as view, CommandSender(settings) as commands:
-        app = create_app(settings, "sink", chunk_records=_CHUNK_RECORDS)
+        app = create_app(settings, "sink", chunk_records=_CHUNK_RECORDS, queued_chunks=_QUEUED_CHUNKS)
         sink = Sink(settings, app, view, exchange, EndReports(commands.send))
         REGISTRY.register(SinkCollector(sink.counters, sink.levels))
         app.consume(sink.consume, [Names(settings.topic_prefix).rows])
@@ -66,6 +70,15 @@ async def _main(settings: Settings) -> None:
                 await serve(app)
         finally:
             exchange.close()
+
+
+def _in_words(error: BaseException) -> str:
+    """What went wrong; of what ran out, also what to do."""
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(map(_in_words, error.exceptions))
+    if isinstance(error, MemoryError):
+        return "out of memory: give the process more (400 MB are enough by default), or lower STREAMS_SINK_MEMORY_BYTES"
+    return str(error) or type(error).__name__
 
 
 class Sink:
@@ -137,7 +150,7 @@ class Sink:
                 self.owners[partition] = self._owner(partition)
                 await self._app.rewind([Partition(self._topic, partition)])
         except Exception as error:
-            _log.critical("rows %d: %s", partition, error, exc_info=True)
+            _log.critical("rows %d: %s", partition, _in_words(error), exc_info=True)
             await self._app.crash(error)
 
     async def _open(self, partition: int) -> None:

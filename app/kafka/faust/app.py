@@ -37,7 +37,6 @@ _CODEC = "as-it-is"
 _HEARTBEAT_SECONDS = 0.5
 _REQUEST_SECONDS = 20.0
 _RESUBSCRIBE_SECONDS = 0.2
-_QUEUED_CHUNKS = 16
 _METADATA_MS = 5000  # how soon new partitions, and a topic made again, are seen
 
 
@@ -229,11 +228,18 @@ class ChunkApp(faust.App):
 
 
 def create_app(
-    settings: Settings, process: str, *, chunk_records: int, chunk_bytes: int = 4 << 20, commit_seconds: float = 0.5
+    settings: Settings,
+    process: str,
+    *,
+    chunk_records: int,
+    chunk_bytes: int = 4 << 20,
+    queued_chunks: int = 16,
+    commit_seconds: float = 0.5,
 ) -> ChunkApp:
     """The app of "mapper", "sink" or "control". Make it on the event loop that runs it.
 
-    A chunk ends at `chunk_records` records or with the 100 records that reach `chunk_bytes` of values.
+    A chunk ends at `chunk_records` records, or once it has `chunk_bytes` of values, which it may pass by as many again.
+    `queued_chunks` wait for the consumer at most, besides what aiokafka has fetched.
     """
     group = Names(settings.topic_prefix).group(process)
     app = ChunkApp(
@@ -247,7 +253,7 @@ def create_app(
         web_enabled=False,
         table_standby_replicas=0,
         stream_wait_empty=False,
-        stream_buffer_maxsize=_QUEUED_CHUNKS,
+        stream_buffer_maxsize=queued_chunks,
         broker_commit_interval=commit_seconds,
         broker_request_timeout=_REQUEST_SECONDS,
         worker_redirect_stdouts=False,

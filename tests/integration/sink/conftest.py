@@ -76,6 +76,7 @@ class Bench:
     tmp_path: Path
     environment: dict[str, Any]
     sinks: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    ports: list[int] = field(default_factory=list)
     sent: dict[str, list[str]] = field(default_factory=dict)
     failed: dict[str, list[int]] = field(default_factory=dict)
 
@@ -145,15 +146,19 @@ class Bench:
         for rows in envelopes:
             await self.producer.send(topic, rows_codec.encode(rows), rows.export_uid, partition=1)
 
-    def start_sink(self, port: int | None = None) -> subprocess.Popen[bytes]:
-        """A sink process; its log is below the test's folder. It need not wait for the sessions of killed ones."""
+    def start_sink(self, *before: str, port: int | None = None) -> subprocess.Popen[bytes]:
+        """A sink process; its log is below the test's folder. It need not wait for the sessions of killed ones.
+
+        `before`: a command that starts it, such as prlimit.
+        """
         if self.sinks and all(process.poll() is not None for process in self.sinks):
             expel_members(self.settings, Names(self.settings.topic_prefix).group("sink"))
         variables = {f"STREAMS_{name.upper()}": str(value) for name, value in self.environment.items()}
-        variables["STREAMS_SINK_PORT"] = str(port or free_port())
+        self.ports.append(port or free_port())
+        variables["STREAMS_SINK_PORT"] = str(self.ports[-1])
         with (self.tmp_path / f"sink-{len(self.sinks)}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-c", _MAIN], env={**os.environ, **variables}, stdout=log, stderr=log
+                [*before, sys.executable, "-c", _MAIN], env={**os.environ, **variables}, stdout=log, stderr=log
             )
         self.sinks.append(process)
         return process

@@ -65,3 +65,30 @@ def test_abort_that_was_not_answered_is_ended_before_the_next_write(monkeypatch:
     stamp = writer.write(records)
 
     assert (stamp, kafka.log) == (1000, ["aborted", "committed 1"])
+
+
+class ShortQueue(OutageInTheMiddle):
+    """librdkafka whose queue takes two records, until it is polled."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.away, self.queued = False, 0
+
+    def produce(self, topic: str, value: bytes, key: str, partition: int, on_delivery: Any) -> None:
+        if self.queued == 2:
+            raise BufferError
+        self.queued += 1
+        super().produce(topic, value, key, partition, on_delivery)
+
+    def poll(self, timeout: float) -> None:
+        self.queued = 0
+
+
+def test_write_that_is_longer_than_the_queue_waits_for_room_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka = ShortQueue()
+    monkeypatch.setattr(module, "Producer", lambda config: kafka)
+    writer = TransactionalWriter(Settings(), "sink-0")
+
+    writer.write([Record("ledger", "key", b"value", 0)] * 5)
+
+    assert kafka.log == ["committed 5"]

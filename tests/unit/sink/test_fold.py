@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.model.conditions import Conditions
 from app.model.ledger import BatchRecord, ExportState, Mark, Phase, Slice, SourceRange, StagedFile, Window
 from app.model.rows import Rows, Source
-from app.sink.fold import ExportFold, Gap, LedgerWrite, StagedPart, Step
+from app.sink.fold import FAILURE_OVERHEAD_BYTES, ExportFold, Gap, LedgerWrite, StagedPart, Step
 
 ROW, FAILURE, SKIPPED = Outcome.ROW, Outcome.FAILURE, Outcome.SKIPPED
 WIDE = Conditions(count=1000, size_bytes=10**6, time_seconds=60)
@@ -268,6 +268,21 @@ def test_dead_letters_are_published_ahead_of_rows_and_not_again_after_a_restart(
     assert (write.state.staged_to, write.state.dead_letters_to) == (0, 1)
     assert [failure.event for failure in fold._failures] == [failed(2)]
     assert [failure.event for failure in again._failures] == [failed(2)]
+
+
+def test_failures_are_counted_until_they_are_published() -> None:
+    fold = ExportFold(ExportState("x"))
+    take(fold, 0, envelope(0, [ROW, FAILURE]))
+    write = fold.dead_letter_write()
+    assert write is not None
+    one = fold.failure_bytes
+    take(fold, 1, envelope(2, [FAILURE]))
+    two = fold.failure_bytes
+
+    fold.written(write)
+
+    assert one == FAILURE_OVERHEAD_BYTES + len(failed(1).body or b"")
+    assert (two, fold.failure_bytes) == (2 * one, one)
 
 
 def test_nothing_to_publish_is_no_write() -> None:
