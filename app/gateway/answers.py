@@ -41,6 +41,12 @@ QUEUE_FULL = Refusal(
     "Too many events wait for Kafka on this gateway; send the request again later.",
     again=True,
 )
+TOO_MANY_CONNECTIONS = Refusal(
+    503,
+    "buffer.overloaded",
+    "This gateway has as many connections as it may open; send the request again later.",
+    again=True,
+)
 NOT_ACKNOWLEDGED = Refusal(
     503,
     "buffer.kafkaUnavailable",

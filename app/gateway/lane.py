@@ -7,6 +7,8 @@ whatever the senders and Kafka do.
 from __future__ import annotations
 
 import asyncio
+import logging
+import resource
 import time
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from app.gateway.freshness import Freshness, Lookups
 from app.gateway.metrics import Counters, Levels
 from app.gateway.publisher import Publisher, publisher_config
 from app.kafka.view import ControlView
+from app.limits import connections_within
 from app.model.cipher import Cipher
 from app.model.conditions import MIB
 from app.settings import Settings
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from app.gateway.protocol import IngestProtocol
 
 SWEEP_SECONDS = 0.2
+_TELL_SECONDS = 60
+_log = logging.getLogger(__name__)
 KEEP_ALIVE_SECONDS = 75.0
 """How long a connection may be idle: longer than the 60 s of usual load balancers, so that they close first."""
 LINGER_SECONDS = 2.0
@@ -47,6 +52,8 @@ class Lane:
         self.names = EventNames()
         self.publisher = Publisher(publisher_config(settings), self.settle)
         self.connections: set[IngestProtocol] = set()
+        self.max_connections = connections_within(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self._told_connections_at = float("-inf")
         self.settled: list[Ingest] = []
         """Requests all of whose events have been reported in this round."""
         self.fresh_until = float("-inf")
@@ -65,6 +72,17 @@ class Lane:
     @property
     def levels(self) -> Levels:
         return Levels(self.inflight_bytes, len(self.connections), self.freshness.age_seconds)
+
+    def tell_too_many(self) -> None:
+        """Say in the log, once a minute, that senders are turned away, and what to do."""
+        now = time.monotonic()
+        if now - self._told_connections_at >= _TELL_SECONDS:
+            self._told_connections_at = now
+            _log.error(
+                "%d connections are open and the limit of open files allows no more: new ones are answered 503. "
+                "Raise the limit (`ulimit -n`, LimitNOFILE=) or start another gateway.",
+                len(self.connections),
+            )
 
     def look_at_view(self) -> None:
         """Note how long the view may be trusted; more often than that is short."""

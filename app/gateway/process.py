@@ -27,6 +27,7 @@ from app.gateway.routes import Gateway
 from app.gateway.traced import TracedLane
 from app.gateway.validation import Validation
 from app.kafka.view import ControlView
+from app.limits import raise_file_limit
 from app.logs import configure_logging
 from app.model.cipher import Cipher
 from app.model.errors import ConfigurationError, KafkaUnavailable
@@ -42,6 +43,7 @@ _log = logging.getLogger(__name__)
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigurationError when it cannot start."""
     configure_logging(settings, "gateway")
+    raise_file_limit()
     with tracing("gateway"):
         uvloop.run(serve(settings))
 

@@ -14,7 +14,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.api.headers import plain_address
-from app.gateway.answers import INVALID_HTTP, TIMED_OUT, Refusal
+from app.gateway.answers import INVALID_HTTP, TIMED_OUT, TOO_MANY_CONNECTIONS, Refusal
 from app.gateway.directory import IMPORT
 from app.gateway.ingest import Ingest
 from app.gateway.lane import KEEP_ALIVE_SECONDS, LINGER_SECONDS, Lane
@@ -82,6 +82,9 @@ class IngestProtocol(HttpToolsProtocol):
         self._idle_since = self._now = time.monotonic()
         self._fed_bytes = self._wire_bytes = 0
         self.lane.connections.add(self)
+        if len(self.lane.connections) > self.lane.max_connections:
+            self.lane.tell_too_many()
+            self._end_with(TOO_MANY_CONNECTIONS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

@@ -79,10 +79,12 @@ class GatewayProcess:
     def url(self, target: Target) -> str:
         return "http://{}:{}{}".format(*self.address, target.path)
 
-    def spawn(self) -> None:
+    def spawn(self, *, open_files: int | None = None) -> None:
+        """`open_files`: how many it may open."""
+        limit = [] if open_files is None else ["prlimit", f"--nofile={open_files}:{open_files}"]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "app", "gateway"],
+                [*limit, sys.executable, "-m", "app", "gateway"],
                 env=self._environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
