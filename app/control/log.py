@@ -89,7 +89,7 @@ class ControlLog:
         """Write what `decide` returns, all or nothing, and wait until the view has it.
 
         `decide` is called under the lock, so the view cannot miss a write of ours. Raises Interrupted when nothing was
-        written, Closed when nothing more will be.
+        written, Closed when nothing more will be, or when what was written has not come to the view by then.
         """
         async with self._lock:
             self._check_open()
@@ -141,7 +141,8 @@ class ControlLog:
         await self._barrier()
 
     async def _wait_for(self, seen: asyncio.Future[None]) -> None:
-        while not seen.done() and not self._closing:  # what was written is written, also when we close
+        while not seen.done():
+            self._check_open()  # what was written is written, but nothing may be decided without it
             await asyncio.wait([seen], timeout=_AGAIN_SECONDS)
 
     async def _barrier(self) -> None:
