@@ -1,11 +1,13 @@
 # Every way to work with the project. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup environment test test-long fuzz lint format bench lock clean-local
+.PHONY: help run setup environment test test-long chaos fuzz lint format bench lock clean-local
 
 BIN := .venv/bin
 DEMO ?= 1
 FUZZ_SECONDS ?= 300
+MINUTES ?= 10
+SEED ?=
 VENV_READY := .venv/.complete
 DEMO_READY := .venv/.demo-complete
 KAFKA_READY := .local/kafka/lib/.complete
@@ -23,12 +25,16 @@ environment: $(VENV_READY) ## Install the Python packages alone (what the image 
 	@:
 
 test: setup lint ## Run every check that CI runs
-	@scripts/prerequisites curl chromium npm
+	@scripts/prerequisites curl chromium npm faketime
 	$(BIN)/pytest -m "not long" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-test-long: setup ## Run the long tests: chaos, matrices
+test-long: setup ## Run the long tests: matrices
 	@scripts/prerequisites promtool
 	$(BIN)/pytest -m long
+
+chaos: setup ## Load and faults on a whole installation for MINUTES (10), by SEED (chance); every event is looked for
+	@scripts/prerequisites faketime
+	@PYTHONPATH=tests/support $(BIN)/python -m chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 fuzz: setup ## Send chance requests to the whole API, for FUZZ_SECONDS (300), and check every answer
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest tests/conformance/test_openapi.py -s

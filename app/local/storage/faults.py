@@ -1,7 +1,7 @@
 """Faults on demand: rules that make chosen requests go wrong, as a network or a tired Storage would.
 
-A rule is matched by method and path (regular expression, searched in the path) and used up after `times` requests. Its
-`effect` says what happens:
+A rule is matched by method and path (regular expression, searched in the path) and used up after `times` requests, or
+`for_seconds` after it was added. Its `effect` says what happens:
 
 ==========================  ==================================================================================
 `status`                    nothing is done, the answer is `status` (with `Retry-After` when `retry_after` is set)
@@ -24,6 +24,8 @@ from __future__ import annotations
 
 import re
 import threading
+import time
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -45,7 +47,7 @@ Effect = Literal[
 
 
 class FaultRule(BaseModel):
-    """One rule; see the module's docstring. `times` None means for ever; `method` None means any."""
+    """One rule; see the module's docstring. `times` None means any number; `method` None means any."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,6 +55,7 @@ class FaultRule(BaseModel):
     method: str | None = None
     path: str = ""
     times: Annotated[int, Field(ge=1)] | None = 1
+    for_seconds: Annotated[float, Field(gt=0, le=3600)] | None = None
     status: Annotated[int, Field(ge=400, le=599)] = 503
     retry_after: Annotated[int, Field(ge=0)] | None = None
     seconds: Annotated[float, Field(ge=0, le=3600)] = 0
@@ -85,14 +88,17 @@ class FaultRule(BaseModel):
 class Faults:
     """The rules in force. Thread-safe: the API and the S3 server ask it."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()
-        self._rules: list[tuple[FaultRule, int]] = []
+        self._monotonic = monotonic
+        self._rules: list[tuple[FaultRule, int, float]] = []
+        """With how often each was used, and when it was added."""
 
     def add(self, rules: list[FaultRule]) -> None:
         """Put rules behind those in force."""
+        now = self._monotonic()
         with self._lock:
-            self._rules += [(rule, 0) for rule in rules]
+            self._rules += [(rule, 0, now) for rule in rules]
 
     def clear(self) -> None:
         """Forget all rules."""
@@ -102,16 +108,19 @@ class Faults:
     def listed(self) -> list[tuple[FaultRule, int]]:
         """Give all rules, the used up ones too, with how often each has been used."""
         with self._lock:
-            return list(self._rules)
+            return [(rule, used) for rule, used, _ in self._rules]
 
     def take(self, method: str, path: str) -> FaultRule | None:
         """Find the first rule for a request that is not used up, and use it once."""
+        now = self._monotonic()
         with self._lock:
-            for position, (rule, used) in enumerate(self._rules):
+            for position, (rule, used, added) in enumerate(self._rules):
                 if rule.times is not None and used >= rule.times:
+                    continue
+                if rule.for_seconds is not None and now - added >= rule.for_seconds:
                     continue
                 if rule.method not in (None, method) or not re.search(rule.path, path):
                     continue
-                self._rules[position] = (rule, used + 1)
+                self._rules[position] = (rule, used + 1, added)
                 return rule
         return None

@@ -50,7 +50,7 @@ async def test_parked_export_is_named_and_the_time_that_retention_leaves_it(benc
     sick, well = await bench.export("sick", HOURLY), await bench.export("well", HOURLY)
     encrypted = Cipher(bench.settings.encryption_key).encrypt("1234-1-revoked")
     await bench.put_export(replace(sick, revisions=(replace(sick.revision, token=encrypted),)))
-    bench.start_sink(port)
+    bench.start_sink(port=port)
     await bench.send(bench.envelope(sick, 0, 13), bench.envelope(well, 0, 15))
     await bench.until(lambda: answer(port, "/ready") == "OK", "a ready sink")
 

@@ -32,6 +32,20 @@ def test_rules_match_by_method_and_path_in_order_and_are_used_up() -> None:
     assert [used for _, used in faults.listed()] == [1, 2]
 
 
+def test_rule_for_a_time_ends_with_it() -> None:
+    now = 100.0
+    faults = Faults(lambda: now)
+    faults.add([FaultRule(effect="reset", times=None, for_seconds=10)])
+
+    now = 109.9
+    before = faults.take("GET", "/")
+    now = 110.0
+    after = faults.take("GET", "/")
+
+    assert before is not None
+    assert after is None
+
+
 def test_rule_without_times_stays_until_it_is_cleared() -> None:
     faults = Faults()
     faults.add([FaultRule(effect="reset", times=None)])
