@@ -24,7 +24,9 @@ REQUEST_SECONDS = 30.0
 _REPEAT_SECONDS = 0.3
 _MANY = 12
 """Most events of one request."""
-_MESSAGE_MS = 30_000
+_MESSAGE_MS = 0
+"""No time-out: librdkafka would take an event that has waited for too long out of a batch under way and send the others
+of it anew, as others, and an idempotent producer would write them twice."""
 
 
 @dataclass(slots=True)
