@@ -92,6 +92,7 @@ class Stack:
     instances: dict[str, Instance]
     endings: list[Ending] = field(default_factory=list)
     restarting: bool = True
+    broker_is_hit: asyncio.Lock = field(default_factory=asyncio.Lock)
     tell_ending: Callable[[Ending], None] = lambda _: None
 
     @classmethod
