@@ -25,6 +25,7 @@ from app.sink.budget import ByteBudget
 from app.sink.catchup import RowsReader
 from app.sink.clock import BrokerClock
 from app.sink.exchange import Exchange
+from app.sink.fault_points import Point, reach
 from app.sink.fold import ExportFold, Gap, LedgerWrite, PendingFailure, Step
 from app.sink.importer import Importer
 from app.sink.ledger import Ledger
@@ -213,6 +214,7 @@ class ExportOwner:
     async def _stage(self, step: Step) -> None:
         staged = await self._uploads.stage(step.parts, self._batches.unfinished)
         await self._write(lambda: self.fold.step_write(self._batches.unfinished, staged, self._around.clock.now_ms()))
+        reach(Point.STEP_RECORDED)
         counters = self._around.counters
         for part in step.parts.values():
             counters.staged_rows += part.rows

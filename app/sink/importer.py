@@ -23,6 +23,7 @@ from app.sink.clock import BrokerClock
 from app.sink.events import StorageEvent, import_done, import_failed
 from app.sink.exchange import Exchange
 from app.sink.expiry import letter_of_batch
+from app.sink.fault_points import Point, reach
 from app.sink.importing import Act, RetryPlan
 from app.sink.ledger import Ledger
 from app.sink.observe import Counters
@@ -120,6 +121,8 @@ class Importer:
                 continue
             pauses, searched_since, trouble = Backoff(), None, None
             record = await self._record(following, recorded)
+            if (point := _recorded(act, record)) is not None:
+                reach(point)
             if act in (Act.BEGIN, Act.DELETE_FIRST) and not record.attempts[-1].settled:
                 record = await self._post(record, recorded)
         return record
@@ -140,14 +143,18 @@ class Importer:
             case Act.BEGIN:
                 if importing.needs_manifest(record):
                     await self._exchange.write_manifest(export, record)
+                    reach(Point.MANIFEST_WRITTEN)
                 return importing.begun(record, now_ms)
             case Act.LOOK_UP:
                 job_id = await self._find(export, record)
                 return importing.adopted(record, job_id) if job_id else None
             case Act.COPY:
-                return importing.copied(record, await self._exchange.copy(export, record))
+                second = await self._exchange.copy(export, record)
+                reach(Point.SLICES_COPIED)
+                return importing.copied(record, second)
             case Act.DELETE_FIRST:
                 await self._exchange.delete_file(export, record)
+                reach(Point.FIRST_DELETED)
                 job_id = await self._find(export, record)
                 return importing.adopted(record, job_id) if job_id else importing.moved(record, now_ms)
             case Act.POLL:
@@ -161,6 +168,7 @@ class Importer:
         self._posted_with = export.of_revision(record.revision).token
         try:
             job_id = await self._exchange.post_import(export, record)
+            reach(Point.IMPORT_POSTED)
         except StorageUnavailable as error:
             _log.warning("%s batch %s: the import was not begun: %s", self._name(), record.batch_id, error)
             pause = error.retry_after_seconds or self._settings.retry_unavailable_seconds
@@ -173,7 +181,9 @@ class Importer:
         except StorageError as error:
             _log.warning("%s batch %s: no clear answer to the import: %s", self._name(), record.batch_id, error)
             return record
-        return await self._record(importing.adopted(record, job_id), recorded)
+        record = await self._record(importing.adopted(record, job_id), recorded)
+        reach(Point.JOB_RECORDED)
+        return record
 
     async def _find(self, export: Export, record: BatchRecord) -> str | None:
         """The job of the last attempt, if there is one. Raises StorageError when the list cannot be trusted."""
@@ -189,6 +199,7 @@ class Importer:
         while True:
             job = await self._exchange.job(export, record)
             if job.status is JobStatus.SUCCESS:
+                reach(Point.JOB_SUCCEEDED)
                 self._witness = job
                 self._counters.imported(record, self._clock.now_ms())
                 self._tell(record, import_done(record))
@@ -246,6 +257,15 @@ class Importer:
     def _name(self) -> str:
         export = self._export()
         return f"{export.receiver_id}/{export.export_id}"
+
+
+def _recorded(act: Act, record: BatchRecord) -> Point | None:
+    """Which fault point lies behind the record that this act led to."""
+    if record.phase is Phase.IMPORTED:
+        return Point.IMPORT_RECORDED
+    if act is Act.DELETE_FIRST and not record.attempts[-1].settled:
+        return Point.MOVE_RECORDED
+    return {Act.BEGIN: Point.ATTEMPT_RECORDED, Act.COPY: Point.COPY_RECORDED}.get(act)
 
 
 class Backoff:

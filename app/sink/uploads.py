@@ -13,6 +13,7 @@ from app.model.ledger import BatchRecord
 from app.model.receiver import Export
 from app.sink.events import slice_failed, slice_uploaded
 from app.sink.exchange import Exchange
+from app.sink.fault_points import Point, reach
 from app.sink.fold import Part, StagedPart
 from app.sink.importer import Backoff
 from app.sink.observe import Counters
@@ -49,8 +50,10 @@ class Uploads:
             try:
                 if file is None:
                     file, run_id = await self._exchange.open_file(self._export(), revision, batch_id)
+                    reach(Point.FILE_MADE)
                 name = f"{len(record.slices) if record else 0:05d}-{secrets.token_hex(8)}.gz"
                 uploaded = await self._exchange.upload(self._export(), revision, file, name, part.csv, part.rows)
+                reach(Point.SLICE_UPLOADED)
                 self.failing_since = None
                 self._exchange.events.tell(self._export(), revision, run_id, slice_uploaded(uploaded))
                 return StagedPart(file, run_id, incremental, uploaded)
