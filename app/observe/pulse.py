@@ -55,23 +55,33 @@ class Pulse:
             self._loop.call_later(LOOK_SECONDS, self._again)
 
 
+class Patience:
+    """Whether something was wrong at every look for longer than the limit."""
+
+    def __init__(self, limit_seconds: float) -> None:
+        self._limit_seconds = limit_seconds
+        self._since: float | None = None
+
+    def is_over(self, wrong: bool, now: float) -> bool:
+        if not wrong:
+            self._since = None
+            return False
+        self._since = now if self._since is None else self._since
+        return now - self._since > self._limit_seconds
+
+
 @contextmanager
 def watched_loop(limit_seconds: float, end: Callable[[str], None] = end_process) -> Iterator[None]:
     """End the process when the running loop stands still for longer than the limit while this is open.
 
     What is looked at is a row of looks, not the clock alone, so a process that was frozen is not ended for it.
     """
-    pulse, closing = Pulse(), threading.Event()
+    pulse, patience, closing = Pulse(), Patience(limit_seconds), threading.Event()
 
     def watch() -> None:
-        since: float | None = None
         while not closing.wait(LOOK_SECONDS):
             now = time.monotonic()
-            if not pulse.stands_still(now):
-                since = None
-            elif since is None:
-                since = now
-            elif now - since > limit_seconds:
+            if patience.is_over(pulse.stands_still(now), now):
                 end("the event loop is stuck")
 
     pulse.start()

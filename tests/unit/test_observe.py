@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import urllib.error
 import urllib.request
@@ -11,8 +10,8 @@ import pytest
 from prometheus_client import Counter
 
 from app.model.errors import ConfigurationError
-from app.observe import pulse, serve_metrics
-from app.observe.pulse import watched_loop
+from app.observe import serve_metrics
+from app.observe.pulse import Patience, watched_loop
 
 
 def get(port: int, path: str) -> tuple[int, str]:
@@ -57,16 +56,22 @@ async def test_loop_that_stands_still_ends_the_process_after_its_time() -> None:
     assert was_ended
 
 
-async def test_loop_that_turns_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulse, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(pulse, "STANDS_STILL_SECONDS", 10)
-    ended: list[str] = []
+@pytest.mark.parametrize(
+    ("looks", "over"),
+    [
+        ([(True, 0), (True, 30)], False),
+        ([(True, 0), (True, 46)], True),
+        ([(True, 0), (False, 30), (True, 46)], False),
+        ([(True, 1000)], False),
+    ],
+    ids=["not yet", "for too long", "it passed meanwhile", "seen once, as after a freeze"],
+)
+def test_patience_is_over_when_it_was_wrong_at_every_look(looks: list[tuple[bool, float]], over: bool) -> None:
+    patience = Patience(45)
 
-    with watched_loop(0.01, ended.append):
-        for _ in range(20):
-            await asyncio.sleep(0.01)
+    seen = [patience.is_over(wrong, now) for wrong, now in looks]
 
-    assert ended == []
+    assert seen[-1] is over
 
 
 def test_metrics_are_those_of_the_process() -> None:

@@ -109,7 +109,6 @@ def test_partition_that_does_not_move_is_told_from_look_to_look() -> None:
 MOVES: dict[str, list[tuple[Progress, dict[str, Any]]]] = {
     "it moved": [(FETCHED, {}), (replace(FETCHED, done=11), {})],
     "it has no lag any more": [(FETCHED, {}), (replace(AT_REST, fetched=10), {"end": 10})],
-    "a rebalance gave it anew": [(FETCHED, {}), (replace(FETCHED, generation=2, done=12), {}), (AT_REST, {"end": 10})],
     "it is held back with nothing under way": [(replace(AT_REST, held=True), {})] * 2,
     "nothing that could be read was seen": [(AT_REST, {})] * 2,
 }
@@ -122,6 +121,21 @@ def test_partition_is_not_stuck_when(looked_at: list[tuple[Progress, dict[str, A
     lags = [looks.look(place, **how) for place, how in looked_at]
 
     assert lags[-1].still_seconds == 0
+
+
+def test_time_under_another_lease_does_not_count() -> None:
+    looks = Looks()
+    looks.look(FETCHED)
+
+    assert looks.look(replace(FETCHED, generation=2)).still_seconds == 10
+
+
+def test_partition_that_was_taken_to_its_end_is_not_stuck_though_nothing_of_it_is_done() -> None:
+    looks = Looks(position=lambda place: place.fetched)
+
+    looks.look(FETCHED, end=14)
+
+    assert looks.look(FETCHED, end=14).still_seconds == 0
 
 
 def test_held_partition_with_chunks_under_way_has_to_move() -> None:
