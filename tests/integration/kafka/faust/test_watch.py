@@ -44,15 +44,20 @@ def test_lag_and_time_left_are_those_of_what_is_not_done(cluster_with_log: Clust
     keep_for(cluster, topic, DAY_SECONDS)
     worker = start([topic])
     worker.wait_for(lambda: worker.told("assigned"), "assignment")
+    cluster.produce(topic, 3, partitions=1)
+    worker.wait_for(lambda: len(worker.offsets(topic, 0)) == 3, "the first records")
+    worker.order("commit_now")
     before = look(worker)
     worker.order("done", False)
     cluster.produce(topic, 10, partitions=1)
-    worker.wait_for(lambda: len(worker.offsets(topic, 0)) == 10, "all records")
+    worker.wait_for(lambda: len(worker.offsets(topic, 0)) == 13, "all records")
 
     after = look(worker)
 
     assert before["lags"] == {"0": [0, math.inf], "1": [0, math.inf]}
     assert before["why_not_ready"] is None
+    assert before["oldest"] == {"0": None, "1": None}
+    assert after["oldest"]["0"] is not None
     assert after["lags"]["1"] == [0, math.inf]
     records, left_seconds = after["lags"]["0"]
     assert records == 10

@@ -80,7 +80,14 @@ class Worker:
                     watch = self.watch
                     await asyncio.to_thread(watch.look)
                     lags = {lag.source.partition: [lag.records, lag.left_seconds] for lag in watch.lags.partitions}
-                    tell("look", lags=lags, still=watch.lags.still_seconds, why_not_ready=watch.why_not_ready())
+                    oldest = {place.source.partition: place.oldest_ms for place in self.app.progress()}
+                    tell(
+                        "look",
+                        oldest=oldest,
+                        lags=lags,
+                        still=watch.lags.still_seconds,
+                        why_not_ready=watch.why_not_ready(),
+                    )
                 case "committed":
                     found = await self.app.committed([Partition(*value)])
                     tell("committed", answer=[list(committed) for committed in found.values()])
