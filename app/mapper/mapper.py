@@ -126,13 +126,7 @@ class Mapper:
         self._weigh(_weight(chunk))
         metrics.LOST.inc(chunk.lost)
         metrics.BYTES.inc(chunk.size_bytes)
-        facts: Attributes = {
-            "messaging.destination.name": chunk.topic,
-            "streams.partition": chunk.partition,
-            "streams.base": chunk.base,
-        }
-        work = traced("mapper.chunk", self._map(chunk, self._read_ids.get(source)), facts, chunk.records)
-        mapping = self._group.create_task(work, name=f"map {source}")
+        mapping = self._group.create_task(self._map(chunk, self._read_ids.get(source)), name=f"map {source}")
         self._lanes[source][0].take(chunk, mapping)
 
     async def _close(self, source: Partition) -> None:
@@ -207,7 +201,14 @@ class Mapper:
         source = Source(topic_id, chunk.partition, LIVE_LANE)
         exports = {}
         for target, part, segments in self._segments(batch, found):
-            outgoing = _outgoing(target, part, segments, source, chunk)
+            facts: Attributes = {
+                "messaging.destination.name": chunk.topic,
+                "streams.partition": chunk.partition,
+                "streams.base": chunk.base,
+                "streams.events": len(part),
+                "streams.export": target.export.export_id,
+            }
+            outgoing = traced("mapper.chunk", _outgoing(target, part, segments, source, chunk), facts, chunk.records)
             exports[target.export.uid] = self._group.create_task(outgoing, name=f"map {target.export.uid}")
         return Mapped(topic_id, exports)
 

@@ -245,7 +245,8 @@ def test_chunk_is_traced_with_a_link_to_the_trace_that_an_event_came_with(
     installation: Installation, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receiver = installation.receiver("a", installation.create_topic("a"))
-    installation.announce(receiver)
+    export = installation.export(receiver, "e")
+    installation.announce(receiver, export)
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     headers = [("Traceparent", f"00-{trace}-00f067aa0ba902b7-01".encode())]
     installation.produce(receiver, [b"x"] * 10, partitions=1, headers=headers)
@@ -255,14 +256,17 @@ def test_chunk_is_traced_with_a_link_to_the_trace_that_an_event_came_with(
             monkeypatch.setenv(name, value)
         mapper = start()
         wait_until(lambda: traces.spans("mapper.chunk"))
+        wait_until(lambda: installation.folded(export).count == 10)
         metrics = urllib.request.urlopen(f"http://127.0.0.1:{mapper.port}/metrics").read().decode()
         code = mapper.terminate()
 
-    (span,) = traces.spans("mapper.chunk")
+    span = traces.spans("mapper.chunk")[0]
     assert {link.trace_id.hex() for link in span.links} == {trace}
     assert facts(span)["messaging.destination.name"] == receiver.topic
+    assert facts(span)["streams.export"] == "e"
     assert code == 0
     assert "streams_mapper_event_bytes_total 10.0" in metrics
+    assert "streams_mapper_row_bytes_total 40.0" in metrics
     assert "streams_mapper_children 1.0" in metrics
     (resident,) = re.findall(r"^streams_mapper_children_resident_bytes (\S+)", metrics, re.MULTILINE)
     assert float(resident) > 10 << 20
