@@ -129,6 +129,8 @@ class Settings(BaseSettings):
     """At most one read barrier in this time for requests to unknown receivers."""
     token_cache_seconds: Seconds = 30
     graceful_stop_seconds: Seconds = 10
+    """How long a stop may take: a gateway waits so long for requests under way, and then for Kafka; another process
+    that has not ended by itself by then ends with exit code 70, and what it had not committed is done again."""
 
     # Bounds of conditions
     min_count: Count = 1

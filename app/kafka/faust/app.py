@@ -259,7 +259,9 @@ def create_app(
         worker_redirect_stdouts=False,
     )
     app.chunk_records, app.chunk_bytes = chunk_records, chunk_bytes
-    app.watchdog = Watchdog(app, settings.watchdog_seconds, settings.stuck_seconds)
+    app.watchdog = Watchdog(
+        app, settings.watchdog_seconds, settings.stuck_seconds, stop_seconds=settings.graceful_stop_seconds
+    )
     app.consumer_arguments = {
         "client_id": group,
         "group_id": group,

@@ -23,7 +23,13 @@ class Watchdog:
     """Watches one app on the running loop. `alive` is the process's liveness."""
 
     def __init__(
-        self, app: ChunkApp, limit_seconds: float, stuck_seconds: float, end: Callable[[str], None] = end_process
+        self,
+        app: ChunkApp,
+        limit_seconds: float,
+        stuck_seconds: float,
+        end: Callable[[str], None] = end_process,
+        *,
+        stop_seconds: float = _STOP_SECONDS,
     ) -> None:
         self._app, self._end = app, end
         self.still_seconds: Callable[[], float] = lambda: 0.0
@@ -32,7 +38,7 @@ class Watchdog:
         self.limits = {
             "a fatal error of the group is parked": _PARKED_SECONDS,
             "the group's coordination has ended": _PARKED_SECONDS,
-            "the stop does not come to an end": _STOP_SECONDS,
+            "the stop does not come to an end": stop_seconds,
             "a rebalance does not come to an end": limit_seconds,
             "the event loop is stuck": limit_seconds,
         }

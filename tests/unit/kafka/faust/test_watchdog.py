@@ -89,6 +89,20 @@ def test_stop_that_hangs_is_ended_after_8_seconds() -> None:
     assert scene.ended == ["the stop does not come to an end"]
 
 
+def test_stop_has_as_long_as_is_set() -> None:
+    scene = Scene()
+    scene.watchdog = Watchdog(scene.app, 30, 600, scene.ended.append, stop_seconds=20)
+    scene.watchdog.stop_begins()
+
+    for second in (0, 20):
+        scene.look(second)
+    before = list(scene.ended)
+    scene.look(20.5)
+
+    assert before == []
+    assert scene.ended == ["the stop does not come to an end"]
+
+
 def test_loop_that_no_longer_beats_is_ended() -> None:
     scene = Scene()
 
