@@ -51,6 +51,19 @@ def test_chunk_ends_near_its_bound_of_bytes(cluster: Cluster, start: Start) -> N
     assert max(chunk["size"] for chunk in worker.told("chunk")) <= 250_000 + 100 * 1000
 
 
+def test_chunk_of_large_records_passes_its_bound_by_as_much_again_at_most(cluster: Cluster, start: Start) -> None:
+    topic = cluster.create("a", 1)
+    producer = Producer({"bootstrap.servers": cluster.bootstrap_servers, "compression.type": "lz4", "linger.ms": 100})
+    for _ in range(40):
+        producer.produce(topic, "x" * 100_000)
+    producer.flush(20)
+
+    worker = start([topic], chunk_records=1000, chunk_bytes=250_000)
+    worker.wait_for(lambda: len(worker.offsets(topic, 0)) >= 40, "all records")
+
+    assert max(chunk["size"] for chunk in worker.told("chunk")) <= 2 * 250_000 + 200_000
+
+
 def test_killed_worker_goes_on_at_what_was_done(cluster: Cluster, start: Start) -> None:
     topic = cluster.create("a", 1)
     cluster.produce(topic, 300, partitions=1)
