@@ -142,7 +142,7 @@ class Settings(BaseSettings):
     max_time_seconds: Seconds = 86_400
     max_exports: Annotated[int, Field(ge=1, le=100)] = 20
     max_receivers: Count = 100
-    max_revisions: Count = 100
+    max_revisions: Annotated[int, Field(ge=1, lt=100_000)] = 100
     """Mappings that one export may have had."""
     max_columns: Annotated[int, Field(ge=1, le=100)] = 100
 

@@ -14,9 +14,10 @@ from app.kafka.transaction import Record
 from app.kafka.view import control_key
 from app.model.catalog import task_key
 from app.model.receiver import Draining, Export, Receiver, Revision, SourceOffset, entity_key
+from app.model.replay import Replay, replay_key
 from app.model.task import Forgotten, Task, TaskStatus
 
-Ended = Receiver | Export | Draining | Task
+Ended = Receiver | Export | Draining | Replay | Task
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,8 @@ def _key(value: ControlValue) -> str:
         return control_key("forgotten", str(value.partition))
     if isinstance(value, Draining):
         return control_key("draining", value.export.uid)
+    if isinstance(value, Replay):
+        return control_key("replay", replay_key(value.export_uid, value.lane))
     if isinstance(value, Export):
         return control_key("export", entity_key(value.project_id, value.receiver_id, value.export_id))
     return control_key("receiver", entity_key(value.project_id, value.receiver_id))

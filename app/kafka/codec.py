@@ -25,6 +25,7 @@ from app.model.dead_letter import DeadLetter
 from app.model.errors import StreamsError
 from app.model.ledger import BatchRecord, ExportState
 from app.model.receiver import Draining, Export, Receiver
+from app.model.replay import Replay
 from app.model.rows import FailedEvent, Rows
 from app.model.task import Command, Forgotten, Task
 
@@ -32,11 +33,12 @@ SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 _MARKER = b"\xc3\x01"
 _HEADER_BYTES = 10
 T = TypeVar("T")
-ControlValue = Receiver | Export | Draining | Task | Forgotten
+ControlValue = Receiver | Export | Draining | Replay | Task | Forgotten
 _KINDS: dict[str, Any] = {
     "receiver": Receiver,
     "export": Export,
     "draining": Draining,
+    "replay": Replay,
     "task": Task,
     "forgotten": Forgotten,
 }

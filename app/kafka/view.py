@@ -23,6 +23,7 @@ from app.kafka.names import Names
 from app.model.catalog import Catalog
 from app.model.errors import KafkaUnavailable
 from app.model.receiver import Draining, Export, Receiver
+from app.model.replay import Replay
 from app.model.task import Forgotten
 from app.settings import Settings
 
@@ -33,7 +34,7 @@ Listener = Callable[[str, ControlValue | None], None]
 
 class ControlView:
     """`start` it on a running loop; then `catalog` is live. Keys of the log are "receiver:<entity>", "export:<entity>",
-    "draining:<export uid>", "task:<id>", "forgotten:<commands partition>".
+    "draining:<export uid>", "replay:<export uid>/<lane>", "task:<id>", "forgotten:<commands partition>".
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -42,6 +43,7 @@ class ControlView:
             "receiver": self.catalog.drop_receiver,
             "export": self.catalog.drop_export,
             "draining": self.catalog.drop_draining,
+            "replay": self.catalog.drop_replay,
             "task": self.catalog.drop_task,
             "forgotten": self.catalog.drop_forgotten,
         }
@@ -183,6 +185,8 @@ class ControlView:
             self.catalog.put_export(value)
         elif isinstance(value, Draining):
             self.catalog.put_draining(value)
+        elif isinstance(value, Replay):
+            self.catalog.put_replay(value)
         elif isinstance(value, Forgotten):
             self.catalog.put_forgotten(value)
         else:
@@ -192,5 +196,5 @@ class ControlView:
 
 
 def control_key(kind: str, entity: str) -> str:
-    """The key in the control log: kind "receiver", "export", "draining", "task" or "forgotten"."""
+    """The key in the control log: kind "receiver", "export", "draining", "replay", "task" or "forgotten"."""
     return f"{kind}:{entity}"

@@ -1,10 +1,11 @@
-"""What the control log says now: receivers, exports, those that drain, and tasks, as a fold over its records."""
+"""What the control log says now, as a fold over its records: receivers, exports, those that drain, replays, tasks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from app.model.receiver import Draining, Export, Receiver, entity_key
+from app.model.replay import Replay, ReplayingExport, with_replays
 from app.model.task import Forgotten, Task
 
 
@@ -20,6 +21,8 @@ class Catalog:
     """By the export's uid."""
     exports_by_receiver: dict[str, dict[str, Export]] = field(default_factory=dict)
     receivers_by_topic: dict[str, Receiver] = field(default_factory=dict)
+    replays: dict[str, dict[str, Replay]] = field(default_factory=dict)
+    """By the export's uid, then by lane; finished ones too."""
     tasks: dict[str, Task] = field(default_factory=dict)
     forgotten: dict[str, Forgotten] = field(default_factory=dict)
     """By the number of the commands partition, as the log's keys have it."""
@@ -39,6 +42,9 @@ class Catalog:
         """Its record comes before the one that ends the export, so that the uid is known all the time."""
         self.draining[draining.export.uid] = draining
         self.exports_by_uid[draining.export.uid] = draining.export
+
+    def put_replay(self, replay: Replay) -> None:
+        self.replays.setdefault(replay.export_uid, {})[replay.lane] = replay
 
     def put_task(self, task: Task) -> None:
         self.tasks[task_key(task)] = task
@@ -67,6 +73,14 @@ class Catalog:
         if self.draining.pop(uid, None) is not None:
             self.exports_by_uid.pop(uid, None)
 
+    def drop_replay(self, key: str) -> None:
+        """`key` is that of `replay_key`."""
+        uid, _, lane = key.partition("/")
+        found = self.replays.get(uid, {})
+        found.pop(lane, None)
+        if not found:
+            self.replays.pop(uid, None)
+
     def drop_task(self, key: str) -> None:
         self.tasks.pop(key, None)
 
@@ -77,6 +91,19 @@ class Catalog:
         """The receiver's exports, by id."""
         exports = self.exports_by_receiver.get(receiver.uid, {}).values()
         return sorted(exports, key=lambda export: export.export_id)
+
+    def replays_of(self, export_uid: str) -> list[Replay]:
+        """All replays of an export, in the order in which they began."""
+        return sorted(self.replays.get(export_uid, {}).values(), key=lambda replay: replay.revision.number)
+
+    def running_replays(self) -> list[Replay]:
+        """Those that are not finished, of all exports."""
+        return [replay for found in self.replays.values() for replay in found.values() if not replay.is_finished]
+
+    def replaying_export(self, export_uid: str) -> ReplayingExport | None:
+        """The export with its replays; None when it has ended."""
+        export = self.exports_by_uid.get(export_uid)
+        return None if export is None else with_replays(export, self.replays_of(export_uid))
 
     def draining_from(self, topic: str) -> list[Draining]:
         """What is drained from the topic with this name, in the order of its deletion."""

@@ -34,6 +34,7 @@ from app.model.receiver import (
     Revision,
     SourceOffset,
 )
+from app.model.replay import OffsetRange, Replay, ReplayKind
 from app.model.rows import FailedEvent, Rows, Source
 from app.model.task import Command, Forgotten, Task, TaskStatus, TaskType
 
@@ -138,6 +139,7 @@ columns = st.builds(
     raw_string=st.booleans(),
 )
 mappings = st.builds(Mapping, texts, tuples(columns), st.booleans(), st.none() | texts)
+revisions = st.builds(Revision, ints, mappings, texts, blobs, longs, st.none() | tuples(offsets))
 exports = st.builds(
     Export,
     uid=texts,
@@ -149,13 +151,36 @@ exports = st.builds(
     conditions=st.builds(Conditions, longs, longs, st.floats(allow_nan=False)),
     rows_partition=ints,
     starts=tuples(offsets),
-    revisions=tuples(st.builds(Revision, ints, mappings, texts, blobs, longs, st.none() | tuples(offsets))),
+    revisions=tuples(revisions),
     created_ms=longs,
     drain_to=st.none() | tuples(offsets),
     ended_by=st.none() | blobs,
     retries=tuples(st.builds(BatchRetry, texts, longs, texts)),
 )
 drainings = st.builds(Draining, exports, texts, texts, ints, st.booleans(), longs)
+ranges = st.builds(OffsetRange, ints, longs, longs)
+replays = st.builds(
+    Replay,
+    lane=texts,
+    kind=st.sampled_from(ReplayKind),
+    project_id=texts,
+    receiver_id=texts,
+    export_id=texts,
+    export_uid=texts,
+    revision=revisions,
+    receiver_topic=texts,
+    topic=texts,
+    topic_id=texts,
+    ranges=tuples(ranges),
+    created_ms=longs,
+    begun_by=blobs,
+    reason=st.none() | texts,
+    excluded=tuples(ranges),
+    finished_ms=st.none() | longs,
+    rows=st.none() | longs,
+    failures=st.none() | longs,
+    skipped=st.none() | longs,
+)
 receivers = st.builds(
     Receiver,
     uid=texts,
@@ -180,7 +205,7 @@ RECORDS: dict[str, tuple[Codec[Any], st.SearchStrategy[Any]]] = {
     "export_state": (state_codec, states),
     "batch_record": (batch_codec, batches),
     "command": (command_codec, commands),
-    "control_record": (control_codec, st.one_of(receivers, exports, drainings, tasks, forgotten)),
+    "control_record": (control_codec, st.one_of(receivers, exports, drainings, replays, tasks, forgotten)),
 }
 kinds = pytest.mark.parametrize("kind", RECORDS)
 
