@@ -144,6 +144,8 @@ class Settings(BaseSettings):
     max_receivers: Count = 100
     max_revisions: Annotated[int, Field(ge=1, lt=100_000)] = 100
     """Mappings that one export may have had."""
+    max_replays: Annotated[int, Field(ge=1, le=100)] = 10
+    """Replays of one export under way at a time."""
     max_columns: Annotated[int, Field(ge=1, le=100)] = 100
 
     # Mapper

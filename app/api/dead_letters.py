@@ -76,7 +76,7 @@ async def get_dead_letter(
     return as_json(show_letter(found, whole=True))
 
 
-def time_of(name: str, text: str | None) -> int | None:
+def time_of(name: str, text: str | None, place: str = "query") -> int | None:
     """Milliseconds of a time in ISO 8601; without a zone it is UTC, a date alone its midnight. Raises BadRequest.
 
     >>> time_of("since", "1970-01-02T00:00:00.5+01:00")
@@ -90,7 +90,7 @@ def time_of(name: str, text: str | None) -> int | None:
         moment = datetime.fromisoformat(text.upper().replace(":60", ":59"))  # a leap second
     except ValueError:
         raise BadRequest(
-            f'query.{name} must be a time in ISO 8601 such as "2026-01-02T03:04:05Z" but got value "{clipped(text)}"'
+            f'{place}.{name} must be a time in ISO 8601 such as "2026-01-02T03:04:05Z" but got value "{clipped(text)}"'
         ) from None
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
 

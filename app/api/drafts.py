@@ -84,11 +84,32 @@ class Deletion:
 
 
 @dataclass(frozen=True)
+class ReplayDraft:
+    """Events received at or after `from_ms` and before `to_ms` (broker's time), into this table; None: the export's."""
+
+    from_ms: int
+    to_ms: int
+    table_id: str | None = None
+
+
+@dataclass(frozen=True)
+class LaneResult:
+    """What became of the offsets of the replay whose revision has this number."""
+
+    revision: int
+    rows: int
+    failures: int
+
+
+@dataclass(frozen=True)
 class Retirement:
-    """Revisions, by number, of the export with this uid that have nothing on their way any more."""
+    """Revisions, by number, of the export with this uid that have nothing on their way any more, those of replays
+    among them.
+    """
 
     uid: str
     revisions: tuple[int, ...]
+    results: tuple[LaneResult, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,10 +120,10 @@ class Retry:
     attempt_ms: int
 
 
-Draft = ReceiverDraft | ExportDraft | ReceiverChange | ExportChange | Deletion | Retirement | Retry
+Draft = ReceiverDraft | ExportDraft | ReceiverChange | ExportChange | Deletion | ReplayDraft | Retirement | Retry
 _adapters: dict[type[Any], TypeAdapter[Any]] = {
     kind: TypeAdapter(kind)
-    for kind in (ReceiverDraft, ExportDraft, ReceiverChange, ExportChange, Deletion, Retirement, Retry)
+    for kind in (ReceiverDraft, ExportDraft, ReceiverChange, ExportChange, Deletion, ReplayDraft, Retirement, Retry)
 }
 
 

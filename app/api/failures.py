@@ -35,6 +35,7 @@ _MESSAGES: dict[int, dict[str, str]] = {
         "buffer.endpointNotFound": 'No endpoint found for path "/v1/receivers/a/b".',
         "buffer.exportNotFound": 'Export "all" not found in the receiver.',
         "buffer.receiverNotFound": 'Receiver "clicks" not found in the project.',
+        "buffer.replayNotFound": 'Replay "019b0a5d-ac96-774b-bcce-b302099a8057" not found in the export.',
         "buffer.taskNotFound": 'Task "clicks/receiver.create/2026-01-02T03:04:05.678Z_aB3xY" not found in the project.',
     },
     408: {"buffer.requestTimeout": "The request did not arrive in time."},
@@ -47,6 +48,7 @@ _MESSAGES: dict[int, dict[str, str]] = {
         "100.",
         "buffer.receiverAlreadyExists": 'Receiver "clicks" already exists in the project.',
         "buffer.receiverCountLimitReached": "Receiver count limit reached in the project, the maximum is 100.",
+        "buffer.replayCountLimitReached": "Replay count limit reached in the export, the maximum is 10 at a time.",
         "buffer.tableInUse": 'Table "in.c-web.clicks" is the target of the export "clicks/all"; exports share a table '
         'only when all of them are incremental ("incremental": true).',
         "buffer.taskAlreadyRunning": 'Task "export.create" is already running on the export "all"; wait for it to '
@@ -190,6 +192,9 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "listBatches": (*_TOKEN, *_EXPORT, *_READ, "buffer.invalidEnumValue", "buffer.invalidRange", "buffer.badRequest"),
     "getBatch": (*_TOKEN, *_EXPORT, *_READ, "buffer.batchNotFound"),
     "retryBatch": (*_CHANGE, *_EXPORT, *_READ, "buffer.batchNotFound", "buffer.batchNotRetriable"),
+    "createReplay": (*_CHANGE, *_BODY, *_EXPORT, "buffer.tableInUse", "buffer.replayCountLimitReached"),
+    "listReplays": (*_TOKEN, *_EXPORT),
+    "getReplay": (*_TOKEN, *_EXPORT, *_READ, "buffer.replayNotFound"),
     "testExport": (*_TRIAL, *_EXPORT),
     "testMapping": (*_TRIAL, *_BODY),
     "getTask": (*_TOKEN, *_TASK),

@@ -11,6 +11,7 @@ from typing import Any
 
 from app.model.event import Reason
 from app.model.ledger import Phase
+from app.model.replay import ReplayKind
 from app.model.task import TaskStatus, TaskType
 from app.settings import Settings
 
@@ -18,6 +19,7 @@ _ID = r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$"
 _DATE = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"
 _TABLE_ID = r"^(in|out|sys)\.[A-Za-z0-9_-]{1,96}\.[A-Za-z0-9_-]{1,96}$"
 _BATCH_ID = "000000000012345-0000042"
+_REPLAY_ID = "019b0a5d-ac96-774b-bcce-b302099a8057"
 _TASK_ID = "clicks/receiver.create/2026-01-02T03:04:05.678Z_aB3xY"
 
 
@@ -172,6 +174,23 @@ def fields(settings: Settings) -> dict[str, dict[str, Any]]:
         "retriedAt": _text("When it was last tried again by hand (UTC).", "2026-01-12T03:07:06.789Z", pattern=_DATE),
         "expiredAt": _text("When it was given up first (UTC).", "2026-01-09T03:07:06.789Z", pattern=_DATE),
         "importedAt": _text("When it was in the table (UTC).", "2026-01-02T03:05:09.876Z", pattern=_DATE),
+        # Replays
+        "from": _text("Events received at this time or later: ISO 8601; without a zone UTC.", "2026-01-02T03:04:05Z"),
+        "to": _text("Events received before this time, given as `from` is.", "2026-01-02T04:00:00Z"),
+        "replays": {"description": "Replays, newest first."},
+        "Replay.id": _text("The replay's id; also the lane of its rows.", _REPLAY_ID),
+        "kind": _text("Why it was begun.", "replay", enum=[kind.value for kind in ReplayKind]),
+        "state": _text("How far it is.", "mapping", enum=["mapping", "importing", "finished"]),
+        "Replay.reason": _text("Of a requeue: only letters with this reason.", "template.error"),
+        "Replay.topic": _text("What is read.", "streams.events.1234.clicks"),
+        "ranges": {"description": "Which offsets, by partition; found out once, at the beginning."},
+        "end": _text("The offset after the last one.", 2234, minimum=0),
+        "mappedTo": _text("All before this offset is mapped.", 2000, minimum=0),
+        "offsets": _text("Offsets in all ranges: at least as many as events.", 1000, minimum=0),
+        "mapped": _text("How many of them are mapped.", 766, minimum=0),
+        "Replay.rows": _text("Rows that it brought into the table.", 990, minimum=0),
+        "Replay.failures": _text("Events that became dead letters.", 7, minimum=0),
+        "Replay.skipped": _text("Offsets that are no event, or that were left out on purpose.", 3, minimum=0),
         # Dry runs
         "DryRunPayload.mapping": {"description": "How an event would become a row; it is not saved."},
         "DraftMappingPayload.tableId": _text("The table; it need not be named.", "in.c-web.clicks", pattern=_TABLE_ID),
@@ -238,6 +257,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "receiverId": {"description": "The receiver's id.", "example": "clicks", "schema": {"pattern": _ID}},
     "exportId": {"description": "The export's id.", "example": "all", "schema": {"pattern": _ID}},
     "batchId": {"description": "The batch's id.", "example": _BATCH_ID, "schema": {"minLength": 1}},
+    "replayId": {"description": "The replay's id.", "example": _REPLAY_ID, "schema": {"minLength": 1}},
     "phase": {
         "description": "Only batches in this phase.",
         "schema": {"enum": [phase.value for phase in Phase]},
@@ -291,6 +311,10 @@ BODIES: dict[str, dict[str, Any]] = {
         "receiver alone": {"name": "Clicks"},
     },
     "createExport": {"export": _EXPORT},
+    "createReplay": {
+        "into the export's table": {"from": "2026-01-02T03:04:05Z", "to": "2026-01-02T04:00:00Z"},
+        "into another table": {"from": "2026-01-02", "to": "2026-01-03", "tableId": "in.c-web.clicks-again"},
+    },
     "testExport": {"one event": {"page": "/pricing"}, "an event for each element": [{"page": "/a"}, {"page": "/b"}]},
     "testMapping": {
         "a described event": {

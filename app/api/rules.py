@@ -7,11 +7,11 @@ have asked at the same time. Source: Buffer API, limits and errors; delivery pro
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.api.drafts import ExportChange, ExportDraft, ReceiverDraft
 from app.model.catalog import Catalog
-from app.model.errors import Conflict, NotFound
+from app.model.errors import BadRequest, Conflict, NotFound
 from app.model.receiver import Export, Mapping, Receiver, entity_key
 from app.model.task import Task, TaskType
 from app.settings import Settings
@@ -24,10 +24,11 @@ class Limits:
     max_receivers: int = 100
     max_exports: int = 20
     max_revisions: int = 100
+    max_replays: int = 10
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
-        return cls(settings.max_receivers, settings.max_exports, settings.max_revisions)
+        return cls(settings.max_receivers, settings.max_exports, settings.max_revisions, settings.max_replays)
 
 
 def find_receiver(catalog: Catalog, project_id: str, receiver_id: str) -> Receiver:
@@ -118,6 +119,38 @@ def check_export_update(
     _check_tables(catalog, project_id, [(export_id, mapping)], apart_from=export.uid)
 
 
+def check_replay_create(
+    catalog: Catalog,
+    running: Sequence[Task],
+    limits: Limits,
+    project_id: str,
+    receiver_id: str,
+    export_id: str,
+    table_id: str | None,
+) -> None:
+    """`table_id` None: the export's own table. Raises NotFound, BadRequest or Conflict."""
+    check_idle(running, project_id, receiver_id, export_id)
+    export = find_export(catalog, project_id, receiver_id, export_id)
+    if not export.revision.mapping.incremental and table_id in (None, export.revision.mapping.table_id):
+        raise BadRequest(
+            f'Export "{export_id}" loads its table as a whole ("incremental": false), so replayed rows would replace '
+            "newer ones; replay into another table."
+        )
+    unfinished = sum(not replay.is_finished for replay in catalog.replays_of(export.uid))
+    if unfinished >= limits.max_replays:
+        raise Conflict(
+            f"Replay count limit reached in the export, the maximum is {limits.max_replays} at a time.",
+            "buffer.replayCountLimitReached",
+        )
+    _check_tables(catalog, project_id, [(export_id, replay_mapping(export, table_id))])
+
+
+def replay_mapping(export: Export, table_id: str | None) -> Mapping:
+    """The mapping of a replay that begins now: the one in force, into its table or another; rows are added to it."""
+    mapping = export.revision.mapping
+    return replace(mapping, table_id=table_id or mapping.table_id, incremental=True)
+
+
 def check_receiver_change(catalog: Catalog, running: Iterable[Task], project_id: str, receiver_id: str) -> None:
     """Raises NotFound or Conflict."""
     check_idle(running, project_id, receiver_id)
@@ -152,6 +185,10 @@ def _check_tables(
             words = f'the deleted export "{export.receiver_id}/{export.export_id}", whose rows are still on their way'
         for revision in export.revisions:
             taken.setdefault(revision.mapping.table_id, []).append((words, revision.mapping))
+    for replay in catalog.running_replays():
+        if replay.project_id == project_id:
+            words = f'a replay of the export "{replay.receiver_id}/{replay.export_id}"'
+            taken.setdefault(replay.revision.mapping.table_id, []).append((words, replay.revision.mapping))
     for export_id, mapping in wanted:
         for words, other in taken.get(mapping.table_id, []):
             if not (mapping.incremental and other.incremental):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from app.api import batches, dead_letters, exports, index, receivers, tasks, trying
+from app.api import batches, dead_letters, exports, index, receivers, replays, tasks, trying
 from app.api.auth import TokenVerifier
 from app.api.commands import CommandSender
 from app.api.context import Context
@@ -68,7 +68,7 @@ def create_api(settings: Settings, view: ControlView, commands: CommandSender, t
     )
     api.add_middleware(RequestId)
     api.state.routes = []
-    for module in (receivers, exports, trying, dead_letters, batches, tasks, index):
+    for module in (receivers, exports, trying, dead_letters, batches, replays, tasks, index):
         api.include_router(module.router)
         api.state.routes += module.router.routes
     install_documentation(api, settings)

@@ -63,12 +63,14 @@ def _ended(
     """
     deletion = load_draft(Deletion, run.command.payload)
     drained = [] if deletion.discard else [_draining(run, receiver, export, facts) for export in exports]
-    progress = Progress(spent_tokens=tokens_of(exports) if deletion.discard else ())
+    replays = [r for export in exports for r in run.catalog.replays_of(export.uid)] if deletion.discard else []
+    lane_tokens = [replay.revision.token_id for replay in replays if not replay.is_finished]
+    progress = Progress(spent_tokens=(*tokens_of(exports), *lane_tokens) if deletion.discard else ())
     if deletion.delete_topic:
         others = run.catalog.draining_from(receiver.topic)
         drained = [replace(draining, delete_topic=True) for draining in (*others, *drained)]
         progress = replace(progress, spent_topic=None if drained else (receiver.topic, receiver.topic_id))
-    return control_records(run.log.names, [*drained, run.with_progress(progress)], [*exports, *ended])
+    return control_records(run.log.names, [*drained, run.with_progress(progress)], [*replays, *exports, *ended])
 
 
 def _draining(run: Run, receiver: Receiver, export: Export, facts: TopicFacts | None) -> Draining:

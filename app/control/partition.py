@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.api.drafts import ExportChange, ExportDraft, ReceiverDraft, load_draft
+from app.api.drafts import ExportChange, ExportDraft, ReceiverDraft, ReplayDraft, load_draft
 from app.api.rules import (
     Limits,
     check_export_change,
@@ -21,6 +21,7 @@ from app.api.rules import (
     check_export_update,
     check_receiver_change,
     check_receiver_create,
+    check_replay_create,
 )
 from app.api.running import RunningTasks
 from app.control import observe
@@ -185,6 +186,10 @@ class PartitionWorker:
             case TaskType.EXPORT_UPDATE:
                 change = load_draft(ExportChange, command.payload)
                 check_export_update(catalog, running, limits, project_id, receiver_id, export_id, change)
+            case TaskType.REPLAY_CREATE:
+                replay = load_draft(ReplayDraft, command.payload)
+                table_id = replay.table_id
+                check_replay_create(catalog, running, limits, project_id, receiver_id, export_id, table_id)
             case TaskType.EXPORT_DELETE | TaskType.BATCH_RETRY:
                 check_export_change(catalog, running, project_id, receiver_id, export_id)
             case TaskType.RECEIVER_UPDATE | TaskType.RECEIVER_DELETE | TaskType.TOKENS_REFRESH:

@@ -1,4 +1,4 @@
-"""Ending what the sink says is over: revisions with nothing on their way, and exports that are drained.
+"""Ending what the sink says is over: revisions with nothing on their way, replays, and exports that are drained.
 
 Their tokens are deleted in Storage with the token of who ended them, and the topic of a deleted receiver if that was
 asked for. All of it may be done twice. Source: delivery protocol, rules 18 and 20.
@@ -7,14 +7,18 @@ asked for. All of it may be done twice. Source: delivery protocol, rules 18 and 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from app.api.drafts import Retirement, load_draft
+from app.control.records import Ended
+from app.control.replaying import finished
 from app.control.run import Run
 from app.control.tokens import delete_spent_tokens, say_left
 from app.control.topics import delete_topic
 from app.kafka.codec import ControlValue
 from app.model.receiver import Draining, Export, Revision
+from app.model.replay import Replay
 
 PATIENCE_SECONDS = 10.0
 """How long Storage is waited for: what people ask of the project waits behind this, and the sink reports again."""
@@ -25,17 +29,14 @@ async def retire_revisions(run: Run) -> None:
     asked = load_draft(Retirement, run.command.payload)
     export = run.catalog.exports_by_uid.get(asked.uid)
     spent = [] if export is None else _spent(run, export, asked)
-    if export is None or not spent:
+    lanes = [replay for replay in run.catalog.replays_of(asked.uid) if _ends(replay, asked)]
+    if export is None or not (spent or lanes):
         await run.succeed("nothing to retire")
         return
+    for replay in lanes:
+        await _delete(run, replay.begun_by, [replay.revision.token_id])
     if export.ended_by is not None:
-        token_ids = [revision.token_id for revision in spent]
-        deadline = min(run.make_until, time.monotonic() + PATIENCE_SECONDS)
-        undeleted = await delete_spent_tokens(run, export.ended_by, token_ids, deadline)
-        for trouble in undeleted.values():
-            if trouble.status == 504:
-                raise trouble  # the sink reports again
-        say_left(run, undeleted)
+        await _delete(run, export.ended_by, [revision.token_id for revision in spent])
     draining = run.catalog.draining.get(asked.uid)
     if draining is not None and len(spent) == len(export.revisions) and _topic_goes(run, draining):
         await delete_topic(run.around.admin, draining.topic, draining.topic_id)
@@ -54,13 +55,34 @@ async def retire_revisions(run: Run) -> None:
         export, draining = left(), run.catalog.draining.get(asked.uid)
         if export is None:
             return []
-        return [export if draining is None else replace(draining, export=export)]
+        over = [_finished(replay, asked) for replay in run.catalog.replays_of(asked.uid) if _ends(replay, asked)]
+        return [*over, export if draining is None else replace(draining, export=export)]
 
-    def ended() -> list[Draining]:
+    def ended() -> list[Ended]:
         draining = run.catalog.draining.get(asked.uid)
-        return [draining] if draining is not None and left() is None else []
+        if draining is None or left() is not None:
+            return []
+        return [draining, *run.catalog.replays_of(asked.uid)]
 
     await run.succeed("revisions retired", entities, ended)
+
+
+async def _delete(run: Run, deleter: bytes, token_ids: Sequence[str]) -> None:
+    deadline = min(run.make_until, time.monotonic() + PATIENCE_SECONDS)
+    undeleted = await delete_spent_tokens(run, deleter, token_ids, deadline)
+    for trouble in undeleted.values():
+        if trouble.status == 504:
+            raise trouble  # the sink reports again
+    say_left(run, undeleted)
+
+
+def _ends(replay: Replay, asked: Retirement) -> bool:
+    return replay.revision.number in asked.revisions and not replay.is_finished
+
+
+def _finished(replay: Replay, asked: Retirement) -> Replay:
+    result = next((r for r in asked.results if r.revision == replay.revision.number), None)
+    return finished(replay, result.rows if result else 0, result.failures if result else 0)
 
 
 def _spent(run: Run, export: Export, asked: Retirement) -> list[Revision]:

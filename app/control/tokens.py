@@ -26,6 +26,7 @@ from app.keboola.client import StorageClient
 from app.keboola.errors import StorageNotFound, StorageUnclear
 from app.model.errors import ConfigurationError, StreamsError
 from app.model.receiver import Export, Revision, TableId
+from app.model.replay import Replay
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +43,10 @@ async def refresh_tokens(run: Run) -> None:
                 made = await _renew_patiently(run, storage, export, revision)
                 sealed = SealedToken(made.id, run.around.cipher.encrypt(made.token))
                 await run.log.transact(partial(_with_token, run, export.uid, revision.number, sealed))
+            for replay in _running(run, export):
+                made = await _renew_patiently(run, storage, export, replay.revision)
+                sealed = SealedToken(made.id, run.around.cipher.encrypt(made.token))
+                await run.log.transact(partial(_with_lane_token, run, replay, sealed))
     await run.succeed("tokens refreshed")
 
 
@@ -86,6 +91,10 @@ def _exports(run: Run) -> list[Export]:
     return [*run.catalog.exports_of(receiver), *drained]
 
 
+def _running(run: Run, export: Export) -> list[Replay]:
+    return [replay for replay in run.catalog.replays_of(export.uid) if not replay.is_finished]
+
+
 def _descriptions(exports: Sequence[Export]) -> set[str]:
     return {token_description(export.receiver_id, export.export_id) for export in exports}
 
@@ -93,7 +102,8 @@ def _descriptions(exports: Sequence[Export]) -> set[str]:
 def _kept(run: Run) -> set[str]:
     """Ids of the tokens that are in use, or that were there before the task and are not its own."""
     progress = run.progress or Progress()
-    return {*tokens_of(run.catalog.exports_by_uid.values()), *progress.other_tokens}
+    lanes = (replay.revision.token_id for replay in run.catalog.running_replays())
+    return {*tokens_of(run.catalog.exports_by_uid.values()), *lanes, *progress.other_tokens}
 
 
 async def _renew_patiently(run: Run, storage: StorageClient, export: Export, revision: Revision) -> CreatedToken:
@@ -128,6 +138,15 @@ def _renew(storage: StorageClient, export: Export, revision: Revision, kept: set
     delete_tokens(storage, left)
     bucket_id = TableId.parse(revision.mapping.table_id).bucket_id
     return storage.create_token(description, {bucket_id: "write"}, can_read_all_file_uploads=True)
+
+
+def _with_lane_token(run: Run, replay: Replay, token: SealedToken) -> list[Record]:
+    """Nothing when the replay is over by now."""
+    now = next((r for r in run.catalog.replays_of(replay.export_uid) if r.lane == replay.lane), None)
+    if now is None or now.is_finished:
+        return []
+    revision = replace(now.revision, token_id=token.token_id, token=token.token)
+    return control_records(run.log.names, [replace(now, revision=revision)])
 
 
 def _with_token(run: Run, uid: str, number: int, token: SealedToken) -> list[Record]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import dataclass
+from typing import cast
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # re-exported without saying so
@@ -13,6 +15,7 @@ from app.control.records import TopicFacts
 from app.kafka.client import learn_leaders
 from app.kafka.plan import describe_topics, ensure_topics, receiver_topic
 from app.model.errors import KafkaUnavailable
+from app.model.replay import OffsetRange
 from app.settings import Settings
 
 _SECONDS = 30.0
@@ -46,6 +49,49 @@ async def find_topic(admin: AdminClient, name: str) -> TopicFacts | None:
         return None
     topic_id, partitions = found[name]
     return TopicFacts(name, topic_id, await asyncio.to_thread(_ends, admin, name, partitions))
+
+
+@dataclass(frozen=True)
+class Spans:
+    """The offsets of a range of time, of each partition. `gone` says, in words, of which the first ones were deleted by
+    retention; "" when none were.
+    """
+
+    topic_id: str
+    ranges: tuple[OffsetRange, ...]
+    gone: str
+
+
+async def find_spans(admin: AdminClient, name: str, from_ms: int, to_ms: int) -> Spans | None:
+    """Records stamped at or after `from_ms` and before `to_ms`, as far as they are there now; None without the topic.
+
+    A record that comes later is not among them, whatever its time. Raises KafkaUnavailable.
+    """
+    facts = await find_topic(admin, name)
+    if facts is None:
+        return None
+
+    count = len(facts.ends)
+
+    def ask(spec: OffsetSpec) -> tuple[int, ...]:
+        return _offsets(admin, name, count, spec)
+
+    earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # the package has no types here
+    firsts, lasts, lows = await asyncio.gather(
+        *(asyncio.to_thread(ask, spec) for spec in (_at(from_ms), _at(to_ms), earliest))
+    )
+    ranges, gone = [], []
+    for number, end in enumerate(facts.ends):
+        first = end if firsts[number] < 0 else firsts[number]
+        last = end if lasts[number] < 0 else min(end, lasts[number])
+        ranges.append(OffsetRange(number, first, max(first, last)))
+        if lows[number] > 0 and first == lows[number]:
+            gone.append(f"partition {number} before offset {first}")
+    return Spans(facts.topic_id, tuple(ranges), ", ".join(gone))
+
+
+def _at(time_ms: int) -> OffsetSpec:
+    return cast(OffsetSpec, OffsetSpec.for_timestamp(max(0, time_ms)))
 
 
 async def delete_topic(admin: AdminClient, name: str, topic_id: str) -> None:
@@ -98,7 +144,12 @@ async def _describe(admin: AdminClient, name: str) -> tuple[str, int]:
 
 def _ends(admin: AdminClient, name: str, partitions: int) -> tuple[int, ...]:
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the package has no types here
-    wanted = {TopicPartition(name, number): latest for number in range(partitions)}
+    return _offsets(admin, name, partitions, latest)
+
+
+def _offsets(admin: AdminClient, name: str, partitions: int, spec: OffsetSpec) -> tuple[int, ...]:
+    """What this means in each partition; below 0 where nothing is as new as a time."""
+    wanted = {TopicPartition(name, number): spec for number in range(partitions)}
     deadline = time.monotonic() + _SECONDS
     while True:
         futures = admin.list_offsets(wanted, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_SECONDS)
@@ -107,6 +158,6 @@ def _ends(admin: AdminClient, name: str, partitions: int) -> tuple[int, ...]:
             return tuple(int(found[number]) for number in range(partitions))
         except KafkaException as error:
             if time.monotonic() > deadline:  # a topic just made has no leader yet, which librdkafka calls final
-                raise KafkaUnavailable(f"Kafka does not say where {name} ends: {error.args[0].str()}") from error
+                raise KafkaUnavailable(f"Kafka does not say offsets of {name}: {error.args[0].str()}") from error
             learn_leaders(admin, name)
             time.sleep(_PAUSE_SECONDS)

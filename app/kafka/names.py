@@ -38,6 +38,10 @@ class Names:
         """Consumer group of "mapper", "sink" or "control"."""
         return f"{self.prefix}-{process}"
 
+    def replay_group(self, lane: str) -> str:
+        """Consumer group that keeps how far the mapper has come with a replay."""
+        return f"{self.group('mapper')}-replay-{lane}"
+
     def transactional_id(self, process: str, partition: int) -> str:
         """Of "sink" (a rows partition) or "control" (a commands partition)."""
         return f"{self.prefix}-{process}-{partition}"

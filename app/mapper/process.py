@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 
 from app.kafka.client import connect_admin
 from app.kafka.consumer_metrics import ConsumerCollector
-from app.kafka.faust import create_app, serve
+from app.kafka.faust import Item, create_app, serve
 from app.kafka.faust import run as run_loop
 from app.kafka.names import Names
 from app.kafka.plan import ensure_topics, system_topics
@@ -20,6 +20,7 @@ from app.kafka.watch import ConsumerWatch
 from app.logs import configure_logging
 from app.mapper.mapper import Mapper
 from app.mapper.metrics import ChildrenCollector
+from app.mapper.replays import Replays
 from app.mapper.topic_ids import TopicIds
 from app.mapping.children import MappingPool
 from app.observe import serve_metrics
@@ -48,13 +49,22 @@ async def _main(settings: Settings) -> None:
     ):
         app = create_app(settings, "mapper", chunk_records=settings.chunk_events)
         mapper = Mapper(settings, app, view, producer, pool, topic_ids)
+        replays = Replays(settings, view, producer, pool, topic_ids)
+
+        async def consume(items: AsyncIterator[Item]) -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(replays.run(), name="replays")
+                await mapper.consume(items)
+
         app.consume(
-            mapper.consume,
+            consume,
             mapper.wanted_topics,
             anchor=Names(settings.topic_prefix).control,
             reconcile_seconds=settings.reconcile_seconds,
         )
         app.start_at(mapper.starts)
+        app.on_assigned(replays.assigned)
+        app.on_revoked(replays.revoked)
         app.on_revoked(mapper.revoked)
         watch = ConsumerWatch(settings, app, admin, excused=mapper.rests)
         REGISTRY.register(ConsumerCollector(watch, by_partition=False))

@@ -13,10 +13,12 @@ from app.model.rows import Source
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How far a source has been taken: its next offset."""
+    """How far a source has been taken: its next offset. Of a replay's source also what it has come to so far."""
 
     source: Source
     next_offset: int
+    rows: int = 0
+    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,9 @@ class TaskType(StrEnum):
     EXPORT_UPDATE = "export.update"
     EXPORT_DELETE = "export.delete"
     TOKENS_REFRESH = "tokens.refresh"
+    REPLAY_CREATE = "replay.create"
     BATCH_RETRY = "batch.retry"
-    """Ours, as `export.retire` is."""
+    """Ours, as `replay.create` and `export.retire` are."""
     EXPORT_RETIRE = "export.retire"
     """Not a person's: the sink says that revisions of an export have nothing on their way any more."""
 

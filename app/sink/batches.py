@@ -1,17 +1,19 @@
 """The batches of one export that the ledger has: which are open, whose import is next, which wait for a person, which
 may be forgotten.
 
-At most one import is under way. The records are kept in step with the ledger by whoever writes them.
+At most one import of events as they arrive is under way, and one of each replay, so that a replay whose imports fail
+holds nobody. The records are kept in step with the ledger by whoever writes them.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from app.model.ledger import BatchRecord, Phase
 from app.model.receiver import BatchRetry
+from app.model.replay import lane_of
 from app.observe.tracing import Attributes, traced
 from app.sink.importer import Importer
 from app.sink.importing import TERMINAL, asked_for, in_order
@@ -28,12 +30,12 @@ class Batches:
         export_uid: str,
         name: str,
         records: Iterable[BatchRecord],
-        importer: Importer,
+        make_importer: Callable[[], Importer],
         ledger: Ledger,
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._uid, self._name = export_uid, name
-        self._importer, self._ledger, self._tasks = importer, ledger, tasks
+        self._make_importer, self._ledger, self._tasks = make_importer, ledger, tasks
         self._records: dict[str, BatchRecord] = {}
         self._waiting: dict[str, BatchRecord] = {}
         """Those that wait for a person: unclear or expired."""
@@ -46,7 +48,9 @@ class Batches:
                 self._waiting[record.batch_id] = record
             else:
                 self._records[record.batch_id] = record
-        self._importing: asyncio.Task[None] | None = None
+        self._importing: dict[int, asyncio.Task[None]] = {}
+        """By lane (see `lane_of`)."""
+        self._importers: dict[int, Importer] = {}
         self._forgetting: asyncio.Task[None] | None = None
         self._retrying: asyncio.Task[None] | None = None
 
@@ -68,9 +72,8 @@ class Batches:
     @property
     def running(self) -> list[asyncio.Task[None]]:
         """Tasks under way."""
-        return [
-            task for task in (self._importing, self._forgetting, self._retrying) if task is not None and not task.done()
-        ]
+        tasks = (*self._importing.values(), self._forgetting, self._retrying)
+        return [task for task in tasks if task is not None and not task.done()]
 
     def keep(self, record: BatchRecord) -> None:
         """The ledger has this record now."""
@@ -86,8 +89,10 @@ class Batches:
 
     def import_next(self) -> None:
         """Begin to import, unless that is under way or it is no batch's turn."""
-        if (self._importing is None or self._importing.done()) and self._next() is not None:
-            self._importing = self._tasks.create_task(self._import_all(), name=f"import {self._name}")
+        for lane in {lane_of(record.revision) for record in self._records.values()}:
+            task = self._importing.get(lane)
+            if (task is None or task.done()) and self._next(lane) is not None:
+                self._importing[lane] = self._tasks.create_task(self._import_all(lane), name=f"import {self._name}")
 
     def retry(self, retries: Sequence[BatchRetry]) -> None:
         """Take up, one after the other, what was asked of batches that wait for a person; the importer looks itself for
@@ -101,7 +106,7 @@ class Batches:
             self._retrying = self._tasks.create_task(self._retry(*found), name=f"retry {self._name}")
 
     async def _retry(self, record: BatchRecord, retry: BatchRetry) -> None:
-        await self._importer.take_up(record, retry, self.keep)
+        await self._importer(lane_of(record.revision)).take_up(record, retry, self.keep)
         del self._waiting[record.batch_id]
 
     def forget_before(self, finished_ms: int) -> None:
@@ -115,31 +120,34 @@ class Batches:
             records = self._ledger.forget(self._uid, old, state=False)
             self._forgetting = self._tasks.create_task(self._ledger.write(records), name=f"forget {self._name}")
 
-    async def _import_all(self) -> None:
-        while (record := self._next()) is not None:
+    def _importer(self, lane: int) -> Importer:
+        if lane not in self._importers:
+            self._importers[lane] = self._make_importer()
+        return self._importers[lane]
+
+    async def _import_all(self, lane: int) -> None:
+        while (record := self._next(lane)) is not None:
             facts: Attributes = {
                 "streams.export": self._name,
                 "streams.batch": record.batch_id,
                 "streams.rows": record.count,
             }
-            finished = await traced("sink.import", self._importer.import_batch(record, self.keep), facts)
+            importing = self._importer(lane).import_batch(record, self.keep)
+            finished = await traced("sink.import", importing, facts)
             del self._records[finished.batch_id]
             if finished.finished_ms is not None:
                 self._finished.append((finished.finished_ms, finished.batch_id))
             else:
                 self._waiting[finished.batch_id] = finished
 
-    def _next(self) -> BatchRecord | None:
-        """The batch whose turn it is: none of a revision while an earlier one's window for the same table is open (rule
-        17).
+    def _next(self, lane: int) -> BatchRecord | None:
+        """The batch of the lane whose turn it is: none of a revision while an earlier one's window for the same table
+        is open (rule 17).
         """
-        for record in in_order(self._records.values()):
+        records = [record for record in self._records.values() if lane_of(record.revision) == lane]
+        for record in in_order(records):
             if record.phase is not Phase.OPEN:
                 return record
-            if any(
-                other.table_id == record.table_id
-                for other in self._records.values()
-                if other.revision > record.revision
-            ):
+            if any(other.table_id == record.table_id for other in records if other.revision > record.revision):
                 return None
         return None

@@ -14,9 +14,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
+from app.api.drafts import LaneResult
 from app.model.dead_letter import DeadLetter
 from app.model.ledger import BatchRecord, ExportState
-from app.model.receiver import Export
+from app.model.receiver import LIVE_LANE
+from app.model.replay import ReplayingExport, is_lane_number
 from app.model.rows import Rows
 from app.observe.tracing import Attributes, traced
 from app.settings import Settings
@@ -30,7 +32,7 @@ from app.sink.fold import ExportFold, Gap, LedgerWrite, PendingFailure, Step
 from app.sink.importer import Importer
 from app.sink.ledger import Ledger
 from app.sink.observe import Counters
-from app.sink.retiring import ending, may_end, over
+from app.sink.retiring import ending, first_of, lane_results, may_end, over
 from app.sink.uploads import Uploads
 
 _log = logging.getLogger(__name__)
@@ -68,7 +70,7 @@ class ExportOwner:
     def __init__(
         self,
         around: Surroundings,
-        export: Callable[[], Export],
+        export: Callable[[], ReplayingExport],
         state: ExportState,
         batches: Iterable[BatchRecord],
     ) -> None:
@@ -77,7 +79,10 @@ class ExportOwner:
         """Why the export is stopped, when something is missing; its rows stay in Kafka, uncommitted."""
         self._around = around
         self._export = export
-        importer = Importer(around.settings, around.exchange, around.ledger, around.clock, around.counters, export)
+
+        def importer() -> Importer:
+            return Importer(around.settings, around.exchange, around.ledger, around.clock, around.counters, export)
+
         self._batches = Batches(state.export_uid, self._name(), batches, importer, around.ledger, around.tasks)
         self._uploads = Uploads(around.exchange, around.counters, export)
         self._writing = asyncio.Lock()
@@ -92,14 +97,14 @@ class ExportOwner:
             self._begin_catch_up(0)
 
     @property
-    def export(self) -> Export:
+    def export(self) -> ReplayingExport:
         """The export's definition as it is now."""
         return self._export()
 
-    @property
-    def revision(self) -> int:
-        """The newest revision that is known of the export; an envelope of a later one needs a read barrier first."""
-        return self._export().revision.number
+    def knows(self, revision: int) -> bool:
+        """Whether this revision is known, or was; an envelope of another one needs a read barrier first."""
+        export = self._export()
+        return revision <= export.revision.number or export.find_revision(revision) is not None
 
     def take(self, position: int, rows: Rows, appended_ms: int) -> None:
         """Take one envelope of the rows partition; a parked export reads it again later."""
@@ -111,13 +116,19 @@ class ExportOwner:
             return
         around, export = self._around, self._export()
         revision = export.find_revision(rows.revision)
+        first = None
+        if rows.source.lane != LIVE_LANE:
+            first = first_of(export, rows.source)
+            if revision is None or first is None:
+                around.counters.repeats += 1  # of a replay that has ended
+                return
         if revision is None and not self.fold.knows(position, rows):  # of one that is over there are repeats only
             self._stop(position, f"its revision {rows.revision} is not in the control log")
             return
         table_id = revision.mapping.table_id if revision else ""
         before = self.fold.buffered_bytes + self.fold.failure_bytes
         try:
-            changed = self.fold.take(position, rows, appended_ms, table_id, export.conditions)
+            changed = self.fold.take(position, rows, appended_ms, table_id, export.conditions, first)
         except Gap as gap:
             self._stop(position, str(gap))
             return
@@ -187,6 +198,10 @@ class ExportOwner:
     def batches(self) -> list[BatchRecord]:
         """Those that are not imported. From any thread."""
         return [*list(self._batches.unfinished.values()), *list(self._batches.waiting.values())]
+
+    def results(self) -> tuple[LaneResult, ...]:
+        """What the replays that are not finished have come to, by the ledger."""
+        return lane_results(self._export(), self.fold.staged)
 
     def stage(self) -> None:
         """Begin a staging step with everything so far, unless one is under way."""
@@ -310,7 +325,7 @@ class ExportOwner:
                 await asyncio.wait({self._staging})
         await around.budget.room()
         block = await reader.read()
-        if any(rows.revision > self.revision for _, _, rows in block.envelopes):
+        if not all(self.knows(rows.revision) for _, _, rows in block.envelopes):
             await around.read_control()
         for position, appended_ms, rows in block.envelopes:
             self._take(position, rows, appended_ms)
@@ -324,15 +339,18 @@ class ExportOwner:
         for batch_id in self._batches.expiring(now_ms):
             self.fold.close_batch(batch_id, "credentials")
 
-    def _close_ended(self, export: Export) -> bool:
-        """End the windows of earlier revisions, and all of a deleted export once its last row is here.
+    def _close_ended(self, export: ReplayingExport) -> bool:
+        """End the windows of earlier revisions, and those of a replay or a deleted export once its last row is here.
 
         Whether a revision is over as soon as the ledger has what was taken.
         """
         self.fold.close_before(export.revision.number)
+        self.fold.keep_lanes([replay.lane for replay in export.replays])
         if not may_end(export):
             return False
         ended = ending(export, self.fold.marks)
+        for number in filter(is_lane_number, ended):
+            self.fold.close_revision(number, "replay")
         if export.revision.number in ended:
             self.fold.close_before(export.revision.number + 1, "deletion")
         return ended != ending(export, self.fold.staged.next_offsets)

@@ -8,12 +8,13 @@ numbers. Source: delivery protocol, rules 2 and 7 to 9.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from app.mapping.csv import row_ends
 from app.model.conditions import Conditions
 from app.model.ledger import BatchRecord, ExportState, Mark, Phase, Slice, SourceRange, StagedFile, Window
+from app.model.receiver import LIVE_LANE
 from app.model.rows import FailedEvent, Rows, Source
 from app.sink.windows import new_rows, room, rows_that_fill
 
@@ -106,6 +107,10 @@ class ExportFold:
         self.step: Step | None = None
         """The step under way; the next one is cut after it is recorded."""
         self._marks = state.next_offsets
+        self._tallies = {
+            mark.source: (mark.rows, mark.failures) for mark in state.marks if mark.source.lane != LIVE_LANE
+        }
+        """Rows and failures so far of each source of a replay."""
         self._parts: dict[str, Part] = {}
         self._closed: dict[str, str] = {}
         self._failures: list[PendingFailure] = []
@@ -126,15 +131,24 @@ class ExportFold:
         """Whether all of this envelope was taken before."""
         return position < self.position or rows.end <= self._marks.get(rows.source, -1)
 
-    def take(self, position: int, rows: Rows, appended_ms: int, table_id: str, conditions: Conditions) -> bool:
+    def take(
+        self,
+        position: int,
+        rows: Rows,
+        appended_ms: int,
+        table_id: str,
+        conditions: Conditions,
+        first: int | None = None,
+    ) -> bool:
         """Take the envelope at this rows offset, appended at this broker time; whether it changed anything.
 
-        Repeats (by the source's mark) are dropped whatever their outcome, so a second call with the same envelope
-        changes nothing. Raises Gap, and then has changed nothing.
+        `first` is the source offset at which the source begins, where that is known. Repeats (by the source's mark) are
+        dropped whatever their outcome, so a second call with the same envelope changes nothing. Raises Gap, and then
+        has changed nothing.
         """
         if position < self.position:
             return False
-        mark = self._marks.get(rows.source, rows.base)
+        mark = self._marks.get(rows.source, rows.base if first is None else first)
         if rows.base > mark:
             raise Gap(rows.source, mark, rows.base)
         self.position = position + 1
@@ -150,8 +164,22 @@ class ExportFold:
             ]
             self._failures += new
             self.failure_bytes += _size(new)
+        if rows.source.lane != LIVE_LANE:
+            self._tally(rows, mark)
         self._fill(position, rows, mark, appended_ms, table_id, conditions)
         return True
+
+    def _tally(self, rows: Rows, mark: int) -> None:
+        count, failures = self._tallies.get(rows.source, (0, 0))
+        count += sum(offset >= mark for offset in rows.row_offsets())
+        failures += sum(event.offset >= mark for event in rows.failures)
+        self._tallies[rows.source] = count, failures
+
+    def keep_lanes(self, lanes: Collection[str]) -> None:
+        """Forget the marks of replays that are not among these: whoever calls this takes no envelope of them again."""
+        for source in [s for s in self._marks if s.lane != LIVE_LANE and s.lane not in lanes]:
+            del self._marks[source]
+            self._tallies.pop(source, None)
 
     def _fill(
         self, position: int, rows: Rows, mark: int, appended_ms: int, table_id: str, conditions: Conditions
@@ -214,6 +242,11 @@ class ExportFold:
     def close_before(self, revision: int, reason: str = "mapping") -> None:
         """Close the windows of all revisions before this one."""
         for key in [key for key in self.windows if key[0] < revision]:
+            self._close(key, reason)
+
+    def close_revision(self, revision: int, reason: str) -> None:
+        """Close the windows of this revision."""
+        for key in [key for key in self.windows if key[0] == revision]:
             self._close(key, reason)
 
     def _close(self, key: tuple[int, str], reason: str) -> None:
@@ -325,7 +358,7 @@ class ExportFold:
             self.staged.export_uid,
             self.position,
             self.position,
-            tuple(Mark(source, offset) for source, offset in self._marks.items()),
+            tuple(Mark(source, offset, *self._tallies.get(source, ())) for source, offset in self._marks.items()),
             tuple(self.windows.values()),
             self.parked,
         )

@@ -16,6 +16,7 @@ from app.kafka.faust import Chunk
 from app.kafka.view import ControlView
 from app.model.ledger import ExportState
 from app.model.receiver import Export
+from app.model.replay import Replay, ReplayingExport, with_replays
 from app.settings import Settings
 from app.sink.budget import ByteBudget
 from app.sink.catchup import RowsReader
@@ -131,7 +132,7 @@ class PartitionOwner:
             owner = self.exports.get(rows.export_uid) or await self._find(rows.export_uid, around)
             if owner is None:
                 continue
-            if rows.revision > owner.revision:
+            if not owner.knows(rows.revision):
                 await self._view.caught_up(30)
             owner.take(record.offset, rows, record.timestamp)
 
@@ -166,7 +167,9 @@ class PartitionOwner:
             owner.tick(self._next or 0)
             ended = owner.ended_revisions()
             if ended and self._reports.due(owner.export, ended):
-                around.tasks.create_task(self._reports.report(owner.export, ended), name=f"report {uid}")
+                around.tasks.create_task(
+                    self._reports.report(owner.export, ended, owner.results()), name=f"report {uid}"
+                )
         if self._budget.pressed and self.exports:
             max(self.exports.values(), key=lambda owner: owner.fold.buffered_bytes).stage()
         if self._next is not None:
@@ -175,11 +178,21 @@ class PartitionOwner:
 
 
 class Definition:
-    """An export's definition as the control log has it now; the last one known after it ended."""
+    """An export's definition, with its replays, as the control log has it now; the last one known after it ended."""
 
     def __init__(self, view: ControlView, export: Export) -> None:
         self._view, self._export = view, export
+        self._replays: tuple[Replay, ...] = ()
+        self._whole = with_replays(export, ())
 
-    def __call__(self) -> Export:
-        self._export = self._view.catalog.exports_by_uid.get(self._export.uid, self._export)
-        return self._export
+    def __call__(self) -> ReplayingExport:
+        """Called for each envelope, so it is put together when something has changed only."""
+        catalog, uid = self._view.catalog, self._export.uid
+        export = catalog.exports_by_uid.get(uid)
+        if export is None:
+            return self._whole
+        replays = tuple(catalog.replays.get(uid, {}).values())
+        if export is not self._export or replays != self._replays:
+            self._export, self._replays = export, replays
+            self._whole = with_replays(export, replays)
+        return self._whole

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from app.api.drafts import Retirement, dump_draft
+from app.api.drafts import LaneResult, Retirement, dump_draft
 from app.model.errors import KafkaUnavailable
 from app.model.receiver import Export
 from app.model.task import Task, TaskType, new_task
@@ -41,10 +41,10 @@ class EndReports:
         self._sent[key] = now, min(2 * pause, LAST_PAUSE_SECONDS)
         return True
 
-    async def report(self, export: Export, numbers: tuple[int, ...]) -> None:
+    async def report(self, export: Export, numbers: tuple[int, ...], results: tuple[LaneResult, ...] = ()) -> None:
         """Send it; when Kafka does not take it, the next one will do."""
         task = new_task(export.project_id, TaskType.EXPORT_RETIRE, export.receiver_id, export.export_id)
         try:
-            await self._send(task, dump_draft(Retirement(export.uid, numbers)))
+            await self._send(task, dump_draft(Retirement(export.uid, numbers, results)))
         except KafkaUnavailable as trouble:
             _log.warning("control does not learn yet that %s/%s is over: %s", *task.task_id.split("/")[:2], trouble)

@@ -81,7 +81,7 @@ states = st.builds(
     export_uid=texts,
     staged_to=longs,
     dead_letters_to=longs,
-    marks=tuples(st.builds(Mark, sources, longs)),
+    marks=tuples(st.builds(Mark, sources, longs, longs, longs)),
     windows=tuples(st.builds(Window, texts, ints, texts, longs, longs, longs)),
     parked=st.booleans(),
 )

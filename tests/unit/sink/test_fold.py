@@ -196,7 +196,7 @@ def test_sources_have_marks_of_their_own() -> None:
 
     step = fold.cut()
     assert step is not None
-    assert step.state.marks == (Mark(SOURCE, 2), Mark(other, 41), Mark(lane, 1))
+    assert step.state.marks == (Mark(SOURCE, 2), Mark(other, 41), Mark(lane, 1, rows=1))
 
 
 # Steps

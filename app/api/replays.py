@@ -1,0 +1,91 @@
+"""Replays of an export: a range of its past events, mapped again by the mapping in force."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import Field, StrictStr
+
+from app.api.answers import TaskAnswer
+from app.api.context import Context, InContext, TokenHeader
+from app.api.dead_letters import time_of
+from app.api.drafts import ReplayDraft, dump_draft
+from app.api.payloads import Payload, unknown_fields
+from app.api.replay_answers import ReplayAnswer, ReplaysAnswer, show_replay
+from app.api.rules import check_replay_create, find_export
+from app.api.tasks import start_task
+from app.kafka.replay_progress import replay_progress
+from app.model.errors import BadRequest, NotFound, clipped
+from app.model.receiver import TableId
+from app.model.replay import Replay
+from app.model.task import TaskType, new_task
+
+MAX_LISTED = 100
+router = APIRouter(prefix="/v1/receivers/{receiver_id}/exports/{export_id}")
+
+
+class ReplayPayload(Payload):
+    """Events received from one time to before another; without a table they go to the export's own."""
+
+    from_: Annotated[StrictStr, Field(alias="from")]
+    to: StrictStr
+    table_id: StrictStr | None = None
+
+
+@router.post("/replay", status_code=202, response_model_exclude_none=True)
+async def create_replay(
+    receiver_id: str, export_id: str, body: ReplayPayload, context: InContext, token: TokenHeader
+) -> TaskAnswer:
+    """Map the retained events of a range of time again, by the mapping in force, into the export's table or another
+    one; by a task, whose result names the replay. Each event is a row once more: in a table without a primary key it is
+    there beside the row of the first time.
+    """
+    draft = _draft(body)
+    caller = await context.enter(token)
+    running = context.running.of_project(caller.project_id)
+    place = caller.project_id, receiver_id, export_id
+    check_replay_create(context.catalog, running, context.limits, *place, draft.table_id)
+    task = new_task(caller.project_id, TaskType.REPLAY_CREATE, receiver_id, export_id)
+    return await start_task(context, caller, task, dump_draft(draft), unknown_fields(body))
+
+
+@router.get("/replays", response_model_exclude_none=True)
+async def list_replays(receiver_id: str, export_id: str, context: InContext, token: TokenHeader) -> ReplaysAnswer:
+    """The export's replays, newest first; of one that is under way, `GET .../replays/{replayId}` says how far it is."""
+    caller = await context.enter(token)
+    export = find_export(context.catalog, caller.project_id, receiver_id, export_id)
+    newest = reversed(context.catalog.replays_of(export.uid)[-MAX_LISTED:])
+    return ReplaysAnswer(replays=[show_replay(replay, {}) for replay in newest])
+
+
+@router.get("/replays/{replay_id}", response_model_exclude_none=True)
+async def get_replay(
+    receiver_id: str, export_id: str, replay_id: str, context: InContext, token: TokenHeader
+) -> ReplayAnswer:
+    """One replay, and how far it is."""
+    caller = await context.enter(token)
+    export = find_export(context.catalog, caller.project_id, receiver_id, export_id)
+    replay = next((r for r in context.catalog.replays_of(export.uid) if r.lane == replay_id), None)
+    if replay is None:
+        raise NotFound(f'Replay "{clipped(replay_id)}" not found in the export.', "buffer.replayNotFound")
+    return show_replay(replay, {} if replay.is_finished else await _progress(context, replay))
+
+
+async def _progress(context: Context, replay: Replay) -> dict[int, int]:
+    return await context.reads.run(lambda: replay_progress(context.settings, replay))
+
+
+def _draft(body: ReplayPayload) -> ReplayDraft:
+    """Raises BadRequest."""
+    from_ms, to_ms = time_of("from", body.from_, "body"), time_of("to", body.to, "body")
+    assert from_ms is not None
+    assert to_ms is not None
+    if from_ms >= to_ms:
+        raise BadRequest("body.from must be before body.to")
+    if to_ms > time.time_ns() // 1_000_000:
+        raise BadRequest(f'body.to must not be in the future but got value "{clipped(body.to)}"')
+    if body.table_id is not None:
+        TableId.parse(body.table_id)
+    return ReplayDraft(from_ms, to_ms, body.table_id)

@@ -1,0 +1,117 @@
+"""Beginning replays: which offsets they are of is found out once, here, and written down before anybody maps them.
+
+A replay is provisioned as a new revision of its export is: its table with the bucket around it, and a token. Its lanes
+run in the mapper and the sink, which says when all is in the table (`app.control.retiring`). Source: delivery protocol,
+rule 21.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+from app.api.drafts import ReplayDraft, load_draft
+from app.api.rules import check_replay_create, find_export, find_receiver, replay_mapping
+from app.control.creating import Tokens, wanted_for, with_provisions
+from app.control.patience import StepFailed
+from app.control.run import Run, now_ms
+from app.control.topics import find_spans
+from app.kafka.codec import ControlValue
+from app.model.ids import new_uid
+from app.model.receiver import Export, Receiver, Revision
+from app.model.replay import OffsetRange, Replay, ReplayKind, lane_number
+
+
+@dataclass(frozen=True)
+class LaneSource:
+    """What a lane reads: these offsets of the topic, and of a requeue which letters of them."""
+
+    topic: str
+    topic_id: str
+    ranges: tuple[OffsetRange, ...]
+    reason: str | None = None
+    excluded: tuple[OffsetRange, ...] = ()
+    note: str = ""
+    """What the task says of it besides."""
+
+
+Find = Callable[[Export, Receiver], Awaitable[LaneSource]]
+
+
+async def create_replay(run: Run) -> None:
+    """Of a range of time of the receiver's topic, into the export's table or another one."""
+    draft = load_draft(ReplayDraft, run.command.payload)
+
+    async def find(export: Export, receiver: Receiver) -> LaneSource:
+        spans = await find_spans(run.around.admin, receiver.topic, draft.from_ms, draft.to_ms)
+        if spans is None or spans.topic_id != receiver.topic_id:
+            raise StepFailed(f"Topic {receiver.topic} is not there any more.")
+        if not any(part.count for part in spans.ranges):
+            gone = f" What retention deleted is gone: {spans.gone}." if spans.gone else ""
+            raise StepFailed(f"The receiver's topic has no event of that time.{gone}")
+        note = f"; what retention deleted is left out: {spans.gone}" if spans.gone else ""
+        return LaneSource(receiver.topic, spans.topic_id, spans.ranges, note=note)
+
+    await begin_lane(run, ReplayKind.REPLAY, draft.table_id, find)
+
+
+async def begin_lane(run: Run, kind: ReplayKind, table_id: str | None, find: Find) -> None:
+    """Provision, find out the offsets, and write the replay down as the task's end. `table_id` None: the export's."""
+    task = run.task
+    assert task.export_id is not None
+    export_id = task.export_id
+
+    def entity() -> Export:
+        return find_export(run.catalog, task.project_id, task.receiver_id, export_id)
+
+    def check() -> None:
+        check_replay_create(run.catalog, (), run.limits, task.project_id, task.receiver_id, export_id, table_id)
+
+    mapping = replay_mapping(entity(), table_id)
+
+    async def conclude(tokens: Tokens) -> None:
+        (token,) = tokens.values()
+        receiver = find_receiver(run.catalog, task.project_id, task.receiver_id)
+        source = await find(entity(), receiver)
+        lane = new_uid()
+
+        def entities() -> Sequence[ControlValue]:
+            export = entity()
+            number = lane_number(run.catalog.replays_of(export.uid), export.revision.number)
+            revision = Revision(number, mapping, token.token_id, token.token, now_ms())
+            return [
+                Replay(
+                    lane,
+                    kind,
+                    export.project_id,
+                    export.receiver_id,
+                    export.export_id,
+                    export.uid,
+                    revision,
+                    receiver.topic,
+                    source.topic,
+                    source.topic_id,
+                    source.ranges,
+                    now_ms(),
+                    run.command.token,
+                    source.reason,
+                    source.excluded,
+                )
+            ]
+
+        await run.succeed(f"replay {lane} begun{source.note}", entities)
+
+    await with_provisions(run, [wanted_for(run, export_id, mapping)], check, conclude)
+
+
+def finished(replay: Replay, rows: int, failures: int) -> Replay:
+    """The replay once all of it is in the table; its token is gone."""
+    return replace(
+        replay,
+        revision=replace(replay.revision, token=b""),
+        begun_by=b"",
+        finished_ms=now_ms(),
+        rows=rows,
+        failures=failures,
+        skipped=max(0, replay.count - rows - failures),
+    )

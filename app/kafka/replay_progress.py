@@ -1,0 +1,30 @@
+"""How far the mapper has come with a replay, as Kafka keeps it under the replay's group. Blocking."""
+
+from __future__ import annotations
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from app.kafka.client import consumer_config
+from app.kafka.names import Names
+from app.model.errors import KafkaUnavailable
+from app.model.replay import Replay
+from app.settings import Settings
+
+_SECONDS = 10.0
+
+
+def replay_progress(settings: Settings, replay: Replay) -> dict[int, int]:
+    """By partition, the offset before which all is mapped; a partition without one has not begun.
+
+    Raises KafkaUnavailable.
+    """
+    group = Names(settings.topic_prefix).replay_group(replay.lane)
+    consumer = Consumer(consumer_config(settings) | {"group.id": group})
+    try:
+        places = [TopicPartition(replay.topic, part.partition) for part in replay.ranges]
+        found = consumer.committed(places, _SECONDS)
+        return {place.partition: int(place.offset) for place in found if place.error is None and place.offset >= 0}
+    except KafkaException as error:
+        raise KafkaUnavailable(f"Kafka does not say how far a replay is: {error.args[0].str()}") from error
+    finally:
+        consumer.close()

@@ -1,0 +1,89 @@
+"""The replays that this mapper runs: those of the partitions that it owns, as the control log names them now.
+
+Whoever owns a partition of a receiver's topic also runs the lanes of replays there. One block of all lanes together is
+in memory, so that replays go gently beside the events that arrive (delivery protocol, rule 21).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import NamedTuple
+
+from app.kafka.faust import Partition
+from app.kafka.producer import AsyncProducer
+from app.kafka.view import ControlView
+from app.mapper.replay_lane import Pool, ReplayLane
+from app.mapper.topic_ids import TopicIds
+from app.model.catalog import Catalog
+from app.model.replay import OffsetRange, Replay, ReplayKind
+from app.settings import Settings
+
+_BLOCKS_IN_FLIGHT = 1
+
+
+class LanePart(NamedTuple):
+    """One partition of a replay's source."""
+
+    lane: str
+    partition: int
+
+
+def wanted_lanes(catalog: Catalog, owned: Collection[Partition]) -> dict[LanePart, tuple[Replay, OffsetRange]]:
+    """What this process has to run when it owns these partitions. Pure."""
+    return {
+        LanePart(replay.lane, part.partition): (replay, part)
+        for replay in catalog.running_replays()
+        if replay.export_uid in catalog.exports_by_uid
+        for part in replay.ranges
+        if part.count and _runs_at(replay, part) in owned
+    }
+
+
+def _runs_at(replay: Replay, part: OffsetRange) -> Partition:
+    """The partition whose owner runs it: the same one, and of another topic's the first."""
+    return Partition(replay.receiver_topic, 0 if replay.kind is ReplayKind.REQUEUE else part.partition)
+
+
+class Replays:
+    """`run` it beside the mapper; tell it what comes and goes."""
+
+    def __init__(
+        self, settings: Settings, view: ControlView, producer: AsyncProducer, pool: Pool, topic_ids: TopicIds
+    ) -> None:
+        self._settings, self._view, self._producer = settings, view, producer
+        self._pool, self._topic_ids = pool, topic_ids
+        self._turn = asyncio.Semaphore(_BLOCKS_IN_FLIGHT)
+        self._owned: frozenset[Partition] = frozenset()
+        self._lanes: dict[LanePart, asyncio.Task[None]] = {}
+        self._changed = asyncio.Event()
+        view.listen(lambda key, value: self._changed.set())
+
+    async def assigned(self, partitions: Collection[Partition]) -> None:
+        """These are owned now."""
+        self._owned = frozenset(partitions)
+        self._changed.set()
+
+    async def revoked(self, _partitions: Collection[Partition]) -> None:
+        """None is owned any more. What is in flight may still land: it is a repeat, or the next envelope."""
+        self._owned = frozenset()
+        lanes, self._lanes = list(self._lanes.values()), {}
+        for lane in lanes:
+            lane.cancel()
+        await asyncio.gather(*lanes, return_exceptions=True)
+
+    async def run(self) -> None:
+        """Until cancelled. A lane that is done stays until its replay has ended, so that it is not begun again."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._changed.wait()
+                self._changed.clear()
+                wanted = wanted_lanes(self._view.catalog, self._owned)
+                for key in [key for key in self._lanes if key not in wanted]:
+                    self._lanes.pop(key).cancel()
+                for key in wanted.keys() - self._lanes.keys():
+                    self._lanes[key] = group.create_task(self._lane(*wanted[key]).run(), name=f"replay {key}")
+
+    def _lane(self, replay: Replay, part: OffsetRange) -> ReplayLane:
+        export = self._view.catalog.exports_by_uid[replay.export_uid]
+        return ReplayLane(self._settings, self._producer, self._pool, self._topic_ids, self._turn, export, replay, part)
