@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+from pydantic import StrictStr
 
-from app.api.answers import as_json
+from app.api.answers import TaskAnswer, as_json
 from app.api.context import InContext, TokenHeader
+from app.api.drafts import RequeueDraft, dump_draft
 from app.api.letter_answers import (
     DeadLetterAnswer,
     DeadLettersAnswer,
@@ -19,10 +21,13 @@ from app.api.letter_answers import (
     show_letter,
     write_cursor,
 )
-from app.api.rules import find_export
+from app.api.payloads import Payload, unknown_fields
+from app.api.rules import check_replay_create, find_export
+from app.api.tasks import start_task
 from app.kafka.dead_letters import Selection
 from app.model.errors import BadRequest, NotFound, clipped
 from app.model.event import Reason
+from app.model.task import TaskType, new_task
 
 MAX_LIMIT = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -62,6 +67,31 @@ async def list_dead_letters(
     return as_json(DeadLettersAnswer(dead_letters=letters, page=PageAnswer(limit=limit, after=following)))
 
 
+class RequeuePayload(Payload):
+    """Which letters; without any of it all."""
+
+    reason: StrictStr | None = None
+    since: StrictStr | None = None
+    until: StrictStr | None = None
+
+
+@router.post("/requeue", status_code=202, response_model_exclude_none=True)
+async def requeue_dead_letters(
+    receiver_id: str, export_id: str, body: RequeuePayload, context: InContext, token: TokenHeader
+) -> TaskAnswer:
+    """Map dead letters again, by the mapping in force, in order and each once: by a task, whose result names the replay
+    that does it. Those that were requeued before are left out, and so are those that stand for a batch. What fails
+    again is a dead letter again.
+    """
+    reason = _reason(body.reason, "body")
+    draft = RequeueDraft(reason, time_of("since", body.since, "body"), time_of("until", body.until, "body"))
+    caller = await context.enter(token)
+    running = context.running.of_project(caller.project_id)
+    check_replay_create(context.catalog, running, context.limits, caller.project_id, receiver_id, export_id, None)
+    task = new_task(caller.project_id, TaskType.DEAD_LETTERS_REQUEUE, receiver_id, export_id)
+    return await start_task(context, caller, task, dump_draft(draft), unknown_fields(body))
+
+
 @router.get("/{letter_id}", response_model=DeadLetterAnswer)
 async def get_dead_letter(
     receiver_id: str, export_id: str, letter_id: str, context: InContext, token: TokenHeader
@@ -95,7 +125,7 @@ def time_of(name: str, text: str | None, place: str = "query") -> int | None:
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
 
 
-def _reason(text: str | None) -> Reason | None:
+def _reason(text: str | None, place: str = "query") -> Reason | None:
     if text is None:
         return None
     try:
@@ -103,7 +133,7 @@ def _reason(text: str | None) -> Reason | None:
     except ValueError:
         allowed = ", ".join(f'"{one.value}"' for one in Reason)
         raise BadRequest(
-            f'Value of query.reason must be one of {allowed} but got value "{clipped(text)}"',
+            f'Value of {place}.reason must be one of {allowed} but got value "{clipped(text)}"',
             "buffer.invalidEnumValue",
         ) from None
 

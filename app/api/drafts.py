@@ -6,7 +6,7 @@ A draft has ids but no uid, no secret, no token and no offsets: control adds tho
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -93,6 +93,15 @@ class ReplayDraft:
 
 
 @dataclass(frozen=True)
+class RequeueDraft:
+    """Dead letters with this reason (None: any), published at or after `since_ms` and before `until_ms`."""
+
+    reason: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True)
 class LaneResult:
     """What became of the offsets of the replay whose revision has this number."""
 
@@ -120,11 +129,18 @@ class Retry:
     attempt_ms: int
 
 
-Draft = ReceiverDraft | ExportDraft | ReceiverChange | ExportChange | Deletion | ReplayDraft | Retirement | Retry
-_adapters: dict[type[Any], TypeAdapter[Any]] = {
-    kind: TypeAdapter(kind)
-    for kind in (ReceiverDraft, ExportDraft, ReceiverChange, ExportChange, Deletion, ReplayDraft, Retirement, Retry)
-}
+Draft = (
+    ReceiverDraft
+    | ExportDraft
+    | ReceiverChange
+    | ExportChange
+    | Deletion
+    | ReplayDraft
+    | RequeueDraft
+    | Retirement
+    | Retry
+)
+_adapters: dict[type[Any], TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in get_args(Draft)}
 
 
 def dump_draft(draft: Draft) -> str:

@@ -188,6 +188,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "buffer.invalidEnumValue",
         "buffer.invalidRange",
     ),
+    "requeueDeadLetters": (*_CHANGE, *_BODY, *_EXPORT, "buffer.tableInUse", "buffer.replayCountLimitReached"),
     "getDeadLetter": (*_TOKEN, *_EXPORT, *_READ, "buffer.deadLetterNotFound"),
     "listBatches": (*_TOKEN, *_EXPORT, *_READ, "buffer.invalidEnumValue", "buffer.invalidRange", "buffer.badRequest"),
     "getBatch": (*_TOKEN, *_EXPORT, *_READ, "buffer.batchNotFound"),

@@ -181,6 +181,11 @@ def fields(settings: Settings) -> dict[str, dict[str, Any]]:
         "Replay.id": _text("The replay's id; also the lane of its rows.", _REPLAY_ID),
         "kind": _text("Why it was begun.", "replay", enum=[kind.value for kind in ReplayKind]),
         "state": _text("How far it is.", "mapping", enum=["mapping", "importing", "finished"]),
+        "since": _text("Only letters published at this time or later, as the list's `since`.", "2026-01-02T03:04:05Z"),
+        "until": _text("Only letters published before this time.", "2026-01-02T04:00:00Z"),
+        "RequeuePayload.reason": _text(
+            "Only letters with this reason.", "template.error", enum=[reason.value for reason in Reason]
+        ),
         "Replay.reason": _text("Of a requeue: only letters with this reason.", "template.error"),
         "Replay.topic": _text("What is read.", "streams.events.1234.clicks"),
         "ranges": {"description": "Which offsets, by partition; found out once, at the beginning."},
@@ -311,6 +316,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "receiver alone": {"name": "Clicks"},
     },
     "createExport": {"export": _EXPORT},
+    "requeueDeadLetters": {"all": {}, "some": {"reason": "template.error", "since": "2026-01-02T03:04:05Z"}},
     "createReplay": {
         "into the export's table": {"from": "2026-01-02T03:04:05Z", "to": "2026-01-02T04:00:00Z"},
         "into another table": {"from": "2026-01-02", "to": "2026-01-03", "tableId": "in.c-web.clicks-again"},

@@ -190,6 +190,8 @@ class PartitionWorker:
                 replay = load_draft(ReplayDraft, command.payload)
                 table_id = replay.table_id
                 check_replay_create(catalog, running, limits, project_id, receiver_id, export_id, table_id)
+            case TaskType.DEAD_LETTERS_REQUEUE:
+                check_replay_create(catalog, running, limits, project_id, receiver_id, export_id, None)
             case TaskType.EXPORT_DELETE | TaskType.BATCH_RETRY:
                 check_export_change(catalog, running, project_id, receiver_id, export_id)
             case TaskType.RECEIVER_UPDATE | TaskType.RECEIVER_DELETE | TaskType.TOKENS_REFRESH:

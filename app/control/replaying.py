@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from app.api.drafts import ReplayDraft, load_draft
+from app.api.drafts import ReplayDraft, RequeueDraft, load_draft
 from app.api.rules import check_replay_create, find_export, find_receiver, replay_mapping
 from app.control.creating import Tokens, wanted_for, with_provisions
 from app.control.patience import StepFailed
 from app.control.run import Run, now_ms
 from app.control.topics import find_spans
+from app.kafka.client import partition_of_key
 from app.kafka.codec import ControlValue
+from app.kafka.dead_letters import letter_key
+from app.kafka.requeue import earlier_requeues
 from app.model.ids import new_uid
 from app.model.receiver import Export, Receiver, Revision
 from app.model.replay import OffsetRange, Replay, ReplayKind, lane_number
@@ -30,7 +33,6 @@ class LaneSource:
     topic_id: str
     ranges: tuple[OffsetRange, ...]
     reason: str | None = None
-    excluded: tuple[OffsetRange, ...] = ()
     note: str = ""
     """What the task says of it besides."""
 
@@ -53,6 +55,29 @@ async def create_replay(run: Run) -> None:
         return LaneSource(receiver.topic, spans.topic_id, spans.ranges, note=note)
 
     await begin_lane(run, ReplayKind.REPLAY, draft.table_id, find)
+
+
+async def requeue_letters(run: Run) -> None:
+    """Dead letters of the export; those of an earlier requeue are left out by whoever reads them."""
+    draft = load_draft(RequeueDraft, run.command.payload)
+
+    async def find(export: Export, receiver: Receiver) -> LaneSource:
+        topic = run.log.names.dead_letters
+        spans = await find_spans(run.around.admin, topic, draft.since_ms or 0, draft.until_ms)
+        if spans is None:
+            raise StepFailed(f"Topic {topic} is not there.")
+        key = letter_key(export.project_id, export.receiver_id, export.export_id)
+        part = spans.ranges[partition_of_key(key, len(spans.ranges))]
+        if not part.count:
+            raise StepFailed("There are no dead letters of that time.")
+        before = earlier_requeues(run.catalog.replays_of(export.uid), spans.topic_id)
+        left_out = [replay for replay in before if draft.reason is None or replay.reason in (None, draft.reason)]
+        left_out = [r for r in left_out if any(p.first < part.end and part.first < p.end for p in r.ranges)]
+        names = ", ".join(replay.lane for replay in left_out)
+        note = f"; letters that were requeued before are left out: {names}" if names else ""
+        return LaneSource(topic, spans.topic_id, (part,), draft.reason, note)
+
+    await begin_lane(run, ReplayKind.REQUEUE, None, find)
 
 
 async def begin_lane(run: Run, kind: ReplayKind, table_id: str | None, find: Find) -> None:
@@ -95,7 +120,6 @@ async def begin_lane(run: Run, kind: ReplayKind, table_id: str | None, find: Fin
                     now_ms(),
                     run.command.token,
                     source.reason,
-                    source.excluded,
                 )
             ]
 

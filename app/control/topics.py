@@ -62,8 +62,9 @@ class Spans:
     gone: str
 
 
-async def find_spans(admin: AdminClient, name: str, from_ms: int, to_ms: int) -> Spans | None:
-    """Records stamped at or after `from_ms` and before `to_ms`, as far as they are there now; None without the topic.
+async def find_spans(admin: AdminClient, name: str, from_ms: int, to_ms: int | None) -> Spans | None:
+    """Records stamped at or after `from_ms` and before `to_ms` (None: all that come after), as far as they are there
+    now; None without the topic.
 
     A record that comes later is not among them, whatever its time. Raises KafkaUnavailable.
     """
@@ -77,9 +78,9 @@ async def find_spans(admin: AdminClient, name: str, from_ms: int, to_ms: int) ->
         return _offsets(admin, name, count, spec)
 
     earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # the package has no types here
-    firsts, lasts, lows = await asyncio.gather(
-        *(asyncio.to_thread(ask, spec) for spec in (_at(from_ms), _at(to_ms), earliest))
-    )
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the package has no types here
+    specs = _at(from_ms), latest if to_ms is None else _at(to_ms), earliest
+    firsts, lasts, lows = await asyncio.gather(*(asyncio.to_thread(ask, spec) for spec in specs))
     ranges, gone = [], []
     for number, end in enumerate(facts.ends):
         first = end if firsts[number] < 0 else firsts[number]

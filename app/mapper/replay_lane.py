@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from app.kafka.codec import rows_codec
@@ -16,16 +16,18 @@ from app.kafka.events import to_batch
 from app.kafka.names import Names
 from app.kafka.producer import AsyncProducer, ProducerBroken
 from app.kafka.ranges import RangeBlock, RangeReader
+from app.kafka.requeue import Criteria, events_of, wanted_letters
 from app.mapper import metrics
 from app.mapper.delivery import deliver
 from app.mapper.envelopes import to_envelopes
+from app.mapper.letters import Piece, find_event, lost_event, pieces
 from app.mapper.topic_ids import TopicIds
 from app.model.errors import KafkaUnavailable
 from app.model.event import EventBatch, Segment
 from app.model.receiver import ColumnType, Export
 from app.model.receiver import Mapping as TableMapping
-from app.model.replay import OffsetRange, Replay
-from app.model.rows import Source
+from app.model.replay import OffsetRange, Replay, ReplayKind
+from app.model.rows import Rows, Source
 from app.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -42,7 +44,8 @@ class Pool(Protocol):
 class ReplayLane:
     """`run` returns when all before the range's end is delivered; it may be cancelled at any time.
 
-    `turn` is held while a block is in memory, so that all lanes of a process together hold as many as it lets.
+    `replays` are all of the export, this one among them. `turn` is held while a block is in memory, so that all lanes
+    of a process together hold as many as it lets.
     """
 
     def __init__(
@@ -55,11 +58,13 @@ class ReplayLane:
         export: Export,
         replay: Replay,
         part: OffsetRange,
+        replays: Collection[Replay],
     ) -> None:
         self._settings, self._producer, self._pool, self._topic_ids = settings, producer, pool, topic_ids
         self._turn, self._export, self._replay, self._part = turn, export, replay, part
         self._names = Names(settings.topic_prefix)
         self._source = Source(replay.topic_id, part.partition, replay.lane)
+        self._criteria = Criteria.of(replay, replays)
 
     async def run(self) -> None:
         """Raises ProducerBroken."""
@@ -102,9 +107,29 @@ class ReplayLane:
         return RangeBlock((), self._part.end)
 
     async def _deliver(self, base: int, block: RangeBlock) -> None:
-        revision = self._replay.revision
-        ids = any(column.type is ColumnType.ID for column in revision.mapping.columns)
+        if self._replay.kind is ReplayKind.REQUEUE:
+            letters = wanted_letters(block.records, self._criteria)
+            for piece in pieces(letters, base, block.next_offset):
+                await self._deliver_piece(piece)
+            return
+        ids = any(column.type is ColumnType.ID for column in self._replay.revision.mapping.columns)
         batch = to_batch(block.records, self._source.topic_id, self._source.partition, ids=ids)
+        await self._deliver_events(base, block.next_offset, batch)
+
+    async def _deliver_piece(self, piece: Piece) -> None:
+        if not piece.is_big:
+            await self._deliver_events(piece.base, piece.end, events_of(piece.letters))
+            return
+        group = self._names.replay_group(self._replay.lane)
+        batch = await find_event(self._settings, self._topic_ids, piece.letters[0], group)
+        if batch is not None:
+            await self._deliver_events(piece.base, piece.end, batch)
+            return
+        number = self._replay.revision.number
+        await self._send([lost_event(self._export.uid, number, self._source, self._replay.topic, piece)])
+
+    async def _deliver_events(self, base: int, end: int, batch: EventBatch) -> None:
+        revision = self._replay.revision
         segments: list[Segment] = []
         if len(batch):
             (segments,) = await self._map(batch)
@@ -114,13 +139,16 @@ class ReplayLane:
             self._source,
             self._replay.topic,
             base,
-            block.next_offset,
+            end,
             segments,
             batch,
         )
+        await self._send(envelopes)
+        metrics.REPLAYED.inc(len(batch))
+
+    async def _send(self, envelopes: Sequence[Rows]) -> None:
         encoded = [rows_codec.encode(envelope) for envelope in envelopes]
         await deliver(self._producer, self._names.rows, self._export.uid, self._export.rows_partition, encoded)
-        metrics.REPLAYED.inc(len(batch))
 
     async def _map(self, batch: EventBatch) -> list[list[Segment]]:
         """Map. Who is cancelled leaves the mapping to its end: ending it would cost its child process."""

@@ -86,4 +86,7 @@ class Replays:
 
     def _lane(self, replay: Replay, part: OffsetRange) -> ReplayLane:
         export = self._view.catalog.exports_by_uid[replay.export_uid]
-        return ReplayLane(self._settings, self._producer, self._pool, self._topic_ids, self._turn, export, replay, part)
+        replays = self._view.catalog.replays_of(export.uid)
+        return ReplayLane(
+            self._settings, self._producer, self._pool, self._topic_ids, self._turn, export, replay, part, replays
+        )

@@ -45,9 +45,8 @@ class Replay:
 
     Events are those of `ranges` in the topic `topic` with the id `topic_id`, found out once; the processes that own the
     partitions of `receiver_topic` read them. `revision` is its own (see `lane_number`). `begun_by` is the token,
-    encrypted, of who began it. `reason` and `excluded` are of a requeue: only letters with this reason, and of those
-    none in `excluded`, which were requeued before. `finished_ms` is there once all of it is in the table; then `rows`,
-    `failures` and `skipped` say what became of its offsets.
+    encrypted, of who began it. `reason` is of a requeue: only letters with this reason. `finished_ms` is there once all
+    of it is in the table; then `rows`, `failures` and `skipped` say what became of its offsets.
     """
 
     lane: str
@@ -64,7 +63,6 @@ class Replay:
     created_ms: int
     begun_by: bytes
     reason: str | None = None
-    excluded: tuple[OffsetRange, ...] = ()
     finished_ms: int | None = None
     rows: int | None = None
     failures: int | None = None

@@ -23,8 +23,9 @@ class TaskType(StrEnum):
     EXPORT_DELETE = "export.delete"
     TOKENS_REFRESH = "tokens.refresh"
     REPLAY_CREATE = "replay.create"
+    DEAD_LETTERS_REQUEUE = "dead-letters.requeue"
     BATCH_RETRY = "batch.retry"
-    """Ours, as `replay.create` and `export.retire` are."""
+    """Ours, as those before it and after it are."""
     EXPORT_RETIRE = "export.retire"
     """Not a person's: the sink says that revisions of an export have nothing on their way any more."""
 

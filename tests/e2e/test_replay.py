@@ -10,12 +10,24 @@ import httpx
 
 BUCKET = "in.c-replays"
 EVENTS = 3000
-EXPORT = {
-    "id": "e",
-    "name": "e",
-    "mapping": {"tableId": f"{BUCKET}.live", "columns": [{"name": "body", "type": "body"}]},
-    "conditions": {"count": 1000, "size": "50MB", "time": "1s"},
-}
+LATER = '{"n":-1}'
+"""An event that comes after the time that is replayed."""
+PATH = "/v1/receivers/replays/exports/e"
+FAILING = 'if Body("n") % 10 == 0 then error "no" else 1'
+"""A template that fails for every tenth event."""
+
+
+def export(template: str) -> dict[str, Any]:
+    columns = [
+        {"name": "body", "type": "body"},
+        {"name": "value", "type": "template", "template": {"language": "jsonnet", "content": template}},
+    ]
+    return {
+        "id": "e",
+        "name": "e",
+        "mapping": {"tableId": f"{BUCKET}.live", "columns": columns},
+        "conditions": {"count": 1000, "size": "50MB", "time": "1s"},
+    }
 
 
 def counted(system: Any, table: str) -> Counter[str]:
@@ -37,41 +49,82 @@ async def send(url: str, bodies: list[str]) -> None:
             assert answer.status_code == 200, answer.text
 
 
-async def finished(system: Any, path: str) -> dict[str, Any]:
+async def until_total(system: Any, table: str, rows: int) -> None:
+    async def is_whole() -> bool:
+        return counted(system, table).total() >= rows
+
+    await system.until(is_whole, f"{rows} rows in {table}")
+
+
+async def until_letters(system: Any, count: int) -> None:
+    async def are_there() -> bool:
+        found = 0
+        query = ""
+        while True:
+            answer = (await system.call("GET", f"{PATH}/dead-letters{query}")).json()
+            found += len(answer["deadLetters"])
+            if "after" not in answer["page"]:
+                return found >= count
+            query = f"?after={answer['page']['after']}"
+
+    await system.until(are_there, f"{count} dead letters")
+
+
+async def newest_finished(system: Any) -> dict[str, Any]:
     """The newest replay, once it is finished."""
     found: dict[str, Any] = {}
 
     async def is_finished() -> bool:
-        answer = await system.call("GET", f"{path}/replays")
-        replays = answer.json().get("replays", []) if answer.status_code == 200 else []
-        found.update(replays[0] if replays else {})
-        return found.get("state") == "finished"
+        found.update((await system.call("GET", f"{PATH}/replays")).json()["replays"][0])
+        return bool(found["state"] == "finished")
 
     await system.until(is_finished, "a finished replay")
     return found
 
 
-async def test_replay_into_another_table_is_exactly_once_through_kills(system: Any) -> None:
-    await system.ready()
-    receiver = await system.create_receiver({"id": "replays", "name": "r", "exports": [EXPORT]})
-    path = "/v1/receivers/replays/exports/e"
-    bodies = [f'{{"n":{number}}}' for number in range(EVENTS)]
-    begun = now()
-    await send(receiver["url"], bodies)
-
-    async def live_is_whole() -> bool:
-        return counted(system, "live").total() >= EVENTS
-
-    await system.until(live_is_whole, "events in the table")
-    ended = now()
-    await send(receiver["url"], ['{"n":"later"}'])
-
-    await system.succeed("POST", f"{path}/replay", {"from": begun, "to": ended, "tableId": f"{BUCKET}.again"})
+def kill_the_way(system: Any) -> None:
     for name in ("mapper", "sink"):
         system.kill(name)
     system.revive()
-    replay = await finished(system, path)
+
+
+def system_tokens(system: Any) -> int:
+    """Storage tokens of the receiver: those of replays that are finished are gone."""
+    with system.storage_client() as storage:
+        return len([token for token in storage.list_tokens() if "for Receiver replays" in token.description])
+
+
+async def test_replay_and_requeue_are_exactly_once_through_kills(system: Any) -> None:
+    await system.ready()
+    receiver = await system.create_receiver({"id": "replays", "name": "r", "exports": [export(FAILING)]})
+    bodies = [f'{{"n":{number}}}' for number in range(EVENTS)]
+    bad = Counter(bodies[::10])
+    begun = now()
+    await send(receiver["url"], bodies)
+    await until_total(system, "live", EVENTS - len(bad))
+    await until_letters(system, len(bad))
+    ended = now()
+    await send(receiver["url"], [LATER])
+    await system.succeed("PATCH", PATH, export("1"))
+
+    await system.succeed("POST", f"{PATH}/replay", {"from": begun, "to": ended, "tableId": f"{BUCKET}.again"})
+    kill_the_way(system)
+    replay = await newest_finished(system)
 
     assert counted(system, "again") == Counter(bodies)
-    assert (replay["rows"], replay["failures"], replay["offsets"]) == (EVENTS, 0, EVENTS)
-    assert counted(system, "live") - Counter(['{"n":"later"}']) == Counter(bodies)
+    assert (replay["kind"], replay["rows"], replay["failures"], replay["offsets"]) == ("replay", EVENTS, 0, EVENTS)
+    assert counted(system, "live") - Counter([LATER]) == Counter(bodies) - bad
+
+    await system.succeed("POST", f"{PATH}/dead-letters/requeue", {"reason": "template.error"})
+    kill_the_way(system)
+    requeue = await newest_finished(system)
+
+    assert (requeue["kind"], requeue["rows"], requeue["failures"]) == ("requeue", len(bad), 0)
+    assert counted(system, "live") == Counter(bodies) + Counter([LATER])
+
+    await system.succeed("POST", f"{PATH}/dead-letters/requeue", {})
+    again = await newest_finished(system)
+
+    assert (again["rows"], again["failures"]) == (0, 0)
+    assert again["id"] != requeue["id"]
+    assert system_tokens(system) == 1

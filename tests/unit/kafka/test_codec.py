@@ -175,7 +175,6 @@ replays = st.builds(
     created_ms=longs,
     begun_by=blobs,
     reason=st.none() | texts,
-    excluded=tuples(ranges),
     finished_ms=st.none() | longs,
     rows=st.none() | longs,
     failures=st.none() | longs,

@@ -1,9 +1,10 @@
 """A randomized model of the way from events to tables, which drives the sink's real fold and import decisions.
 
-Two sources, two exports, mappers and sinks that are killed, frozen and woken again between any two actions, envelopes
-repeated with other cuts and outcomes, transactions and POSTs whose outcome is unknown. In the end each event must be in
-exactly one place for each export. `test_model.py` runs it; `python tests/unit/sink/model.py SECONDS [FIRST_SEED]` runs
-it for long, and `... model.py trace SEED` prints one history.
+Two sources, two exports, in some histories replays beside them, mappers and sinks that are killed, frozen and woken
+again between any two actions, envelopes repeated with other cuts and outcomes, transactions and POSTs whose outcome is
+unknown. In the end each event must be in exactly one place for each export, and for each replay of it. `test_model.py`
+runs it; `python tests/unit/sink/model.py SECONDS [FIRST_SEED]` runs it for long, and `... model.py trace SEED` prints
+one history.
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ class Simulation:
             world.replace_mapping(choose.choice(list(world.exports)))
         elif luck < self.death + 0.15:
             world.ask_for_retry()
+        elif world.replaying and luck < self.death + 0.18:
+            world.begin_replay()
         else:
             return False
         return True
@@ -106,9 +109,9 @@ class Simulation:
             self.world.take_command()
             self.deliver_late()
         elif luck < 0.25:
-            next(choose.choice(self.mappers).process)
+            choose.choice(self.mappers).step()
         elif luck < 0.3 and self.frozen_mappers:
-            next(choose.choice(self.frozen_mappers).process)
+            choose.choice(self.frozen_mappers).step()
         elif luck < 0.5 and self.frozen_sinks:
             self.step_frozen_sink(choose.choice(self.frozen_sinks))
         elif self.sink is not None:
@@ -119,7 +122,7 @@ class Simulation:
         self.world.run_job()
         self.world.take_command()
         self.deliver_late()
-        next(self.world.random.choice(self.mappers).process)
+        self.world.random.choice(self.mappers).step()
         for _ in range(4):
             if self.sink is not None:
                 self.step_sink(self.sink)
@@ -158,7 +161,7 @@ class Simulation:
             if self.frozen_sinks:
                 self.step_frozen_sink(self.world.random.choice(self.frozen_sinks))
             if self.frozen_mappers:
-                next(self.world.random.choice(self.frozen_mappers).process)
+                self.world.random.choice(self.frozen_mappers).step()
         return True
 
     def settled(self) -> bool:

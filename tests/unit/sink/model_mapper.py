@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from model_world import SOURCES, World
 
 from app.model.event import Reason
-from app.model.rows import FailedEvent, Rows, to_runs
+from app.model.replay import Replay
+from app.model.rows import FailedEvent, Rows, Source, to_runs
 
 MOST_UNDER_WAY = 3
 PADDING = ("", "p" * 30, "line\nbreak", '""quoted""\n', '""', "\n")
@@ -20,6 +22,40 @@ class Mapper:
         self.world, self.partition = world, partition
         self.generation = world.mapper_generation[partition]
         self.process = self.run()
+        self.lanes: dict[str, Iterator[None]] = {}
+
+    def step(self) -> None:
+        """One action, of the events as they arrive or of a replay; a replay that was begun goes on when it is over."""
+        if self.world.replaying:
+            for replay in self.world.running_replays():
+                if replay.lane not in self.lanes:
+                    self.lanes[replay.lane] = self.run_lane(replay)
+        if self.lanes:
+            next(self.world.random.choice([self.process, *self.lanes.values()]))
+        else:
+            next(self.process)
+
+    def run_lane(self, replay: Replay) -> Iterator[None]:
+        """The replay's range in this partition, block by block; each is written down when it is delivered."""
+        world, part = self.world, replay.ranges[self.partition]
+        key = replay.lane, self.partition
+        source = replace(SOURCES[self.partition], lane=replay.lane)
+        position = max(part.first, world.lane_offsets.get(key, 0))
+        while position < part.end:
+            end = min(position + world.random.randint(1, 4), part.end)
+            yield
+            queue = self.map_chunk(replay.export_uid, replay.revision.number, position, end, source)
+            yield from self.deliver_block(queue, key, end)
+            position = end
+            yield
+        while True:
+            yield
+
+    def deliver_block(self, queue: list[Rows], key: tuple[str, int], end: int) -> Iterator[None]:
+        while queue:
+            self.send(queue)
+            yield
+        self.world.lane_offsets[key] = end
 
     def run(self) -> Iterator[None]:
         """Exports go through the chunks under way each at its own pace; a chunk is committed when all have."""
@@ -32,7 +68,8 @@ class Mapper:
             if end > position and (not under_way or (len(under_way) < MOST_UNDER_WAY and world.random.random() < 0.3)):
                 revisions = {uid: export.revision for uid, export in world.exports.items()}
                 yield
-                queues = {uid: self.map_chunk(uid, revisions[uid], position, end) for uid in world.exports}
+                source = SOURCES[self.partition]
+                queues = {uid: self.map_chunk(uid, revisions[uid], position, end, source) for uid in world.exports}
                 under_way.append((end, queues))
                 position = end
                 yield
@@ -73,15 +110,15 @@ class Mapper:
     def choose(self, queue: Sequence[Rows]) -> int:
         return 0
 
-    def map_chunk(self, uid: str, revision: int, start: int, end: int) -> list[Rows]:
+    def map_chunk(self, uid: str, revision: int, start: int, end: int, source: Source) -> list[Rows]:
         envelopes = []
         while start < end:
             cut = self.world.random.randint(start + 1, end)
-            envelopes.append(self.map_events(uid, revision, start, cut))
+            envelopes.append(self.map_events(uid, revision, start, cut, source))
             start = cut
         return envelopes
 
-    def map_events(self, uid: str, revision: int, base: int, end: int) -> Rows:
+    def map_events(self, uid: str, revision: int, base: int, end: int, source: Source) -> Rows:
         """Skipping is of the event and so always the same; whether an event fails may differ each time."""
         choose = self.world.random
         skipped = self.world.events[self.partition]
@@ -92,7 +129,7 @@ class Mapper:
         return Rows(
             uid,
             revision,
-            SOURCES[self.partition],
+            source,
             base,
             end,
             to_runs(base, good),

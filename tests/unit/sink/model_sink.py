@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from model_world import BatchKey, Job, World
+from model_world import BatchKey, Job, World, place_of
 
 from app.model.ledger import BatchRecord, ExportState, Phase, Slice, StagedFile
+from app.model.receiver import LIVE_LANE
+from app.model.replay import lane_of
+from app.model.rows import Rows
 from app.sink import fold as folding
 from app.sink import importing, retiring
 from app.sink.importing import Act
@@ -41,6 +44,8 @@ class Shell:
         self.writing: set[str] = set()
         self.workers: dict[str, list[Task]] = {}
         """What works on an export's fold, and ends when another takes its place."""
+        self.importing: set[tuple[str, int]] = set()
+        """Replays whose batches are imported, by the export's uid and the lane's number."""
         self.tasks: list[Task] = [self.start()]
 
     def step(self) -> None:
@@ -65,7 +70,7 @@ class Shell:
         self.tasks += [self.consume(), self.commit()]
         for uid in self.folds:
             self.begin_work(uid)
-            self.tasks += [self.import_batches(uid), self.retire(uid), self.park(uid)]
+            self.tasks += [self.import_batches(uid, 0), self.retire(uid), self.park(uid)]
 
     def begin_work(self, uid: str) -> None:
         self.workers[uid] = [self.stage(uid), self.publish_failures(uid)]
@@ -114,7 +119,9 @@ class Shell:
         if write is not None:
             uid = write.state.export_uid
             self.world.states[uid] = write.state
-            self.world.dead_letters += [(uid, f.source.partition, f.event.offset) for f in write.failures]
+            self.world.dead_letters += [
+                place_of(uid, f.revision, f.source.partition, f.event.offset) for f in write.failures
+            ]
             self.tell("ledger: %s, dead letters %s", write.state, [f.event.offset for f in write.failures])
         self.world.letters_of_batches.update(letters)
         for record in batches:
@@ -146,6 +153,7 @@ class Shell:
             if choose.random() < 0.2:
                 for uid, fold in self.folds.items():
                     fold.close_before(self.world.exports[uid].revision)
+                    self.close_lanes(uid)
                     if fold.close_due(self.world.now_ms, self.world.exports[uid].conditions):
                         self.on_time_close(fold)
             for fold in self.folds.values():
@@ -162,15 +170,36 @@ class Shell:
         appended_ms, rows = self.world.rows[offset]
         export = self.world.exports[rows.export_uid]
         fold = self.folds[rows.export_uid]
+        first = None
+        if rows.source.lane != LIVE_LANE:
+            first = self.lane_first(rows)
+            if first is None:
+                return
         retired = rows.revision in export.retired and not fold.knows(offset, rows)
         if retired and self.epoch == self.world.epoch:
             self.world.violated("RETIRED revision %d of %s has new rows", rows.revision, rows.export_uid)
         try:
-            fold.take(offset, rows, appended_ms, export.table_id(rows.revision), export.conditions)
+            fold.take(offset, rows, appended_ms, export.table_id(rows.revision), export.conditions, first)
         except folding.Gap as gap:
             if self.epoch != self.world.epoch:
                 raise Fenced from gap
             self.world.violated("GAP %s: %s", rows.export_uid, gap)
+
+    def lane_first(self, rows: Rows) -> int | None:
+        """Where the source of a replay begins; None when the replay is over: what comes of it is a repeat."""
+        return retiring.first_of(self.world.exports[rows.export_uid].definition(), rows.source)
+
+    def close_lanes(self, uid: str) -> None:
+        """A replay's windows end with its last row; of one that is over the marks are forgotten."""
+        export, fold = self.world.exports[uid].definition(), self.folds[uid]
+        fold.keep_lanes([replay.lane for replay in export.replays])
+        for replay in export.replays:
+            if retiring.is_taken(replay, fold.marks):
+                fold.close_revision(replay.revision.number, "replay")
+            lane = lane_of(replay.revision.number)
+            if (uid, lane) not in self.importing:
+                self.importing.add((uid, lane))
+                self.tasks.append(self.import_batches(uid, lane))
 
     def on_time_close(self, fold: folding.ExportFold) -> None:
         """Nothing: the closing reaches the ledger with the step that stages the last row (rule 8)."""
@@ -296,12 +325,15 @@ class Shell:
 
     # Importing
 
-    def import_batches(self, uid: str) -> Task:
+    def import_batches(self, uid: str, lane: int) -> Task:
+        """Those of the events as they arrive, or of a replay, one after the other."""
         while True:
             yield
-            yield from self.retry_waiting(uid)
+            if lane == 0:
+                yield from self.retry_waiting(uid)
             waiting = (Phase.CLOSING, Phase.IMPORTING, Phase.FAILED)
             records = [r for r in self.batches.values() if r.export_uid == uid and r.phase in waiting]
+            records = [record for record in records if lane_of(record.revision) == lane]
             if records:
                 yield from self.import_batch((uid, importing.in_order(records)[0].batch_id))
             else:

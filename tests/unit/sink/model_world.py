@@ -11,24 +11,40 @@ import io
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.model.conditions import Conditions
 from app.model.ledger import BatchRecord, ExportState, Phase, StagedFile
 from app.model.receiver import BatchRetry, Export, Mapping, Revision, SourceOffset
+from app.model.replay import (
+    OffsetRange,
+    Replay,
+    ReplayingExport,
+    ReplayKind,
+    is_lane_number,
+    lane_number,
+    with_replays,
+)
 from app.model.rows import Rows, Source
 from app.sink.importing import TERMINAL
 
 SOURCES = (Source("topic", 0, "live"), Source("topic", 1, "live"))
 MAX_EVENTS = 20
+MAX_REPLAYS = 3
 MS_A_STEP = 20
 REFUSED_CODE = "storage.validation"
 UNKNOWN_CODE = "internalError"
 
 Place = tuple[str, int, int]
-"""Export uid, source partition, source offset: what must end in exactly one place."""
+"""Export uid (of a replay with the number of its revision), source partition, source offset: what must end in exactly
+one place.
+"""
 BatchKey = tuple[str, str]
 """Export uid, batch id."""
+
+
+def place_of(uid: str, revision: int, partition: int, offset: int) -> Place:
+    return f"{uid}/{revision}" if is_lane_number(revision) else uid, partition, offset
 
 
 @dataclass
@@ -43,11 +59,15 @@ class ModelExport:
     """Of each earlier revision: the offset in each source from which no event is of it."""
     retired: set[int] = field(default_factory=set)
     """Revisions whose tokens are gone."""
+    replays: list[Replay] = field(default_factory=list)
 
     def table_id(self, revision: int) -> str:
+        for replay in self.replays:
+            if replay.revision.number == revision:
+                return replay.revision.mapping.table_id
         return f"in.c-model.{self.uid}-{revision // 2}"
 
-    def definition(self) -> Export:
+    def definition(self) -> ReplayingExport:
         """The export as the control log would have it, as far as retiring is concerned."""
         ends = {
             number: tuple(SourceOffset("topic", partition, offset) for partition, offset in enumerate(offsets))
@@ -57,7 +77,8 @@ class ModelExport:
             Revision(number, Mapping(self.table_id(number), ()), "", b"", 0, ends.get(number))
             for number in range(1, self.revision + 1)
         )
-        return Export(self.uid, "", "", "", "", "", self.conditions, 0, (), revisions, 0)
+        export = Export(self.uid, "", "", "", "", "", self.conditions, 0, (), revisions, 0)
+        return with_replays(export, self.replays)
 
 
 @dataclass
@@ -96,6 +117,10 @@ class World:
         self.events: list[list[bool]] = [[], []]
         """For each source partition, an item an event: whether the mapping skips it on purpose."""
         self.committed = [0, 0]
+        self.replaying = seed % 5 in (1, 3)
+        """Whether there are replays in this history."""
+        self.lane_offsets: dict[tuple[str, int], int] = {}
+        """How far a mapper has written down that it is with a partition of a replay."""
         self.mapper_generation = [0, 0]
         self.rows: list[tuple[int, Rows]] = []
         """The rows partition: broker time and envelope."""
@@ -146,6 +171,27 @@ class World:
         export.revision += 1
         export.ends[export.revision - 1] = self.ends_of_events()
 
+    def begin_replay(self) -> None:
+        """A range of what there is, into the export's table or another one."""
+        uid = self.random.choice(list(self.exports))
+        export = self.exports[uid]
+        ends = self.ends_of_events()
+        if len(export.replays) == MAX_REPLAYS or not any(ends):
+            return
+        ranges = []
+        for partition, end in enumerate(ends):
+            first = self.random.randint(0, end)
+            ranges.append(OffsetRange(partition, first, self.random.randint(first, end)))
+        number = lane_number(export.replays, export.revision)
+        table_id = self.random.choice((export.table_id(export.revision), f"in.c-model.{uid}-again"))
+        revision = Revision(number, Mapping(table_id, ()), "", b"", 0)
+        names = (f"lane-{self.number()}", ReplayKind.REPLAY, "", "", "", uid)
+        export.replays.append(Replay(*names, revision, "topic", "topic", "topic", tuple(ranges), 0, b""))
+        self.tell("%s", export.replays[-1])
+
+    def running_replays(self) -> list[Replay]:
+        return [r for export in self.exports.values() for r in export.replays if not r.is_finished]
+
     def ends_of_events(self) -> tuple[int, ...]:
         return tuple(map(len, self.events))
 
@@ -153,7 +199,11 @@ class World:
         """Control deletes the tokens of these revisions."""
         new = set(numbers) - self.exports[uid].retired
         if new:
-            self.exports[uid].retired |= new
+            export = self.exports[uid]
+            export.retired |= new
+            export.replays = [
+                replace(r, finished_ms=self.now_ms) if r.revision.number in new else r for r in export.replays
+            ]
             self.tell("%s: revisions %s are retired", uid, sorted(new))
 
     def ask_for_retry(self) -> None:
@@ -223,7 +273,7 @@ class World:
         assert file.manifest is not None
         data = b"".join(file.slices[name] for name in file.manifest)
         for uid, partition, offset, revision, _ in csv.reader(io.StringIO(data.decode(), newline="")):
-            place = uid, int(partition), int(offset)
+            place = place_of(uid, int(revision), int(partition), int(offset))
             if job.table_id != self.exports[uid].table_id(int(revision)):
                 self.violated("WRONG-TABLE %s of revision %s in %s", place, revision, job.table_id)
             self.loaded.append(LoadedRow(place, job.batch, job.state == "error"))
@@ -237,7 +287,12 @@ class World:
             and not self.network
             and not any(job.state == "waiting" for job in self.jobs)
             and all(b.phase is Phase.OPEN or b.phase in TERMINAL for b in self.batches.values())
+            and all(self._waits_for_a_person(replay) for replay in self.running_replays())
         )
+
+    def _waits_for_a_person(self, replay: Replay) -> bool:
+        phases = (Phase.UNCLEAR, Phase.EXPIRED)
+        return any(b.revision == replay.revision.number and b.phase in phases for b in self.batches.values())
 
     def judge(self) -> None:
         """Each event that was not skipped must be in exactly one place for each export: a table, an unclear batch that
@@ -246,7 +301,7 @@ class World:
         found: Counter[Place] = Counter(self.dead_letters)
         for row in self.loaded:
             unclear = self.batches[row.batch].phase is Phase.UNCLEAR
-            if not row.doubtful or not (unclear or self.exports[row.place[0]].has_key):
+            if not row.doubtful or not (unclear or self.exports[row.batch[0]].has_key):
                 found[row.place] += 1
         for record in self.batches.values():
             letters = self.letters_of_batches[record.export_uid, record.batch_id]
@@ -267,11 +322,16 @@ class World:
         for uid in self.exports:
             for partition, events in enumerate(self.events):
                 yield from ((uid, partition, offset) for offset, skipped in enumerate(events) if not skipped)
+            for replay in self.exports[uid].replays:
+                for part in replay.ranges:
+                    taken = [o for o in range(part.first, part.end) if not self.events[part.partition][o]]
+                    yield from (place_of(uid, replay.revision.number, part.partition, offset) for offset in taken)
 
     def _rows_of(self, record: BatchRecord) -> list[Place]:
         slices = self.files[record.file.file_id].slices
         data = b"".join(slices[item.name] for item in record.slices)
-        return [(row[0], int(row[1]), int(row[2])) for row in csv.reader(io.StringIO(data.decode(), newline=""))]
+        rows = csv.reader(io.StringIO(data.decode(), newline=""))
+        return [place_of(row[0], int(row[3]), int(row[1]), int(row[2])) for row in rows]
 
     def _judge_batch(self, record: BatchRecord) -> None:
         """What the record says of its rows must be so, and its window must have ended as its conditions say."""

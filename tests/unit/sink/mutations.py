@@ -13,12 +13,13 @@ from collections.abc import Sequence
 import mutations_of_expiry
 import mutations_of_fold
 import mutations_of_parking
+import mutations_of_replay
 import mutations_of_shell
 import pytest
 from model import simulate
 from mutation import MUTATIONS, Mutation
 
-RULES = (mutations_of_expiry, mutations_of_fold, mutations_of_parking, mutations_of_shell)
+RULES = (mutations_of_expiry, mutations_of_fold, mutations_of_parking, mutations_of_replay, mutations_of_shell)
 """Each registers its mutations in MUTATIONS when it is imported."""
 
 
