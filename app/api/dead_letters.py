@@ -22,6 +22,7 @@ from app.api.letter_answers import (
     write_cursor,
 )
 from app.api.payloads import Payload, unknown_fields
+from app.api.replay_trials import TriedReplayAnswer, try_requeue
 from app.api.rules import check_replay_create, find_export
 from app.api.tasks import start_task
 from app.kafka.dead_letters import Selection
@@ -75,19 +76,35 @@ class RequeuePayload(Payload):
     until: StrictStr | None = None
 
 
-@router.post("/requeue", status_code=202, response_model_exclude_none=True)
+@router.post(
+    "/requeue",
+    status_code=202,
+    response_model=TaskAnswer,
+    response_model_exclude_none=True,
+    responses={200: {"model": TriedReplayAnswer, "description": "What a requeue would come to (`dryRun`)."}},
+)
 async def requeue_dead_letters(
-    receiver_id: str, export_id: str, body: RequeuePayload, context: InContext, token: TokenHeader
-) -> TaskAnswer:
+    receiver_id: str,
+    export_id: str,
+    body: RequeuePayload,
+    context: InContext,
+    token: TokenHeader,
+    dry_run: Annotated[bool, Query(alias="dryRun")] = False,
+) -> TaskAnswer | Response:
     """Map dead letters again, by the mapping in force, in order and each once: by a task, whose result names the replay
-    that does it. Those that were requeued before are left out, and so are those that stand for a batch. What fails
-    again is a dead letter again.
+    that does it. Those that were requeued before are left out, and so are those that stand for a batch, and those of a
+    replay into another table. What fails again is a dead letter again.
+
+    With `dryRun` nothing is begun or stored: the newest 1,000 letters are mapped on trial.
     """
     reason = _reason(body.reason, "body")
     draft = RequeueDraft(reason, time_of("since", body.since, "body"), time_of("until", body.until, "body"))
     caller = await context.enter(token)
-    running = context.running.of_project(caller.project_id)
-    check_replay_create(context.catalog, running, context.limits, caller.project_id, receiver_id, export_id, None)
+    running = [] if dry_run else context.running.of_project(caller.project_id)
+    place = caller.project_id, receiver_id, export_id
+    check_replay_create(context.catalog, running, context.limits, *place, None)
+    if dry_run:
+        return as_json(await try_requeue(context, find_export(context.catalog, *place), draft))
     task = new_task(caller.project_id, TaskType.DEAD_LETTERS_REQUEUE, receiver_id, export_id)
     return await start_task(context, caller, task, dump_draft(draft), unknown_fields(body))
 

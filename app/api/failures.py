@@ -131,6 +131,15 @@ _TRIAL = (
     "buffer.validationTimeout",
 )
 """What a dry run may answer."""
+_REPLAY = (
+    *_CHANGE,
+    *_BODY,
+    *_READ,
+    "buffer.tableInUse",
+    "buffer.replayCountLimitReached",
+    "buffer.validationTimeout",
+)
+"""What begins a replay, or tries it."""
 _NEW_EXPORT = ("buffer.exportCountLimitReached", "buffer.tableInUse")
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
@@ -188,12 +197,12 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "buffer.invalidEnumValue",
         "buffer.invalidRange",
     ),
-    "requeueDeadLetters": (*_CHANGE, *_BODY, *_EXPORT, "buffer.tableInUse", "buffer.replayCountLimitReached"),
+    "requeueDeadLetters": (*_REPLAY, *_EXPORT),
     "getDeadLetter": (*_TOKEN, *_EXPORT, *_READ, "buffer.deadLetterNotFound"),
     "listBatches": (*_TOKEN, *_EXPORT, *_READ, "buffer.invalidEnumValue", "buffer.invalidRange", "buffer.badRequest"),
     "getBatch": (*_TOKEN, *_EXPORT, *_READ, "buffer.batchNotFound"),
     "retryBatch": (*_CHANGE, *_EXPORT, *_READ, "buffer.batchNotFound", "buffer.batchNotRetriable"),
-    "createReplay": (*_CHANGE, *_BODY, *_EXPORT, "buffer.tableInUse", "buffer.replayCountLimitReached"),
+    "createReplay": (*_REPLAY, *_EXPORT),
     "listReplays": (*_TOKEN, *_EXPORT),
     "getReplay": (*_TOKEN, *_EXPORT, *_READ, "buffer.replayNotFound"),
     "testExport": (*_TRIAL, *_EXPORT),

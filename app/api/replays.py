@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Response
 from pydantic import Field, StrictStr
 
-from app.api.answers import TaskAnswer
+from app.api.answers import TaskAnswer, as_json
 from app.api.context import Context, InContext, TokenHeader
 from app.api.dead_letters import time_of
 from app.api.drafts import ReplayDraft, dump_draft
 from app.api.payloads import Payload, unknown_fields
 from app.api.replay_answers import ReplayAnswer, ReplaysAnswer, show_replay
-from app.api.rules import check_replay_create, find_export
+from app.api.replay_trials import TriedReplayAnswer, try_replay
+from app.api.rules import check_replay_create, find_export, find_receiver
 from app.api.tasks import start_task
 from app.kafka.replay_progress import replay_progress
 from app.model.errors import BadRequest, NotFound, clipped
@@ -23,6 +24,7 @@ from app.model.replay import Replay
 from app.model.task import TaskType, new_task
 
 MAX_LISTED = 100
+DryRun = Annotated[bool, Query(alias="dryRun")]
 router = APIRouter(prefix="/v1/receivers/{receiver_id}/exports/{export_id}")
 
 
@@ -34,19 +36,35 @@ class ReplayPayload(Payload):
     table_id: StrictStr | None = None
 
 
-@router.post("/replay", status_code=202, response_model_exclude_none=True)
+@router.post(
+    "/replay",
+    status_code=202,
+    response_model=TaskAnswer,
+    response_model_exclude_none=True,
+    responses={200: {"model": TriedReplayAnswer, "description": "What a replay would come to (`dryRun`)."}},
+)
 async def create_replay(
-    receiver_id: str, export_id: str, body: ReplayPayload, context: InContext, token: TokenHeader
-) -> TaskAnswer:
+    receiver_id: str,
+    export_id: str,
+    body: ReplayPayload,
+    context: InContext,
+    token: TokenHeader,
+    dry_run: DryRun = False,
+) -> TaskAnswer | Response:
     """Map the retained events of a range of time again, by the mapping in force, into the export's table or another
     one; by a task, whose result names the replay. Each event is a row once more: in a table without a primary key it is
     there beside the row of the first time.
+
+    With `dryRun` nothing is begun or stored: the first 1,000 events are mapped on trial.
     """
     draft = _draft(body)
     caller = await context.enter(token)
-    running = context.running.of_project(caller.project_id)
+    running = [] if dry_run else context.running.of_project(caller.project_id)
     place = caller.project_id, receiver_id, export_id
     check_replay_create(context.catalog, running, context.limits, *place, draft.table_id)
+    if dry_run:
+        receiver = find_receiver(context.catalog, caller.project_id, receiver_id)
+        return as_json(await try_replay(context, find_export(context.catalog, *place), receiver, draft))
     task = new_task(caller.project_id, TaskType.REPLAY_CREATE, receiver_id, export_id)
     return await start_task(context, caller, task, dump_draft(draft), unknown_fields(body))
 

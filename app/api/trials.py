@@ -120,6 +120,16 @@ class Trials:
         found |= {f.offset: Outcome(failures=more.get((key, f.offset), [f])) for f in failures}
         return [found.get(index, Outcome()) for index in range(len(batch))]
 
+    async def counts(self, mapping: Mapping, batch: EventBatch) -> tuple[list[int], list[Failure]]:
+        """Indexes of the events of a batch, whose offsets are indexes, that become rows, and a failure for each that
+        does not; the others are left out on purpose. Raises what `misfits` raises.
+        """
+        if not len(batch):
+            return [], []
+        async with self._turn() as pool, asyncio.timeout(self._settings.synchronous_seconds):
+            (mapped,) = await pool.map([(new_uid(), mapping)], batch, rows=False)
+        return [offset for segment in mapped for offset in segment.offsets], _failures(mapped)
+
     async def tend(self) -> None:
         """End children that are not used; in a task of its own, whose cancellation ends them all."""
         try:

@@ -67,7 +67,7 @@ async def try_export(
     caller = await context.enter(token)
     receiver = find_receiver(context.catalog, caller.project_id, receiver_id)
     export = find_export(context.catalog, caller.project_id, receiver_id, export_id)
-    with _place(context):
+    with trial_place(context):
         body = await request.body()
         records: list[RecentRecord] = []
         if last is None:
@@ -91,7 +91,7 @@ async def try_mapping(body: DryRunPayload, context: InContext, token: TokenHeade
     mapping = await asyncio.to_thread(checked_mapping, body.mapping, body.filter, context.settings)
     caller = await context.enter(token)
     records: list[RecentRecord] = []
-    with _place(context):
+    with trial_place(context):
         if body.receiver_id is not None and body.last is not None:
             receiver = find_receiver(context.catalog, caller.project_id, body.receiver_id)
             batch, records = await context.samples.recent(receiver, body.last)
@@ -113,7 +113,7 @@ async def _try(
 
 
 @contextmanager
-def _place(context: Context) -> Iterator[None]:
+def trial_place(context: Context) -> Iterator[None]:
     """Hold a place among the trials under way, and say in the API's words what may come of it."""
     try:
         with context.trials.place():

@@ -18,6 +18,7 @@ from app.cli.exports import exports
 from app.cli.local import local
 from app.cli.processes import add_processes
 from app.cli.receivers import receivers
+from app.cli.replay import replay
 from app.cli.tasks import tasks, tokens
 from app.cli.topics import topics
 from app.cli.trying import try_
@@ -61,6 +62,7 @@ def key() -> None:
 
 
 app.command("try")(try_)
+app.command("replay")(replay)
 add_processes(app)
 _PANEL = "What the Buffer API keeps"
 app.add_typer(receivers, name="receivers", rich_help_panel=_PANEL)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.terminal import Address, AsJson
+from app.cli.replay import DryRun, NoWait
+from app.cli.terminal import Address, AsJson, Yes
 
 if TYPE_CHECKING:
     from app.cli.buffer import BufferApi
@@ -88,6 +89,44 @@ def show_(
     text = event["body"]
     data = base64.b64decode(text) if event["bodyEncoding"] == "base64" else text.encode()
     typer.get_binary_stream("stdout").write(data)
+
+
+@dead_letters.command("requeue")
+def requeue_(
+    export: Export,
+    reason: Annotated[str | None, typer.Option(help="Only those with this reason, such as template.error.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only those published since: a time or an age (2h).")] = None,
+    until: Annotated[str | None, typer.Option(help="Only those published before: a time or an age.")] = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    no_wait: NoWait = False,
+    address: Address = None,
+    as_json: AsJson = False,
+) -> None:
+    """Map dead letters again, after the template was mended: in order, each once. Those that were requeued before are
+    left out; what fails again is a dead letter again.
+
+    Try: `streams dead-letters requeue clicks/all --reason template.error --dry-run`
+    """
+    from app.cli.buffer import named_export_path
+    from app.cli.letters import moment
+    from app.cli.replay import begin
+    from app.cli.replay_views import tried_view
+    from app.cli.terminal import api, ask, give, show, spinner
+
+    given = {"reason": reason, "since": moment(since), "until": moment(until)}
+    body = {name: value for name, value in given.items() if value is not None}
+    where = f"{_path(export)}/requeue"
+    with api(address) as buffer:
+        if dry_run or not (yes or as_json):
+            with spinner("map the newest dead letters on trial …", as_json):
+                tried = buffer.call("POST", where, body, query={"dryRun": "1"})
+            if dry_run:
+                give(tried, tried_view, as_json)
+                return
+            show(tried_view(tried), error=True)
+        ask(f"Requeue the dead letters of {export}?", yes)
+        begin(buffer, named_export_path(export), where, body, no_wait, as_json)
 
 
 def _take(buffer: BufferApi, path: str, query: dict[str, str], limit: int) -> tuple[list[dict[str, Any]], bool]:

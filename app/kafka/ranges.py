@@ -66,6 +66,13 @@ class RangeReader:
         """
         return await self._run(lambda: self._read(offset, max_records))
 
+    def read_now(self, offset: int, max_records: int) -> RangeBlock:
+        """`read` in the caller's thread, for who reads in no other."""
+        try:
+            return self._read(offset, max_records)
+        except KafkaException as error:
+            raise self._trouble(error) from error
+
     async def commit(self, offset: int) -> None:
         """Write down that all before `offset` is done. Raises KafkaUnavailable."""
         await self._run(lambda: self._commit(offset))
@@ -79,8 +86,10 @@ class RangeReader:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work)
         except KafkaException as error:
-            place = f"{self._place.topic}/{self._place.partition}"
-            raise KafkaUnavailable(f"{place} cannot be read: {error.args[0].str()}") from error
+            raise self._trouble(error) from error
+
+    def _trouble(self, error: KafkaException) -> KafkaUnavailable:
+        return KafkaUnavailable(f"{self._place.topic}/{self._place.partition} cannot be read: {error.args[0].str()}")
 
     def _open(self) -> Consumer:
         if self._consumer is None:

@@ -191,6 +191,8 @@ class Shell:
 
     def close_lanes(self, uid: str) -> None:
         """A replay's windows end with its last row; of one that is over the marks are forgotten."""
+        if not self.world.exports[uid].replays:
+            return
         export, fold = self.world.exports[uid].definition(), self.folds[uid]
         fold.keep_lanes([replay.lane for replay in export.replays])
         for replay in export.replays:

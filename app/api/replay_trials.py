@@ -1,0 +1,133 @@
+"""What a replay or a requeue would come to: the first events of it mapped on trial, and nothing stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.api.answers import Answer
+from app.api.context import Context
+from app.api.drafts import ReplayDraft, RequeueDraft
+from app.api.rules import replay_mapping
+from app.api.samples import joined
+from app.api.trying import trial_place
+from app.kafka.dead_letters import PublishedLetter, Selection, letter_key
+from app.kafka.events import to_batch
+from app.kafka.names import Names
+from app.kafka.requeue import Criteria, LetterAt, earlier_requeues, events_of
+from app.kafka.spans import Sampled, Span, read_sample, read_span
+from app.model.event import EventBatch, Reason
+from app.model.receiver import Export, Receiver
+from app.model.replay import OffsetRange
+
+MOST_EVENTS = 1000
+"""Events that a dry run maps, and dead letters that it looks at."""
+
+
+class TriedRangeAnswer(Answer):
+    partition: int
+    first: int
+    end: int
+
+
+class TriedReplayAnswer(Answer):
+    """`is_whole`: the events tried are all there are; else they are the first ones."""
+
+    table_id: str
+    ranges: list[TriedRangeAnswer]
+    offsets: int
+    deleted_before: list[int] | None = None
+    tried: int
+    is_whole: bool
+    rows: int
+    failures: int
+    skipped: int
+    mended: int
+
+
+async def try_replay(context: Context, export: Export, receiver: Receiver, draft: ReplayDraft) -> TriedReplayAnswer:
+    """`mended`: of the events that become rows, how many are among the export's newest dead letters."""
+    mapping = replay_mapping(export, draft.table_id)
+    settings = context.settings
+
+    def read() -> tuple[Span, Sampled]:
+        span = read_span(settings, receiver.topic, draft.from_ms, draft.to_ms)
+        return span, read_sample(settings, receiver.topic, span.ranges, MOST_EVENTS)
+
+    with trial_place(context):
+        span, sampled = await context.reads.run(read)
+        places = [(partition, record.offset) for partition, record in sampled.records if record.value is not None]
+        batch = joined([to_batch([r], receiver.topic_id, partition, ids=True) for partition, r in sampled.records])
+        rows, failures = await context.trials.counts(mapping, batch)
+    page = await context.reads.run(lambda: context.letters.page(export, Selection(MOST_EVENTS)))
+    letters = {
+        (letter.source.partition, letter.event.offset)
+        for letter in (found.letter for found in page.letters)
+        if letter.source.topic_id == receiver.topic_id
+    }
+    return TriedReplayAnswer(
+        table_id=mapping.table_id,
+        ranges=_ranges(span.ranges),
+        offsets=sum(part.count for part in span.ranges),
+        deleted_before=list(span.gone) or None,
+        tried=len(batch),
+        is_whole=sampled.is_whole,
+        rows=len(rows),
+        failures=len(failures),
+        skipped=len(batch) - len(rows) - len(failures),
+        mended=sum(places[index] in letters for index in rows),
+    )
+
+
+async def try_requeue(context: Context, export: Export, draft: RequeueDraft) -> TriedReplayAnswer:
+    """Of the newest letters; an event that is not in its letter is not tried."""
+    mapping = replay_mapping(export, None)
+    reason = None if draft.reason is None else Reason(draft.reason)
+    selection = Selection(MOST_EVENTS, reason, draft.since_ms, draft.until_ms)
+    with trial_place(context):
+        page = await context.reads.run(lambda: context.letters.page(export, selection))
+        wanted = _wanted(context, export, draft, page.letters)
+        batch = renumbered(events_of([one for one in wanted if one.letter.event.body is not None]))
+        rows, failures = await context.trials.counts(mapping, batch)
+    offsets = [offset for offset, _ in wanted]
+    ranges = [OffsetRange(page.partition, min(offsets), max(offsets) + 1)] if offsets else []
+    return TriedReplayAnswer(
+        table_id=mapping.table_id,
+        ranges=_ranges(ranges),
+        offsets=len(wanted),
+        tried=len(batch),
+        is_whole=page.before is None and len(batch) == len(wanted),
+        rows=len(rows),
+        failures=len(failures),
+        skipped=len(batch) - len(rows) - len(failures),
+        mended=len(rows),
+    )
+
+
+def _wanted(
+    context: Context, export: Export, draft: RequeueDraft, letters: Sequence[PublishedLetter]
+) -> list[LetterAt]:
+    """Those of the letters, newest first, that a requeue begun now would be of, in their order."""
+    replays = context.catalog.replays_of(export.uid)
+    topic = Names(context.settings.topic_prefix).dead_letters
+    known = [replay for replay in replays if replay.topic == topic]
+    criteria = Criteria(
+        export.uid,
+        letter_key(export.project_id, export.receiver_id, export.export_id).encode(),
+        letters[0].partition if letters else 0,
+        draft.reason,
+        earlier_requeues(known, known[-1].topic_id) if known else (),
+        frozenset(
+            r.revision.number for r in replays if r.revision.mapping.table_id != export.revision.mapping.table_id
+        ),
+    )
+    found = [LetterAt(one.offset, one.letter) for one in reversed(letters)]
+    return [one for one in found if criteria.wants(one.offset, one.letter)]
+
+
+def renumbered(batch: EventBatch) -> EventBatch:
+    """With indexes for offsets, as trials want it."""
+    return EventBatch(list(range(len(batch))), batch.times_ms, batch.ids, batch.ips, batch.bodies, batch.headers)
+
+
+def _ranges(ranges: Sequence[OffsetRange]) -> list[TriedRangeAnswer]:
+    return [TriedRangeAnswer(partition=part.partition, first=part.first, end=part.end) for part in ranges]
