@@ -6,9 +6,13 @@ asked for. All of it may be done twice. Source: delivery protocol, rules 18 and 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+
+from confluent_kafka import KafkaException
 
 from app.api.drafts import Retirement, load_draft
 from app.control.records import Ended
@@ -20,6 +24,7 @@ from app.kafka.codec import ControlValue
 from app.model.receiver import Draining, Export, Revision
 from app.model.replay import Replay
 
+_SECONDS = 10.0
 PATIENCE_SECONDS = 10.0
 """How long Storage is waited for: what people ask of the project waits behind this, and the sink reports again."""
 
@@ -65,6 +70,16 @@ async def retire_revisions(run: Run) -> None:
         return [draining, *run.catalog.replays_of(asked.uid)]
 
     await run.succeed("revisions retired", entities, ended)
+    await _forget_progress(run, lanes)
+
+
+async def _forget_progress(run: Run, lanes: Sequence[Replay]) -> None:
+    """What the mapper kept of how far it was. Kafka forgets it by itself, if later: a failure is nobody's trouble."""
+    groups = [run.log.names.replay_group(replay.lane) for replay in lanes]
+    if groups:
+        answers = run.around.admin.delete_consumer_groups(groups, request_timeout=_SECONDS)
+        with suppress(KafkaException):
+            await asyncio.to_thread(lambda: [answer.result(_SECONDS) for answer in answers.values()])
 
 
 async def _delete(run: Run, deleter: bytes, token_ids: Sequence[str]) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
@@ -82,6 +87,17 @@ async def newest_finished(system: Any) -> dict[str, Any]:
     return found
 
 
+def command(system: Any, *arguments: str) -> dict[str, Any]:
+    """What `streams` prints as JSON."""
+    environment = {**os.environ, **system.environment, "STREAMS_STORAGE_TOKEN": system.token}
+    done = subprocess.run(
+        [sys.executable, "-m", "app", *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
 def kill_the_way(system: Any) -> None:
     for name in ("mapper", "sink"):
         system.kill(name)
@@ -107,23 +123,29 @@ async def test_replay_and_requeue_are_exactly_once_through_kills(system: Any) ->
     await send(receiver["url"], [LATER])
     await system.succeed("PATCH", PATH, export("1"))
 
-    await system.succeed("POST", f"{PATH}/replay", {"from": begun, "to": ended, "tableId": f"{BUCKET}.again"})
+    wanted = {"from": begun, "to": ended, "tableId": f"{BUCKET}.again"}
+    tried = (await system.call("POST", f"{PATH}/replay?dryRun=1", wanted)).json()
+    await system.succeed("POST", f"{PATH}/replay", wanted)
     kill_the_way(system)
     replay = await newest_finished(system)
 
+    assert (tried["offsets"], tried["tried"], tried["rows"], tried["failures"]) == (EVENTS, 1000, 1000, 0)
+    assert not tried["isWhole"]
+    assert 0 < tried["mended"] <= len(bad)
     assert counted(system, "again") == Counter(bodies)
     assert (replay["kind"], replay["rows"], replay["failures"], replay["offsets"]) == ("replay", EVENTS, 0, EVENTS)
     assert counted(system, "live") - Counter([LATER]) == Counter(bodies) - bad
 
+    tried = (await system.call("POST", f"{PATH}/dead-letters/requeue?dryRun=1", {})).json()
     await system.succeed("POST", f"{PATH}/dead-letters/requeue", {"reason": "template.error"})
     kill_the_way(system)
     requeue = await newest_finished(system)
 
+    assert (tried["tried"], tried["rows"], tried["isWhole"]) == (len(bad), len(bad), True)
     assert (requeue["kind"], requeue["rows"], requeue["failures"]) == ("requeue", len(bad), 0)
     assert counted(system, "live") == Counter(bodies) + Counter([LATER])
 
-    await system.succeed("POST", f"{PATH}/dead-letters/requeue", {})
-    again = await newest_finished(system)
+    again = await asyncio.to_thread(command, system, "dead-letters", "requeue", "replays/e", "--yes", "--json")
 
     assert (again["rows"], again["failures"]) == (0, 0)
     assert again["id"] != requeue["id"]
