@@ -15,6 +15,7 @@ from app.kafka.ranges import RangeReader
 from app.kafka.requeue import LetterAt, events_of
 from app.mapper.topic_ids import TopicIds
 from app.model.dead_letter import DeadLetter
+from app.model.errors import KafkaUnavailable
 from app.model.event import EventBatch
 from app.model.rows import FailedEvent, Rows, Source
 from app.settings import Settings
@@ -68,6 +69,8 @@ async def find_event(settings: Settings, topic_ids: TopicIds, at: LetterAt, grou
             block = await reader.read(offset, 1)
         finally:
             reader.close()
+        if block.next_offset == offset:
+            raise KafkaUnavailable(f"Kafka sent nothing of {letter.event.topic}/{place.partition}.")
         if not block.records or block.records[0].offset != offset:
             return None
         earlier = _as_letter(block.records[0].value, letter)

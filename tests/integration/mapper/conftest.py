@@ -25,6 +25,7 @@ from app.local.ports import free_port
 from app.model.conditions import Conditions
 from app.model.ids import new_uid
 from app.model.receiver import Column, ColumnType, Export, Mapping, Receiver, Revision, SourceOffset, entity_key
+from app.model.replay import Replay, replay_key
 from app.model.rows import FailedEvent, Rows, Source
 from app.settings import Settings
 
@@ -107,6 +108,8 @@ class Installation:
         for value in values:
             if isinstance(value, Receiver):
                 key = control_key("receiver", entity_key(value.project_id, value.receiver_id))
+            elif isinstance(value, Replay):
+                key = control_key("replay", replay_key(value.export_uid, value.lane))
             else:
                 assert isinstance(value, Export)
                 key = control_key("export", entity_key(value.project_id, value.receiver_id, value.export_id))

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from app.api.drafts import LaneResult
 from app.model.conditions import Conditions
 from app.model.ledger import BatchRecord, ExportState, Mark, Phase, StagedFile
 from app.model.receiver import LIVE_LANE, Export, Mapping, Revision, SourceOffset
+from app.model.replay import OffsetRange, Replay, ReplayingExport, ReplayKind, with_replays
 from app.model.rows import Source
-from app.sink.retiring import ending, over
+from app.sink.retiring import ending, first_of, lane_results, over
 
 FIRST = Revision(1, Mapping("in.c-b.t", ()), "1", b"", 0, (SourceOffset("id", 0, 10), SourceOffset("id", 1, 20)))
 SECOND = replace(FIRST, number=2, until=None)
@@ -77,3 +79,43 @@ def test_batch_that_waits_for_a_person_holds_its_revision_until_the_export_is_de
 
 def test_only_what_the_ledger_has_counts() -> None:
     assert over(EXPORT, state(10, 19), []) == ()
+
+
+def replaying(*, drain_to: tuple[SourceOffset, ...] | None = None) -> ReplayingExport:
+    """The export in force with a replay of two partitions."""
+    names = ("lane", ReplayKind.REPLAY, "1", "a", "e", "e")
+    ranges = (OffsetRange(0, 5, 9), OffsetRange(1, 3, 3))
+    revision = replace(SECOND, number=100_002)
+    replay = Replay(*names, revision, "topic", "topic", "id", ranges, 0, b"")
+    return with_replays(replace(EXPORT, revisions=(SECOND,), drain_to=drain_to), [replay])
+
+
+def lane_state(offset: int) -> ExportState:
+    return ExportState("e", 5, 5, (Mark(Source("id", 0, "lane"), offset, 3, 1),))
+
+
+def test_replay_is_over_when_all_its_ranges_are_taken() -> None:
+    assert over(replaying(), lane_state(9), []) == (100_002,)
+    assert over(replaying(), lane_state(8), []) == ()
+    assert over(replaying(), state(99, 99), []) == ()
+
+
+@pytest.mark.parametrize("phase", [Phase.IMPORTING, Phase.FAILED, Phase.UNCLEAR, Phase.EXPIRED])
+def test_replay_waits_for_its_batches(phase: Phase) -> None:
+    assert over(replaying(), lane_state(9), [batch(100_002, phase)]) == ()
+    assert over(replaying(), lane_state(9), [batch(2, phase)]) == (100_002,)
+
+
+def test_deleted_export_waits_for_its_replays() -> None:
+    assert over(replaying(drain_to=()), lane_state(8), []) == ()
+    assert over(replaying(drain_to=()), lane_state(9), []) == (100_002,)
+
+
+def test_what_came_of_a_replay_is_told_by_the_ledgers_marks() -> None:
+    assert lane_results(replaying(), lane_state(9)) == (LaneResult(100_002, 3, 1),)
+
+
+def test_source_of_a_replay_begins_where_its_range_does() -> None:
+    assert first_of(replaying(), Source("id", 0, "lane")) == 5
+    assert first_of(replaying(), Source("id", 0, "another lane")) is None
+    assert first_of(replaying(), Source("another topic", 0, "lane")) is None
