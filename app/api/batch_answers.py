@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.api.answers import Answer
 from app.model.ledger import Attempt, BatchRecord, SourceRange
+from app.model.replay import mapping_number
 from app.model.task import iso_time
 
 
@@ -58,7 +59,7 @@ def show_batch(record: BatchRecord) -> BatchAnswer:
     return BatchAnswer(
         id=record.batch_id,
         phase=record.phase.value,
-        revision=record.revision,
+        revision=mapping_number(record.revision),
         table_id=record.table_id,
         incremental=record.incremental,
         rows=record.count,

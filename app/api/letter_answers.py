@@ -9,6 +9,7 @@ import re
 from app.api.answers import Answer
 from app.kafka.dead_letters import PublishedLetter
 from app.model.conditions import KIB
+from app.model.replay import mapping_number
 from app.model.rows import FailedEvent
 from app.model.task import iso_time
 
@@ -78,7 +79,7 @@ def show_letter(found: PublishedLetter, *, whole: bool) -> DeadLetterAnswer:
         reason=event.reason.value,
         column=event.column,
         message=event.message,
-        revision=letter.revision,
+        revision=mapping_number(letter.revision),
         received_at=_time(event.time_ms),
         published_at=_time(found.published_ms),
         source=DeadLetterSourceAnswer(

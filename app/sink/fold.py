@@ -177,6 +177,8 @@ class ExportFold:
 
     def keep_lanes(self, lanes: Collection[str]) -> None:
         """Forget the marks of replays that are not among these: whoever calls this takes no envelope of them again."""
+        if not self._tallies:
+            return
         for source in [s for s in self._marks if s.lane != LIVE_LANE and s.lane not in lanes]:
             del self._marks[source]
             self._tallies.pop(source, None)

