@@ -76,7 +76,7 @@ def _in_words(error: BaseException) -> str:
     """What went wrong; of what ran out, also what to do."""
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(map(_in_words, error.exceptions))
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "can't start new thread" in str(error):
         return "out of memory: give the process more (400 MB are enough by default), or lower STREAMS_SINK_MEMORY_BYTES"
     return str(error) or type(error).__name__
 

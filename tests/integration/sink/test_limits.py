@@ -36,14 +36,16 @@ async def test_sink_out_of_memory_says_so_and_its_heir_goes_on(bench: Any) -> No
     bench.environment["staging_span_seconds"] = 0.3
     sink = bench.start_sink()
     await bench.send(megabyte(bench, export, 0))
-    await bench.until(lambda: bench.committed(1) == 1, "a sink that runs")
+    await bench.until(lambda: bench.state(export) is not None, "a sink that runs")
+    bench.storage.fault("status", method="PUT", path="/kbc-", status=503, times=None)
     resource.prlimit(sink.pid, resource.RLIMIT_AS, (mapped_bytes(sink.pid) + 8 * MIB,) * 2)
     for number in range(1, ENVELOPES):
         await bench.send(megabyte(bench, export, number))
 
     await bench.until(lambda: sink.poll() is not None, "a sink that ends")
     assert sink.returncode != 0
-    assert "emory" in log_of(bench)
+    assert "out of memory: give the process more" in log_of(bench)
+    bench.storage.clear_faults()
     bench.start_sink()
 
     await bench.until_arrived(export)

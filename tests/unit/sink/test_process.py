@@ -100,3 +100,10 @@ async def test_chunk_of_a_partition_without_ledger_is_not_taken(monkeypatch: pyt
     await sink.revoked([])
 
     assert owner.taken == []
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+def test_memory_that_ran_out_is_told_with_what_to_do(error: Exception) -> None:
+    told = process._in_words(ExceptionGroup("unhandled errors in a TaskGroup", [ValueError("other"), error]))
+
+    assert told.startswith("other; out of memory: give the process more")
