@@ -92,7 +92,7 @@ class PartitionOwner:
                     read_control=lambda: self._view.caught_up(30),
                 )
                 await self._view.caught_up(30)
-                for uid in self._content.states.keys() | self._content.batches.keys():
+                for uid in list(self._content.states.keys() | self._content.batches.keys()):
                     if self._open(uid, around) is None:
                         batches = self._content.batches.get(uid, {})
                         await self._ledger.write(self._ledger.forget(uid, batches, state=True))
@@ -152,8 +152,9 @@ class PartitionOwner:
             self._ended.add(uid)
             return None
         definition = Definition(self._view, export)
-        state = self._content.states.get(uid, ExportState(uid))
-        batches = self._content.batches.get(uid, {}).values()
+        # Taken out: of the batches, most of which are imported, the owner keeps what it needs.
+        state = self._content.states.pop(uid, ExportState(uid))
+        batches = self._content.batches.pop(uid, {}).values()
         self.exports[uid] = ExportOwner(around, definition, state, batches)
         return self.exports[uid]
 
