@@ -18,7 +18,7 @@ from app.cli.exports import exports
 from app.cli.local import local
 from app.cli.processes import add_processes
 from app.cli.receivers import receivers
-from app.cli.replay import replay
+from app.cli.replaying import replay
 from app.cli.tasks import tasks, tokens
 from app.cli.topics import topics
 from app.cli.trying import try_

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.replay import DryRun, NoWait
+from app.cli.replaying import DryRun, NoWait
 from app.cli.terminal import Address, AsJson, Yes
 
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ def requeue_(
     """
     from app.cli.buffer import named_export_path
     from app.cli.letters import moment
-    from app.cli.replay import begin
     from app.cli.replay_views import tried_view
+    from app.cli.replaying import begin
     from app.cli.terminal import api, ask, give, show, spinner
 
     given = {"reason": reason, "since": moment(since), "until": moment(until)}
