@@ -48,10 +48,13 @@ def read_span(settings: Settings, topic: str, from_ms: int, to_ms: int) -> Span:
 
 
 def read_sample(settings: Settings, topic: str, ranges: Sequence[OffsetRange], most: int) -> Sampled:
-    """The first records of each range, so many and about 4 MiB at most. Raises KafkaUnavailable."""
+    """The first records of each range, so many and about 4 MiB at most. Raises KafkaUnavailable.
+
+    Short ranges are read first, so that what they leave of their share is for the longer ones.
+    """
     records: list[tuple[int, RangeRecord]] = []
     whole, size = True, 0
-    wanted = [part for part in ranges if part.count]
+    wanted = sorted((part for part in ranges if part.count), key=lambda part: part.count)
     for number, part in enumerate(wanted):
         share = (most - len(records)) // (len(wanted) - number)
         reader = RangeReader(settings, topic, part.partition, part.end, f"{Names(settings.topic_prefix).prefix}-reader")
