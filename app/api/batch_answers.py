@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.api.answers import Answer
 from app.model.ledger import Attempt, BatchRecord, SourceRange
+from app.model.receiver import Revision
 from app.model.replay import mapping_number
 from app.model.task import iso_time
 
@@ -53,6 +54,32 @@ class BatchAnswer(Answer):
 class BatchesAnswer(Answer):
     batches: list[BatchAnswer]
     has_more: bool
+
+
+class BatchSliceAnswer(Answer):
+    name: str
+    rows: int
+    csv_bytes: int
+    stored_bytes: int
+
+
+class BatchFileAnswer(Answer):
+    """`columns` is not there when the mapping is forgotten, which only that of an imported batch is."""
+
+    file_id: str
+    columns: list[str] | None = None
+    slices: list[BatchSliceAnswer]
+
+
+def show_file(record: BatchRecord, revision: Revision | None) -> BatchFileAnswer:
+    return BatchFileAnswer(
+        file_id=record.file.file_id,
+        columns=None if revision is None else revision.mapping.column_names,
+        slices=[
+            BatchSliceAnswer(name=part.name, rows=part.rows, csv_bytes=part.csv_bytes, stored_bytes=part.stored_bytes)
+            for part in record.slices
+        ],
+    )
 
 
 def show_batch(record: BatchRecord) -> BatchAnswer:

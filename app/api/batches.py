@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from app.api.answers import TaskAnswer
-from app.api.batch_answers import BatchAnswer, BatchesAnswer, show_batch
+from app.api.batch_answers import BatchAnswer, BatchesAnswer, BatchFileAnswer, show_batch, show_file
 from app.api.context import Context, InContext, TokenHeader
 from app.api.drafts import Retry, dump_draft
 from app.api.rules import check_export_change, find_export
@@ -53,6 +53,21 @@ async def get_batch(
     caller = await context.enter(token)
     export = find_export(context.catalog, caller.project_id, receiver_id, export_id)
     return show_batch(await _find(context, export, batch_id))
+
+
+@router.get("/{batch_id}/file", response_model_exclude_none=True)
+async def get_batch_file(
+    receiver_id: str, export_id: str, batch_id: str, context: InContext, token: TokenHeader
+) -> BatchFileAnswer:
+    """Where the rows of a batch are: the gzipped slices, in order, of a file in Storage, CSV without a header line.
+
+    The rows themselves are read from Storage, with the file's credentials (`files/{id}?federationToken=1`); a slice is
+    the object whose key is the file's with the slice's name behind it.
+    """
+    caller = await context.enter(token)
+    export = find_export(context.catalog, caller.project_id, receiver_id, export_id)
+    batch = await _find(context, export, batch_id)
+    return show_file(batch, export.find_revision(batch.revision))
 
 
 @router.post("/{batch_id}/retry", status_code=202, response_model_exclude_none=True)

@@ -201,6 +201,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "getDeadLetter": (*_TOKEN, *_EXPORT, *_READ, "buffer.deadLetterNotFound"),
     "listBatches": (*_TOKEN, *_EXPORT, *_READ, "buffer.invalidEnumValue", "buffer.invalidRange", "buffer.badRequest"),
     "getBatch": (*_TOKEN, *_EXPORT, *_READ, "buffer.batchNotFound"),
+    "getBatchFile": (*_TOKEN, *_EXPORT, *_READ, "buffer.batchNotFound"),
     "retryBatch": (*_CHANGE, *_EXPORT, *_READ, "buffer.batchNotFound", "buffer.batchNotRetriable"),
     "createReplay": (*_REPLAY, *_EXPORT),
     "listReplays": (*_TOKEN, *_EXPORT),

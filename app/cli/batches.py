@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -60,6 +61,37 @@ def show_(export: Export, batch: Batch, address: Address = None, as_json: AsJson
 
     with api(address) as buffer:
         give(buffer.call("GET", f"{path_of(export)}/{quote(batch, safe='')}"), batch_view, as_json)
+
+
+@batches.command("download")
+def download_(
+    export: Export,
+    batch: Batch,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A file to write; standard output without it.", show_default=False),
+    ] = None,
+    address: Address = None,
+) -> None:
+    """Read the rows of a batch from its file in Storage, as CSV with a header line.
+
+    To see or save what a batch holds that failed or expired; Storage keeps the file for 15 days.
+    Try: `streams batches download clicks/all 000000000012345-0000042 --output rows.csv`
+    """
+    from urllib.parse import quote
+
+    from app.cli.downloading import download
+    from app.cli.terminal import api, spinner, warn
+    from app.settings import load_settings
+
+    with api(address) as buffer:
+        file = buffer.call("GET", f"{path_of(export)}/{quote(batch, safe='')}/file")
+        with spinner(f"read batch {batch} …", quiet=output is None):
+            warnings = download(load_settings(), buffer, file, output)
+    warn(warnings)
+    if output is not None:
+        rows = sum(part["rows"] for part in file["slices"])
+        typer.echo(f"{output}: {rows:,} {'row' if rows == 1 else 'rows'} of batch {batch}")
 
 
 @batches.command("retry")

@@ -53,7 +53,7 @@ class BufferApi:
 
     def __init__(self, address: str, token: str) -> None:
         """No proxy is asked on the way to this machine itself."""
-        self.address = address
+        self.address, self.token = address, token
         self._http = httpx.Client(
             base_url=address,
             headers={"X-StorageApi-Token": token},
@@ -140,7 +140,7 @@ def connect(settings: Settings, address: str | None = None) -> BufferApi:
 
     The local stack's token goes to the local stack only. Raises ConfigurationError when there is no token.
     """
-    local = _local_address(settings)
+    local = local_address(settings)
     if address is None and "public_address" not in settings.model_fields_set and local is not None:
         address = local
     address = (address or settings.public_address).rstrip("/")
@@ -182,7 +182,7 @@ def task_path(task_id: str) -> str:
     return f"/v1/tasks/{quote(task_id.rpartition('/v1/tasks/')[2], safe='/:')}"
 
 
-def _local_address(settings: Settings) -> str | None:
+def local_address(settings: Settings) -> str | None:
     """Where the local stack's API is; None when none runs."""
     from app.local.state import StackLock, read_state
 

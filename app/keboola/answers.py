@@ -190,6 +190,25 @@ class PreparedFile:
             params=params,
         )
 
+    @staticmethod
+    def read_stored(body: Json) -> PreparedFile:
+        """Read the answer that describes a file with credentials to read it (`federationToken`), as one to upload to:
+        the names of what it says differ.
+        """
+        params: Json = {**mapping(body.get("s3Path")), "credentials": body.get("credentials")}
+        if "absPath" in body:
+            path = body["absPath"]
+            params = {
+                "accountName": "",  # which only addresses in manifests need
+                "container": path["container"],
+                "blobName": path["name"],
+                "absCredentials": body["absCredentials"],
+            }
+        elif "gcsPath" in body:
+            params = {**body["gcsPath"], **body["gcsCredentials"]}
+        provider = next((name for name, path in _PATHS.items() if path in body), "")
+        return PreparedFile.read({**body, "provider": provider, _PARAMS.get(provider, ""): params})
+
     @property
     def credentials_seconds(self) -> int | None:
         """How long the credentials live from when they were given; None for those that cannot be renewed."""
@@ -267,6 +286,7 @@ class Job:
 
 RENEWABLE = timedelta(hours=12)
 """How long after a file's creation Storage renews its GCS credentials (Storage API: `files/{id}/refresh`)."""
+_PATHS = {"aws": "s3Path", "azure": "absPath", "gcp": "gcsPath"}
 _PARAMS = {"aws": "uploadParams", "azure": "absUploadParams", "gcp": "gcsUploadParams"}
 
 

@@ -197,6 +197,10 @@ class StorageClient:
         """Describe a file. Raises StorageNotFound."""
         return _read(FileDetail.read, self._files.detail(file_id))
 
+    def stored_file(self, file_id: int) -> PreparedFile:
+        """Describe a file with credentials to read its objects. Raises StorageNotFound."""
+        return _read(PreparedFile.read_stored, self._files.detail(file_id, credentials=True))
+
     def refresh_file(self, file_id: int) -> PreparedFile:
         """Renew a file's upload credentials: GCS only, and up to 12 hours after the file was made."""
         return _read(PreparedFile.read, self._files.refresh(file_id), changes=True)

@@ -117,9 +117,9 @@ class Files(Endpoint):  # type: ignore[misc]  # kbcstorage ships no types
         """POST files/prepare."""
         return self._post(f"{self.base_url}/prepare", json=body, headers=_run(run_id))
 
-    def detail(self, file_id: int) -> Any:
+    def detail(self, file_id: int, *, credentials: bool = False) -> Any:
         """GET files/{id}."""
-        return self._get(f"{self.base_url}/{file_id}")
+        return self._get(f"{self.base_url}/{file_id}", params={"federationToken": 1} if credentials else {})
 
     def refresh(self, file_id: int) -> Any:
         """PUT files/{id}/refresh (GCS only)."""

@@ -32,12 +32,15 @@ async def test_batches_are_listed_by_phase_and_shown_alone(api: Client, settings
     expired = await api.get(f"{batches_path(export)}?phase=expired")
     alone = await api.get(f"{batches_path(export)}/b2")
     missing = await api.get(f"{batches_path(export)}/b")
+    file = await api.get(f"{batches_path(export)}/b1/file")
 
     assert [one["id"] for one in every.json()["batches"]] == ["b2", "b1"]
     assert expired.json() == {"batches": [alone.json()], "hasMore": False}
     assert alone.json()["phase"] == "expired"
     assert SECRET.decode() not in every.text
     assert (missing.status_code, missing.json()["error"]) == (404, "buffer.batchNotFound")
+    assert (file.json()["fileId"], file.json()["columns"]) == ("99", ["id", "body", "value"])
+    assert [part["name"] for part in file.json()["slices"]] == ["s1", "s2"]
 
 
 async def test_retry_is_in_the_exports_record_as_the_person_saw_the_batch(

@@ -113,6 +113,7 @@ def test_upload_is_read_back_and_may_be_repeated(cloud: Cloud) -> None:
     cloud.uploader.upload_slice(prepared, "1.gz", b"\x1f\x8b bytes")
 
     assert cloud.uploader.download_slice(prepared, "1.gz") == b"\x1f\x8b bytes"
+    assert cloud.uploader.download_slice(cloud.client.stored_file(prepared.id), "1.gz") == b"\x1f\x8b bytes"
 
 
 def test_object_that_is_not_there_is_not_found(cloud: Cloud) -> None:
