@@ -163,6 +163,9 @@ class Settings(BaseSettings):
     mapping_failing_share: Annotated[float, Field(gt=0, le=1)] = 0.05
     """Part of the time that passes which all exports together may go on to lose to templates that do not come to an end
     or fail dearly; an export that needs more rests meanwhile, and its events become dead letters."""
+    suspend_resting_seconds: Annotated[float, Field(ge=0)] = 60
+    """How long an export may rest before it is suspended, so that its events wait in Kafka instead of becoming dead
+    letters; 0: never."""
     chunk_events: Annotated[int, Field(ge=1, le=100_000)] = 5000
     reconcile_seconds: Seconds = 0.25
     fetch_wait_ms: Annotated[int, Field(ge=1, le=10_000)] = 100

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from app.model.conditions import format_size, format_time
-from app.model.receiver import Column, Export, Receiver
+from app.model.receiver import Column, Export, Receiver, Suspension
 from app.model.task import Task, TaskStatus, iso_time
 
 
@@ -51,13 +51,24 @@ class ConditionsAnswer(Answer):
     time: str
 
 
+class SuspensionAnswer(Answer):
+    """`reason` is there when the export was suspended by itself."""
+
+    state: str
+    since: str
+    reason: str | None = None
+
+
 class ExportAnswer(Answer):
+    """`suspension` is there while the export is suspended."""
+
     id: str
     receiver_id: str
     name: str
     mapping: MappingAnswer
     filter: TemplateAnswer | None = None
     conditions: ConditionsAnswer
+    suspension: SuspensionAnswer | None = None
 
 
 class ExportsAnswer(Answer):
@@ -120,6 +131,7 @@ def show_export(export: Export) -> ExportAnswer:
             size=format_size(conditions.size_bytes),
             time=format_time(conditions.time_seconds),
         ),
+        suspension=None if export.suspension is None else _show_suspension(export.suspension),
     )
 
 
@@ -155,6 +167,15 @@ def show_task(task: Task, public_address: str, warnings: list[str] | None = None
 
 def task_url(task: Task, public_address: str) -> str:
     return f"{public_address}/v1/tasks/{task.task_id}"
+
+
+def _show_suspension(suspension: Suspension) -> SuspensionAnswer:
+    state = "suspending" if suspension.first is None else "suspended"
+    return SuspensionAnswer(
+        state="resuming" if suspension.lane is not None else state,
+        since=iso_time(suspension.since_ms),
+        reason=suspension.reason,
+    )
 
 
 def _show_column(column: Column) -> ColumnAnswer:

@@ -122,6 +122,15 @@ class Retirement:
 
 
 @dataclass(frozen=True)
+class Suspending:
+    """The mapper asks that the export with this uid is mapped no further, if this is still its revision."""
+
+    uid: str
+    revision: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Retry:
     """A batch to be tried again, as it was after its attempt that began at `attempt_ms` (0: none)."""
 
@@ -139,6 +148,7 @@ Draft = (
     | RequeueDraft
     | Retirement
     | Retry
+    | Suspending
 )
 _adapters: dict[type[Any], TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in get_args(Draft)}
 

@@ -11,7 +11,15 @@ from app.api.answers import ExportAnswer, ExportsAnswer, TaskAnswer, show_export
 from app.api.context import InContext, TokenHeader
 from app.api.drafts import Deletion, dump_draft
 from app.api.payloads import ExportPatch, ExportPayload, export_change, export_draft, unknown_fields
-from app.api.rules import check_export_change, check_export_create, check_export_update, find_export, find_receiver
+from app.api.rules import (
+    check_deletion,
+    check_export_create,
+    check_export_pause,
+    check_export_resume,
+    check_export_update,
+    find_export,
+    find_receiver,
+)
 from app.api.tasks import run_task, start_task
 from app.model.task import TaskType, new_task
 
@@ -72,7 +80,31 @@ async def delete_export(
     """
     caller = await context.enter(token)
     running = context.running.of_project(caller.project_id)
-    check_export_change(context.catalog, running, caller.project_id, receiver_id, export_id)
+    check_deletion(context.catalog, running, caller.project_id, receiver_id, export_id, discard=discard)
     task = new_task(caller.project_id, TaskType.EXPORT_DELETE, receiver_id, export_id)
     await run_task(context, caller, task, dump_draft(Deletion(discard)))
     return Response()
+
+
+@router.post("/{export_id}/pause", status_code=202, response_model_exclude_none=True)
+async def pause_export(receiver_id: str, export_id: str, context: InContext, token: TokenHeader) -> TaskAnswer:
+    """Suspend an export, by a task: its events are mapped no further and wait in Kafka, for as long as Kafka keeps
+    them. What is mapped already goes to its table. Other exports of the receiver go on.
+    """
+    caller = await context.enter(token)
+    running = context.running.of_project(caller.project_id)
+    check_export_pause(context.catalog, running, context.limits, caller.project_id, receiver_id, export_id)
+    task = new_task(caller.project_id, TaskType.EXPORT_PAUSE, receiver_id, export_id)
+    return await start_task(context, caller, task, "{}")
+
+
+@router.post("/{export_id}/resume", status_code=202, response_model_exclude_none=True)
+async def resume_export(receiver_id: str, export_id: str, context: InContext, token: TokenHeader) -> TaskAnswer:
+    """Resume an export, by a task: events that come from now on are mapped as they arrive, and those that waited beside
+    them, by the mapping in force, each exactly once. The task's result names the replay that does it.
+    """
+    caller = await context.enter(token)
+    running = context.running.of_project(caller.project_id)
+    check_export_resume(context.catalog, running, context.limits, caller.project_id, receiver_id, export_id)
+    task = new_task(caller.project_id, TaskType.EXPORT_RESUME, receiver_id, export_id)
+    return await start_task(context, caller, task, "{}")

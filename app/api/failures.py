@@ -43,6 +43,11 @@ _MESSAGES: dict[int, dict[str, str]] = {
         "buffer.batchNotRetriable": 'Batch "000000000012345-0000042" is imported; only one that is failed, expired or '
         "unclear can be retried.",
         "buffer.exportAlreadyExists": 'Export "all" already exists in the receiver.',
+        "buffer.exportNotSuspended": 'Export "all" is not suspended.',
+        "buffer.exportSuspended": 'Export "all" is suspended. Resume it first, or drop the events that wait '
+        "(discard=true).",
+        "buffer.suspensionCountLimitReached": 'Export "all" was suspended 100 times lately, and must not be '
+        "more often.",
         "buffer.exportCountLimitReached": "Export count limit reached in the receiver, the maximum is 20.",
         "buffer.mappingRevisionCountLimitReached": "Mapping revision count limit reached in the export, the maximum is "
         "100.",
@@ -169,7 +174,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "getReceiver": (*_TOKEN, *_RECEIVER),
     "updateReceiver": (*_WAIT, *_BODY, *_RECEIVER),
     "refreshTokens": (*_WAIT, *_RECEIVER, *_REFUSED),
-    "deleteReceiver": (*_WAIT, *_RECEIVER),
+    "deleteReceiver": (*_WAIT, *_RECEIVER, "buffer.exportSuspended"),
     "createExport": (
         *_CHANGE,
         *_BODY,
@@ -187,8 +192,24 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         *_EXPORT,
         "buffer.tableInUse",
         "buffer.mappingRevisionCountLimitReached",
+        "buffer.exportSuspended",
     ),
-    "deleteExport": (*_WAIT, *_EXPORT),
+    "deleteExport": (*_WAIT, *_EXPORT, "buffer.exportSuspended"),
+    "pauseExport": (
+        *_CHANGE,
+        *_EXPORT,
+        "buffer.badRequest",
+        "buffer.exportSuspended",
+        "buffer.suspensionCountLimitReached",
+    ),
+    "resumeExport": (
+        *_CHANGE,
+        *_EXPORT,
+        "buffer.badRequest",
+        "buffer.exportNotSuspended",
+        "buffer.replayCountLimitReached",
+        "buffer.tableInUse",
+    ),
     "listDeadLetters": (
         *_TOKEN,
         *_EXPORT,

@@ -147,6 +147,18 @@ def fields(settings: Settings) -> dict[str, dict[str, Any]]:
         "page": {"description": "Where the page stands."},
         "limit": _text("Letters that the page may have.", 100),
         "after": _text("To be given as `after` to go on; not there when there are no more letters.", "Mi0xMjM0"),
+        # Suspensions
+        "suspension": {"description": "There while the export is suspended: its events wait in Kafka."},
+        "Suspension.state": _text(
+            "`suspending` and `resuming` are over within moments.",
+            "suspended",
+            enum=["suspending", "suspended", "resuming"],
+        ),
+        "Suspension.since": _text("Since when (UTC).", "2026-01-02T03:04:05.678Z", pattern=_DATE),
+        "Suspension.reason": _text(
+            "Why it was suspended by itself; not there when a person did it.",
+            "Nothing of it could be mapped for 60 s. What it failed with last: max stack frames exceeded.",
+        ),
         # Batches
         "batches": {"description": "Batches, newest first."},
         "hasMore": _text("Whether there are, or may be, older ones.", False),

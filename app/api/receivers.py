@@ -12,7 +12,7 @@ from app.api.auth import Caller
 from app.api.context import Context, InContext, TokenHeader
 from app.api.drafts import Deletion, dump_draft
 from app.api.payloads import ReceiverPatch, ReceiverPayload, receiver_change, receiver_draft, unknown_fields
-from app.api.rules import check_receiver_change, check_receiver_create, find_receiver
+from app.api.rules import check_deletion, check_receiver_change, check_receiver_create, find_receiver
 from app.api.tasks import run_task, start_task
 from app.model.errors import BadRequest
 from app.model.receiver import Receiver
@@ -74,6 +74,7 @@ async def delete_receiver(
     if delete_topic and context.settings.topics == "managed":
         raise BadRequest("Topics are the operators' here (STREAMS_TOPICS=managed); leave deleteTopic out.")
     caller = await _enter_to_change(context, token, receiver_id)
+    check_deletion(context.catalog, (), caller.project_id, receiver_id, None, discard=discard)
     task = new_task(caller.project_id, TaskType.RECEIVER_DELETE, receiver_id)
     await run_task(context, caller, task, dump_draft(Deletion(discard, delete_topic)))
     return Response()

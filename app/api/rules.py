@@ -6,15 +6,19 @@ have asked at the same time. Source: Buffer API, limits and errors; delivery pro
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from app.api.drafts import ExportChange, ExportDraft, ReceiverDraft
 from app.model.catalog import Catalog
 from app.model.errors import BadRequest, Conflict, NotFound
-from app.model.receiver import Export, Mapping, Receiver, entity_key
+from app.model.receiver import Export, Mapping, Receiver, Suspension, entity_key
 from app.model.task import Task, TaskType
 from app.settings import Settings
+
+MAX_SUSPENSIONS = 100
+"""Suspensions that an export's record keeps: those whose events may still be in Kafka."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +29,17 @@ class Limits:
     max_exports: int = 20
     max_revisions: int = 100
     max_replays: int = 10
+    suspensions_kept_ms: int = 14 * 24 * 3_600_000
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
-        return cls(settings.max_receivers, settings.max_exports, settings.max_revisions, settings.max_replays)
+        return cls(
+            settings.max_receivers,
+            settings.max_exports,
+            settings.max_revisions,
+            settings.max_replays,
+            int(2 * settings.retention_hours * 3_600_000),
+        )
 
 
 def find_receiver(catalog: Catalog, project_id: str, receiver_id: str) -> Receiver:
@@ -111,12 +122,77 @@ def check_export_update(
     mapping = change.new_mapping(export.revision.mapping)
     if mapping is None:
         return
+    if export.suspension is not None and not mapping.incremental:
+        raise _suspended(export, 'It can load its table as a whole ("incremental": false) once it is resumed.')
     if export.revision.number >= limits.max_revisions:
         raise Conflict(
             f"Mapping revision count limit reached in the export, the maximum is {limits.max_revisions}.",
             "buffer.mappingRevisionCountLimitReached",
         )
     _check_tables(catalog, project_id, [(export_id, mapping)], apart_from=export.uid)
+
+
+def check_export_pause(
+    catalog: Catalog, running: Sequence[Task], limits: Limits, project_id: str, receiver_id: str, export_id: str
+) -> None:
+    """Raises NotFound, BadRequest or Conflict."""
+    check_idle(running, project_id, receiver_id, export_id)
+    export = find_export(catalog, project_id, receiver_id, export_id)
+    if export.suspension is not None:
+        raise _suspended(export)
+    if not export.revision.mapping.incremental:
+        raise BadRequest(
+            f'Export "{export_id}" loads its table as a whole ("incremental": false): rows that waited would replace '
+            "newer ones, so it cannot be suspended."
+        )
+    if not may_be_suspended(export, limits):
+        raise Conflict(
+            f'Export "{export_id}" was suspended {MAX_SUSPENSIONS} times lately, and must not be more often.',
+            "buffer.suspensionCountLimitReached",
+        )
+
+
+def may_be_suspended(export: Export, limits: Limits) -> bool:
+    """Rows that waited come later than others, so only an incremental load can have them."""
+    too_often = len(suspensions_to_keep(export, limits)) >= MAX_SUSPENSIONS
+    return export.suspension is None and export.revision.mapping.incremental and not too_often
+
+
+def suspensions_to_keep(export: Export, limits: Limits) -> tuple[Suspension, ...]:
+    """Without those after which Kafka has deleted all that came before: no mapper will meet their events again."""
+    kept_from = time.time_ns() // 1_000_000 - limits.suspensions_kept_ms
+    later = (*(suspension.since_ms for suspension in export.suspensions[1:]), kept_from)
+    return tuple(one for one, after in zip(export.suspensions, later, strict=False) if after >= kept_from)
+
+
+def check_export_resume(
+    catalog: Catalog, running: Sequence[Task], limits: Limits, project_id: str, receiver_id: str, export_id: str
+) -> None:
+    """Raises NotFound, BadRequest or Conflict."""
+    check_replay_create(catalog, running, limits, project_id, receiver_id, export_id, None)
+    if find_export(catalog, project_id, receiver_id, export_id).suspension is None:
+        raise Conflict(f'Export "{export_id}" is not suspended.', "buffer.exportNotSuspended")
+
+
+def check_deletion(
+    catalog: Catalog,
+    running: Iterable[Task],
+    project_id: str,
+    receiver_id: str,
+    export_id: str | None,
+    *,
+    discard: bool,
+) -> None:
+    """Of an export, or (None) of the whole receiver. Events that wait are not to be lost in silence.
+
+    Raises NotFound or Conflict.
+    """
+    check_idle(running, project_id, receiver_id, export_id)
+    receiver = find_receiver(catalog, project_id, receiver_id)
+    wanted = None if export_id is None else find_export(catalog, project_id, receiver_id, export_id)
+    for export in catalog.exports_of(receiver) if wanted is None else [wanted]:
+        if export.suspension is not None and not discard:
+            raise _suspended(export, "Resume it first, or drop the events that wait (discard=true).")
 
 
 def check_replay_create(
@@ -163,6 +239,10 @@ def check_export_change(
     """Raises NotFound or Conflict."""
     check_idle(running, project_id, receiver_id, export_id)
     find_export(catalog, project_id, receiver_id, export_id)
+
+
+def _suspended(export: Export, hint: str = "") -> Conflict:
+    return Conflict(f'Export "{export.export_id}" is suspended. {hint}'.rstrip(), "buffer.exportSuspended")
 
 
 def _too_many_exports(limits: Limits) -> Conflict:

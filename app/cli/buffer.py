@@ -32,6 +32,7 @@ _HINTS = {
     "buffer.taskNotFound": "Tasks are forgotten an hour after their success, two days after an error.",
     "buffer.receiverAlreadyExists": "`streams receivers apply` changes one that is there.",
     "buffer.exportAlreadyExists": "`streams exports apply` changes one that is there.",
+    "buffer.exportSuspended": "`streams exports resume RECEIVER EXPORT` lets it go on.",
     "buffer.taskAlreadyRunning": "Try again when it has finished.",
 }
 

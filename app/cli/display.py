@@ -31,7 +31,7 @@ def receivers_table(receivers: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def exports_table(exports: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table("id", "name", "table", "columns", "load", "conditions", box=None, header_style="bold")
+    table = Table("id", "name", "table", "columns", "load", "conditions", "state", box=None, header_style="bold")
     for export in exports:
         mapping = export["mapping"]
         table.add_row(
@@ -41,6 +41,7 @@ def exports_table(exports: Sequence[Mapping[str, Any]]) -> Table:
             str(len(mapping["columns"])),
             _load(mapping),
             _conditions(export["conditions"]),
+            export.get("suspension", {}).get("state", ""),
         )
     return table
 
@@ -60,6 +61,7 @@ def export_view(export: Mapping[str, Any]) -> RenderableType:
             "table": f"{mapping['tableId']} ({_load(mapping)})",
             "filter": export.get("filter", {}).get("content", ""),
             "conditions": _conditions(export["conditions"]),
+            "state": _state(export),
         }
     )
     columns = Table("column", "type", "key", Column("value", overflow="fold"), box=None, header_style="bold")
@@ -199,6 +201,15 @@ def _beginning(value: str) -> str:
 
 def _load(mapping: Mapping[str, Any]) -> str:
     return "incremental" if mapping["incremental"] else "full"
+
+
+def _state(export: Mapping[str, Any]) -> str:
+    """Nothing for an export that takes events as they come."""
+    suspension = export.get("suspension")
+    if suspension is None:
+        return ""
+    reason = f": {printable(suspension['reason'])}" if "reason" in suspension else ""
+    return f"{suspension['state']} since {suspension['since']}{reason}"
 
 
 def _conditions(conditions: Mapping[str, Any]) -> str:

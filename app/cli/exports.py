@@ -152,6 +152,30 @@ def try_(
 
 
 @exports.command()
+def pause(
+    receiver: Receiver, export: Export, address: Address = None, no_wait: NoWait = False, as_json: AsJson = False
+) -> None:
+    """Suspend an export: its events wait in Kafka until it is resumed; other exports go on.
+
+    They wait for as long as Kafka keeps events (7 days, unless set otherwise).
+    Try: `streams exports pause clicks all`
+    """
+    _switch("pause", receiver, export, address, no_wait, as_json)
+
+
+@exports.command()
+def resume(
+    receiver: Receiver, export: Export, address: Address = None, no_wait: NoWait = False, as_json: AsJson = False
+) -> None:
+    """Resume an export: new events are mapped as they come, those that waited beside them, each exactly once.
+
+    `streams replay show` follows the replay that maps those that waited.
+    Try: `streams exports resume clicks all`
+    """
+    _switch("resume", receiver, export, address, no_wait, as_json)
+
+
+@exports.command()
 def delete(
     receiver: Receiver, export: Export, discard: Discard = False, yes: Yes = False, address: Address = None
 ) -> None:
@@ -170,3 +194,15 @@ def delete(
         with spinner(f"delete export {name} …"):
             buffer.call("DELETE", export_path(receiver, export), query={"discard": str(discard).lower()})
     typer.echo(f"export {name} deleted")
+
+
+def _switch(what: str, receiver: str, export: str, address: str | None, no_wait: bool, as_json: bool) -> None:
+    from app.cli.buffer import export_path
+    from app.cli.display import task_view
+    from app.cli.terminal import api, give, spinner
+
+    with api(address) as buffer, spinner(f"{what} export {receiver}/{export} …", as_json):
+        task = buffer.call("POST", f"{export_path(receiver, export)}/{what}")
+        if not no_wait:
+            task = buffer.wait(task)
+    give(task, task_view, as_json)

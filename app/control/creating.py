@@ -79,13 +79,14 @@ async def create_export(run: Run) -> None:
 
 async def _create(run: Run, wanted: Sequence[Wanted], check: Check, conclude: Conclude, result: str) -> None:
     """In two steps: what is made takes events; then it is known from where on it takes all of them."""
-    if not _is_made(run):
+    if not is_made(run):
         await with_provisions(run, wanted, check, conclude)
-    if _is_made(run):
+    if is_made(run):
         await _begin(run, result)
 
 
-def _is_made(run: Run) -> bool:
+def is_made(run: Run) -> bool:
+    """Whether the first of the task's two transactions is in the log."""
     return run.progress is not None and run.progress.made
 
 
@@ -101,7 +102,7 @@ async def _begin(run: Run, result: str) -> None:
     partition, nobody would ever say that the export has taken it (`app.sink.retiring`).
     """
     receiver = find_receiver(run.catalog, run.task.project_id, run.task.receiver_id)
-    facts = await _ends(run, receiver.topic)
+    facts = await topic_ends(run, receiver.topic)
 
     def entities() -> list[Export]:
         exports = [e for e in run.catalog.exports_of(receiver) if run.task.export_id in (None, e.export_id)]
@@ -112,7 +113,7 @@ async def _begin(run: Run, result: str) -> None:
     await run.succeed(result, entities)
 
 
-async def _ends(run: Run, topic: str) -> TopicFacts | None:
+async def topic_ends(run: Run, topic: str) -> TopicFacts | None:
     """Tried until Kafka says it: what is made stays made."""
     while True:
         try:

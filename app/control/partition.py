@@ -13,11 +13,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.api.drafts import ExportChange, ExportDraft, ReceiverDraft, ReplayDraft, load_draft
+from app.api.drafts import Deletion, ExportChange, ExportDraft, ReceiverDraft, ReplayDraft, load_draft
 from app.api.rules import (
     Limits,
+    check_deletion,
     check_export_change,
     check_export_create,
+    check_export_pause,
+    check_export_resume,
     check_export_update,
     check_receiver_change,
     check_receiver_create,
@@ -192,11 +195,18 @@ class PartitionWorker:
                 check_replay_create(catalog, running, limits, project_id, receiver_id, export_id, table_id)
             case TaskType.DEAD_LETTERS_REQUEUE:
                 check_replay_create(catalog, running, limits, project_id, receiver_id, export_id, None)
-            case TaskType.EXPORT_DELETE | TaskType.BATCH_RETRY:
+            case TaskType.EXPORT_PAUSE:
+                check_export_pause(catalog, running, limits, project_id, receiver_id, export_id)
+            case TaskType.EXPORT_RESUME:
+                check_export_resume(catalog, running, limits, project_id, receiver_id, export_id)
+            case TaskType.EXPORT_DELETE | TaskType.RECEIVER_DELETE:
+                discard = load_draft(Deletion, command.payload).discard
+                check_deletion(catalog, running, project_id, receiver_id, task.export_id, discard=discard)
+            case TaskType.BATCH_RETRY:
                 check_export_change(catalog, running, project_id, receiver_id, export_id)
-            case TaskType.RECEIVER_UPDATE | TaskType.RECEIVER_DELETE | TaskType.TOKENS_REFRESH:
+            case TaskType.RECEIVER_UPDATE | TaskType.TOKENS_REFRESH:
                 check_receiver_change(catalog, running, project_id, receiver_id)
-            case TaskType.EXPORT_RETIRE:
+            case TaskType.EXPORT_RETIRE | TaskType.EXPORT_SUSPEND:
                 return
 
     def _enqueue(self, taken: Taken) -> None:

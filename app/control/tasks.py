@@ -11,6 +11,7 @@ from app.control.replaying import create_replay, requeue_letters
 from app.control.retiring import retire_revisions
 from app.control.retrying import retry_batch
 from app.control.run import Run
+from app.control.suspending import pause_export, resume_export, suspend_export
 from app.control.tokens import refresh_tokens
 from app.control.updating import update_export, update_receiver
 from app.model.task import TaskType
@@ -27,6 +28,9 @@ _CARRIED_OUT_BY: dict[TaskType, Callable[[Run], Awaitable[None]]] = {
     TaskType.REPLAY_CREATE: create_replay,
     TaskType.DEAD_LETTERS_REQUEUE: requeue_letters,
     TaskType.BATCH_RETRY: retry_batch,
+    TaskType.EXPORT_PAUSE: pause_export,
+    TaskType.EXPORT_RESUME: resume_export,
+    TaskType.EXPORT_SUSPEND: suspend_export,
 }
 
 

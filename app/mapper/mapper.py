@@ -22,10 +22,11 @@ from app.kafka.view import ControlView
 from app.mapper import metrics
 from app.mapper.envelopes import to_envelopes
 from app.mapper.lane import Lane, Mapped, Outgoing
-from app.mapper.targets import Target, exports_from, first_offset, need_ids, targets, wanted_topics
+from app.mapper.resting import RestReports
+from app.mapper.targets import Target, exports_from, first_offset, is_settling, need_ids, targets, wanted_topics
 from app.mapper.topic_ids import TopicIds
 from app.model.errors import KafkaUnavailable
-from app.model.event import EventBatch, Segment
+from app.model.event import EventBatch, Reason, Segment
 from app.model.receiver import LIVE_LANE
 from app.model.receiver import Mapping as TableMapping
 from app.model.rows import Source
@@ -33,7 +34,8 @@ from app.observe.tracing import Attributes, traced
 from app.settings import Settings
 
 _log = logging.getLogger(__name__)
-_Segments = asyncio.Future[list[Segment]] | None
+_Parts = Sequence[tuple[EventBatch, asyncio.Future[list[Segment]]]]
+"""The events that an export takes of a chunk, in parts, and what becomes of each."""
 _CHUNKS_IN_FLIGHT = 4
 _BYTES_IN_FLIGHT = 64 << 20
 _EVENT_OVERHEAD_BYTES = 400
@@ -41,6 +43,8 @@ _REVOKE_SECONDS = 2.0
 _LOOK_AGAIN_SECONDS = 1.0
 _REFUSED_SECONDS = 60.0
 """How long Kafka counts as not taking envelopes after it refused one: twice what one may take to be refused again."""
+_SETTLING_SECONDS = 0.02
+"""How often it is looked whether the offsets are known at which an export is suspended."""
 
 
 class Pool(Protocol):
@@ -63,7 +67,10 @@ class Mapper:
         producer: AsyncProducer,
         pool: Pool,
         topic_ids: TopicIds,
+        resting: RestReports | None = None,
     ) -> None:
+        """Without `resting` no export is suspended by itself."""
+        self._resting = resting
         self._app, self._view, self._producer, self._pool, self._topic_ids = app, view, producer, pool, topic_ids
         self._rows_topic = Names(settings.topic_prefix).rows
         self._group: asyncio.TaskGroup
@@ -142,6 +149,10 @@ class Mapper:
         metrics.FILTERED.inc(outgoing.filtered)
         for reason, count in Counter(outgoing.failures).items():
             metrics.FAILURES.labels(reason).inc(count)
+        if self._resting is not None and Reason.EXPORT_RESTING in outgoing.failures:
+            export = self._resting.due(outgoing.export_uid)
+            if export is not None:
+                self._group.create_task(self._resting.report(export), name=f"suspend {export.uid}")
 
     def delivered(self, chunk: Chunk, topic_id: str) -> None:
         self._app.done(chunk.topic, chunk.partition, chunk.end, chunk.generation, topic_id)
@@ -190,6 +201,9 @@ class Mapper:
         """
         topic_id = await self._barrier(chunk.topic)
         catalog = self._view.catalog
+        while is_settling(exports_from(catalog, chunk.topic)):
+            await asyncio.sleep(_SETTLING_SECONDS)
+            topic_id = await self._barrier(chunk.topic)
         if topic_id is None or not topic_id == catalog.topic_id(chunk.topic) == read_id:
             return None
         found = targets(topic_id, exports_from(catalog, chunk.topic), chunk.partition, chunk.base, chunk.end)
@@ -200,15 +214,15 @@ class Mapper:
             metrics.UNMAPPED.inc(len(batch))
         source = Source(topic_id, chunk.partition, LIVE_LANE)
         exports = {}
-        for target, part, segments in self._segments(batch, found):
+        for target, parts in self._parts(batch, found):
             facts: Attributes = {
                 "messaging.destination.name": chunk.topic,
                 "streams.partition": chunk.partition,
                 "streams.base": chunk.base,
-                "streams.events": len(part),
+                "streams.events": sum(len(part) for part, _ in parts),
                 "streams.export": target.export.export_id,
             }
-            outgoing = traced("mapper.chunk", _outgoing(target, part, segments, source, chunk), facts, chunk.records)
+            outgoing = traced("mapper.chunk", _outgoing(target, batch, parts, source, chunk), facts, chunk.records)
             exports[target.export.uid] = self._group.create_task(outgoing, name=f"map {target.export.uid}")
         return Mapped(topic_id, exports)
 
@@ -225,17 +239,18 @@ class Mapper:
         finally:
             asked.cancel()
 
-    def _segments(self, batch: EventBatch, found: Sequence[Target]) -> list[tuple[Target, EventBatch, _Segments]]:
+    def _parts(self, batch: EventBatch, found: Sequence[Target]) -> list[tuple[Target, _Parts]]:
         """For each target the events that it takes, and what they become. Exports that take the same go together."""
-        together: dict[tuple[int, int], list[Target]] = defaultdict(list)
+        together: dict[tuple[tuple[int, int], ...], list[Target]] = defaultdict(list)
         for target in found:
-            together[target.bounds(batch.offsets)].append(target)
-        results: list[tuple[Target, EventBatch, _Segments]] = []
-        for bounds, members in together.items():
-            part = batch if bounds == (0, len(batch)) else batch.part(*bounds)
+            together[target.parts(batch.offsets)].append(target)
+        results: list[tuple[Target, _Parts]] = []
+        for places, members in together.items():
             exports = [(f"{m.export.uid}/{m.export.revision.number}", m.export.revision.mapping) for m in members]
-            mapped = self._pool.map_each(exports, part) if len(part) else [None for _ in members]
-            results += [(member, part, segments) for member, segments in zip(members, mapped, strict=True)]
+            parts = [batch if place == (0, len(batch)) else batch.part(*place) for place in places]
+            mapped = [self._pool.map_each(exports, part) for part in parts]
+            for number, member in enumerate(members):
+                results.append((member, [(part, one[number]) for part, one in zip(parts, mapped, strict=True)]))
         return results
 
     def _weigh(self, weight: int) -> None:
@@ -247,12 +262,12 @@ class Mapper:
             self._room.clear()
 
 
-async def _outgoing(target: Target, part: EventBatch, mapping: _Segments, source: Source, chunk: Chunk) -> Outgoing:
-    """The export's envelopes, when its events are mapped (None: it takes none)."""
+async def _outgoing(target: Target, batch: EventBatch, parts: _Parts, source: Source, chunk: Chunk) -> Outgoing:
+    """The export's envelopes, when its events are mapped (no parts: it takes none)."""
     export = target.export
-    segments = [] if mapping is None else await asyncio.shield(mapping)
+    segments = [segment for _, mapping in parts for segment in await asyncio.shield(mapping)]
     envelopes = to_envelopes(
-        export.uid, export.revision.number, source, chunk.topic, chunk.base, chunk.end, segments, part
+        export.uid, export.revision.number, source, chunk.topic, chunk.base, chunk.end, segments, batch
     )
     metrics.ROW_BYTES.inc(sum(len(envelope.csv) for envelope in envelopes))
     rows = sum(envelope.count for envelope in envelopes)
@@ -263,7 +278,7 @@ async def _outgoing(target: Target, part: EventBatch, mapping: _Segments, source
         [rows_codec.encode(envelope) for envelope in envelopes],
         rows,
         failures,
-        len(part) - rows - len(failures),
+        sum(len(part) for part, _ in parts) - rows - len(failures),
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from prometheus_client import REGISTRY
 
+from app.api.commands import CommandSender
 from app.kafka.client import connect_admin
 from app.kafka.consumer_metrics import ConsumerCollector
 from app.kafka.faust import Item, create_app, serve
@@ -21,6 +23,7 @@ from app.logs import configure_logging
 from app.mapper.mapper import Mapper
 from app.mapper.metrics import ChildrenCollector
 from app.mapper.replays import Replays
+from app.mapper.resting import RestReports
 from app.mapper.topic_ids import TopicIds
 from app.mapping.children import MappingPool
 from app.observe import serve_metrics
@@ -28,6 +31,7 @@ from app.observe.tracing import tracing
 from app.settings import Settings
 
 _LINGER_MS = 3
+_log = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> None:
@@ -46,9 +50,11 @@ async def _main(settings: Settings) -> None:
         AsyncProducer(settings, linger_ms=_LINGER_MS) as producer,
         _pool(settings) as pool,
         _running(topic_ids),
+        AsyncExitStack() as commands,
     ):
         app = create_app(settings, "mapper", chunk_records=settings.chunk_events)
-        mapper = Mapper(settings, app, view, producer, pool, topic_ids)
+        resting = await commands.enter_async_context(_rest_reports(settings, view, pool))
+        mapper = Mapper(settings, app, view, producer, pool, topic_ids, resting)
         replays = Replays(settings, view, producer, pool, topic_ids)
 
         async def consume(items: AsyncIterator[Item]) -> None:
@@ -88,6 +94,18 @@ async def _pool(settings: Settings) -> AsyncIterator[MappingPool]:
         yield pool
     finally:
         await pool.close()
+
+
+@asynccontextmanager
+async def _rest_reports(settings: Settings, view: ControlView, pool: MappingPool) -> AsyncIterator[RestReports | None]:
+    """None where exports are not to be suspended by themselves, or commands cannot be sent for want of a key."""
+    if settings.suspend_resting_seconds and not settings.encryption_key:
+        _log.warning("exports that rest for long are not suspended: STREAMS_ENCRYPTION_KEY is not set")
+    if not (settings.suspend_resting_seconds and settings.encryption_key):
+        yield None
+        return
+    async with CommandSender(settings) as commands:
+        yield RestReports(view.catalog, pool, commands.send, settings.suspend_resting_seconds)
 
 
 @asynccontextmanager

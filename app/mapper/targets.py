@@ -17,11 +17,23 @@ class Target:
     export: Export
     start: int
     stop: int
+    skips: tuple[tuple[int, int], ...] = ()
+    """From an offset to before another, ascending: what came while the export was suspended."""
 
     def bounds(self, offsets: list[int]) -> tuple[int, int]:
         """The indexes, from and to before, of these ascending offsets that the export takes."""
         first = bisect_left(offsets, self.start)
         return first, max(first, bisect_left(offsets, self.stop))
+
+    def parts(self, offsets: list[int]) -> tuple[tuple[int, int], ...]:
+        """Like `bounds`, without what the export skips: one or several, none of them empty."""
+        found = []
+        first, last = self.bounds(offsets)
+        for begin, end in self.skips:
+            stop = max(first, min(last, bisect_left(offsets, begin)))
+            found.append((first, stop))
+            first = max(stop, min(last, bisect_left(offsets, end)))
+        return tuple((begin, end) for begin, end in (*found, (first, last)) if end > begin)
 
 
 def wanted_topics(catalog: Catalog) -> set[str]:
@@ -55,15 +67,32 @@ def targets(topic_id: str, exports: Iterable[Export], partition: int, base: int,
     An export that is being drained is no longer concerned by what lies behind its last offset (delivery protocol,
     rules 2 and 20).
     """
-    found = []
+    found, source = [], (topic_id, partition)
     for export in exports:
         stop = end
         if export.drain_to is not None:
             stop = min(end, offset_at(export.drain_to, topic_id, partition) or 0)
             if stop <= base:
                 continue
-        found.append(Target(export, max(base, export.start(topic_id, partition)), stop))
+        found.append(
+            Target(export, max(base, export.start(topic_id, partition)), stop, _skips(export, source, base, stop))
+        )
     return found
+
+
+def is_settling(exports: Iterable[Export]) -> bool:
+    """Whether one of them is being suspended or resumed, and nobody knows yet at which offsets."""
+    return any(export.suspension is not None and export.suspension.is_settling for export in exports)
+
+
+def _skips(export: Export, source: tuple[str, int], base: int, stop: int) -> tuple[tuple[int, int], ...]:
+    """What of these offsets came while the export was suspended. Suspensions follow one another."""
+    found = []
+    for suspension in export.suspensions:
+        first, end = suspension.skips(*source)
+        if first < stop and (end is None or base < end) and first != end:
+            found.append((max(first, base), stop if end is None else min(end, stop)))
+    return tuple(found)
 
 
 def need_ids(found: Iterable[Target]) -> bool:

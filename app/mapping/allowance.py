@@ -23,6 +23,7 @@ class _Account:
     held: float
     tries: int = 0
     resting: bool = False
+    since: float = 0.0
     why: str = ""
 
 
@@ -71,6 +72,12 @@ class Allowances:
             return 0.0
         return max(self._needed(account) - account.held, 0.0) * len(self._accounts) / self._share
 
+    def rested_seconds(self, key: str, now: float) -> float:
+        """How long it has rested without a try that succeeded; 0.0 when it does not rest."""
+        self._settle(now)
+        account = self._accounts.get(key)
+        return now - account.since if account is not None and account.resting else 0.0
+
     def why(self, key: str) -> str:
         """What it failed with last."""
         account = self._accounts.get(key)
@@ -85,6 +92,7 @@ class Allowances:
         account.held -= seconds
         account.why = why or account.why
         if account.held < EMPTY * self._most:
+            account.since = account.since if account.resting else now
             account.resting = True
             account.tries += 1
 

@@ -114,6 +114,14 @@ class MappingPool:
         _, answers = self._begin(exports, batch, rows=True)
         return answers
 
+    def rested_seconds(self, key: str) -> float:
+        """For how long the export has rested without one try that succeeded; 0.0 when it does not."""
+        return self._allowances.rested_seconds(key, time.monotonic())
+
+    def why(self, key: str) -> str:
+        """What an export that rests failed with last."""
+        return self._allowances.why(key)
+
     def _begin(
         self, exports: Exports, batch: EventBatch, rows: bool
     ) -> tuple[asyncio.Task[None], list[asyncio.Future[list[Segment]]]]:

@@ -124,6 +124,37 @@ class BatchRetry:
 
 
 @dataclass(frozen=True)
+class Suspension:
+    """A time for which an export is mapped no further: source offsets that its live lane skips on purpose.
+
+    They begin at `first` and end before `end` (a partition not named: 0). Until `first` is known, and again from when
+    `lane` is there until `end` is, nobody knows which events are in it, so mappers hold the receiver's chunks: control
+    finds it out within moments. `lane` is the revision by which what waits will be mapped. `reason` is there when the
+    export was suspended by itself. Source: delivery protocol, rule 22.
+    """
+
+    since_ms: int
+    reason: str | None = None
+    first: tuple[SourceOffset, ...] | None = None
+    end: tuple[SourceOffset, ...] | None = None
+    lane: Revision | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.end is not None
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether it is just found out where it begins or ends."""
+        return self.first is None or (self.lane is not None and self.end is None)
+
+    def skips(self, topic_id: str, partition: int) -> tuple[int, int | None]:
+        """The offsets of a source partition that are in it: from here, to before there (None: no end yet)."""
+        first = offset_at(self.first or (), topic_id, partition) or 0
+        return first, None if self.end is None else max(first, offset_at(self.end, topic_id, partition) or 0)
+
+
+@dataclass(frozen=True)
 class Export:
     """One table that a receiver's events go to.
 
@@ -131,7 +162,8 @@ class Export:
     `rows_partition` is chosen at create and never computed again. `revisions` are those that may still have rows on
     their way, oldest first. `drain_to` is there once the export was deleted (see `Draining`). `ended_by` is the token,
     encrypted, of who ended a revision or the export. `retries` are the last that were asked for, at most one a batch;
-    the ledger says which were taken up. Source: delivery protocol, identity.
+    the ledger says which were taken up. `suspensions` follow one another; all but the last are over. Source: delivery
+    protocol, identity.
     """
 
     uid: str
@@ -148,6 +180,12 @@ class Export:
     drain_to: tuple[SourceOffset, ...] | None = None
     ended_by: bytes | None = None
     retries: tuple[BatchRetry, ...] = ()
+    suspensions: tuple[Suspension, ...] = ()
+
+    @property
+    def suspension(self) -> Suspension | None:
+        """The one that the export is in now."""
+        return self.suspensions[-1] if self.suspensions and not self.suspensions[-1].is_over else None
 
     @property
     def revision(self) -> Revision:

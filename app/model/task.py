@@ -28,6 +28,10 @@ class TaskType(StrEnum):
     """Ours, as those before it and after it are."""
     EXPORT_RETIRE = "export.retire"
     """Not a person's: the sink says that revisions of an export have nothing on their way any more."""
+    EXPORT_PAUSE = "export.pause"
+    EXPORT_RESUME = "export.resume"
+    EXPORT_SUSPEND = "export.suspend"
+    """Not a person's: the mapper says that an export has rested for long."""
 
 
 class TaskStatus(StrEnum):

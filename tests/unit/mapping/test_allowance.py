@@ -125,3 +125,13 @@ def test_the_last_cause_is_known() -> None:
 
     assert allowances.why("a/1") == "it loops"
     assert allowances.why("b/1") == ""
+
+
+def test_rest_lasts_from_the_first_empty_account_until_a_try_succeeds() -> None:
+    allowances = emptied("a/1")
+    allowances.charge("a/1", 0.1, now=7)
+
+    during = allowances.rested_seconds("a/1", now=9)
+    allowances.succeeded("a/1")
+
+    assert (during, allowances.rested_seconds("a/1", now=9), allowances.rested_seconds("b/1", now=9)) == (9, 0, 0)

@@ -1,0 +1,159 @@
+"""Suspending and resuming exports: at which offsets is found out once, here, and written down (delivery protocol,
+rule 22).
+
+Each takes two transactions. The first says that it is going on, and from then on mappers hold what they have fetched of
+the receiver; so whatever lies at or behind the ends of the topic that are asked for next was fetched by a mapper that
+knows of it. The second says the offsets, and mappers go on. What comes between "suspended" and "resumed" is mapped by a
+lane of its own. Nothing that can fail for long lies between the two: a lane's table and token are made before.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from app.api.drafts import Suspending, load_draft
+from app.api.rules import (
+    check_export_resume,
+    find_export,
+    find_receiver,
+    may_be_suspended,
+    replay_mapping,
+    suspensions_to_keep,
+)
+from app.control.creating import Tokens, is_made, topic_ends, wanted_for, with_provisions
+from app.control.records import TopicFacts, control_records
+from app.control.run import Run, now_ms
+from app.control.steps import Progress
+from app.kafka.codec import ControlValue
+from app.model.ids import new_uid
+from app.model.receiver import Export, Receiver, Revision, Suspension, offset_at
+from app.model.replay import OffsetRange, Replay, ReplayKind, lane_number
+
+_log = logging.getLogger(__name__)
+
+
+async def pause_export(run: Run) -> None:
+    """As a person asked."""
+    await _suspend(run, lambda: _export(run), None)
+
+
+async def suspend_export(run: Run) -> None:
+    """As the mapper asked, because nothing of the export can be mapped. Nothing is done when that is over by now."""
+    asked = load_draft(Suspending, run.command.payload)
+
+    def meant() -> Export | None:
+        export = run.catalog.exports_by_uid.get(asked.uid)
+        if export is None or export.uid in run.catalog.draining or export.revision.number != asked.revision:
+            return None
+        return export if may_be_suspended(export, run.limits) else None
+
+    if is_made(run) or meant() is not None:
+        await _suspend(run, lambda: run.catalog.exports_by_uid[asked.uid], asked.reason)
+        _log.warning(
+            "export %s/%s is suspended: its events wait in Kafka until it is resumed; %s",
+            *(run.task.receiver_id, run.task.export_id, asked.reason),
+        )
+    else:
+        await run.succeed("nothing to suspend")
+
+
+async def resume_export(run: Run) -> None:
+    """Events that come from now on are mapped as they arrive, those that waited by a lane beside them."""
+    task = run.task
+    if not is_made(run):
+        mapping = replay_mapping(_export(run), None)
+
+        def check() -> None:
+            check_export_resume(run.catalog, (), run.limits, task.project_id, task.receiver_id, task.export_id or "")
+
+        async def conclude(tokens: Tokens) -> None:
+            (token,) = tokens.values()
+
+            def resuming() -> Export:
+                export = _export(run)
+                number = lane_number(run.catalog.replays_of(export.uid), export.revision.number)
+                lane = Revision(number, mapping, token.token_id, token.token, now_ms())
+                return _with_last(export, replace(_last(export), lane=lane))
+
+            await _announce(run, resuming)
+
+        await with_provisions(run, [wanted_for(run, task.export_id or "", mapping)], check, conclude)
+    if is_made(run):
+        receiver = find_receiver(run.catalog, task.project_id, task.receiver_id)
+        facts = await topic_ends(run, receiver.topic)
+        lane = new_uid()
+
+        def resumed() -> Sequence[ControlValue]:
+            export = _export(run)
+            suspension = replace(_last(export), end=() if facts is None else facts.ends_of(receiver.topic_id))
+            replay = _replay(run, export, suspension, receiver, lane)
+            return [_with_last(export, replace(suspension, lane=None)), replay]
+
+        await run.succeed(f"export resumed; replay {lane} maps what waited", resumed)
+
+
+async def _suspend(run: Run, entity: Callable[[], Export], reason: str | None) -> None:
+    if not is_made(run):
+
+        def pausing() -> Export:
+            export = entity()
+            return replace(export, suspensions=(*suspensions_to_keep(export, run.limits), Suspension(now_ms(), reason)))
+
+        await _announce(run, pausing)
+    receiver = find_receiver(run.catalog, run.task.project_id, run.task.receiver_id)
+    facts: TopicFacts | None = await topic_ends(run, receiver.topic)
+
+    def paused() -> list[Export]:
+        first = () if facts is None else facts.ends_of(receiver.topic_id)
+        return [_with_last(entity(), replace(_last(entity()), first=first))]
+
+    await run.succeed("export suspended", paused)
+
+
+async def _announce(run: Run, entity: Callable[[], Export]) -> None:
+    """The first of the two transactions."""
+    progress = replace(run.progress or Progress(), made=True)
+    await run.log.transact(lambda: control_records(run.log.names, [entity(), run.with_progress(progress)]))
+
+
+def _replay(run: Run, export: Export, suspension: Suspension, receiver: Receiver, lane: str) -> Replay:
+    """What came in the meantime, partition by partition; those that were added meanwhile from their beginning."""
+    assert suspension.lane is not None
+    topic_id = receiver.topic_id
+    ranges = []
+    for place in suspension.end or ():
+        first = offset_at(suspension.first or (), topic_id, place.partition) or 0
+        first = max(first, export.start(topic_id, place.partition))
+        ranges.append(OffsetRange(place.partition, min(first, place.offset), place.offset))
+    return Replay(
+        lane,
+        ReplayKind.RESUME,
+        export.project_id,
+        export.receiver_id,
+        export.export_id,
+        export.uid,
+        suspension.lane,
+        receiver.topic,
+        receiver.topic,
+        topic_id,
+        tuple(ranges),
+        now_ms(),
+        run.command.token,
+    )
+
+
+def _export(run: Run) -> Export:
+    task = run.task
+    return find_export(run.catalog, task.project_id, task.receiver_id, task.export_id or "")
+
+
+def _last(export: Export) -> Suspension:
+    suspension = export.suspension
+    assert suspension is not None, f"export {export.uid} is not suspended"
+    return suspension
+
+
+def _with_last(export: Export, suspension: Suspension) -> Export:
+    return replace(export, suspensions=(*export.suspensions[:-1], suspension))
