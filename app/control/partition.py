@@ -36,6 +36,7 @@ from app.control.run import Run, Surroundings
 from app.control.settling import Settling
 from app.control.steps import Failure
 from app.control.tasks import carry_out
+from app.control.waiting import Waiting
 from app.kafka.codec import CodecError, command_codec
 from app.kafka.faust import Chunk
 from app.kafka.transaction import Record
@@ -88,9 +89,11 @@ class PartitionWorker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._forgetting = forgetting
         self._opening = self._own(self._open(), "control-open")
+        waiting = Waiting(log, ours, surroundings.settings.retention_hours)
         self._chores = [
             self._own(self._once_open(Settling(surroundings, log, ours).run), "control-settle"),
             self._own(self._once_open(forgetting.run), "control-forget"),
+            self._own(self._once_open(waiting.run), "control-waiting"),
         ]
 
     async def take(self, chunk: Chunk) -> None:

@@ -12,6 +12,8 @@ TABLE = "in.c-suspended.t"
 PATH = "/v1/receivers/suspended/exports/e"
 EVENTS = 400
 """Sent at each stage."""
+ENDLESS = "std.foldl(function(a, x) std.foldl(function(b, y) b + y, std.range(1, 10000), a), std.range(1, 10000), 0)"
+"""A template that does not come to an end in any time that it may have."""
 
 
 def export(value: str) -> dict[str, Any]:
@@ -88,3 +90,21 @@ async def test_what_waits_while_an_export_is_suspended_is_mapped_once_when_it_is
     assert (kept.status_code, kept.json()["error"]) == (409, "buffer.exportSuspended")
     assert (again.status_code, again.json()["error"]) == (409, "buffer.exportNotSuspended")
     assert "suspension" not in (await system.call("GET", PATH)).json()
+
+
+async def test_export_whose_template_keeps_timing_out_waits_by_itself(system: Any) -> None:
+    system.environment["STREAMS_SUSPEND_RESTING_SECONDS"] = "1"
+    await system.ready()
+    kill_the_way(system)
+    receiver = await system.create_receiver({"id": "resting", "name": "r", "exports": [export(ENDLESS)]})
+    path = "/v1/receivers/resting/exports/e"
+    shown: dict[str, Any] = {}
+
+    async def is_suspended() -> bool:
+        await send(receiver["url"], "resting")
+        shown.update((await system.call("GET", path)).json())
+        return shown.get("suspension", {}).get("state") == "suspended"
+
+    await system.until(is_suspended, "a suspended export", seconds=180)
+
+    assert "rested" in shown["suspension"]["reason"]

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 import pytest
 
-from app.api.drafts import ExportDraft, ReceiverDraft
+from app.api.drafts import ExportChange, ExportDraft, ReceiverDraft
 from app.api.rules import (
+    MAX_SUSPENSIONS,
     Limits,
+    check_deletion,
     check_export_change,
     check_export_create,
+    check_export_pause,
+    check_export_resume,
+    check_export_update,
     check_receiver_change,
     check_receiver_create,
 )
 from app.control.records import SealedToken, TopicFacts, make_export, make_receiver
 from app.model.catalog import Catalog
 from app.model.conditions import Conditions
-from app.model.errors import Conflict, NotFound
-from app.model.receiver import Column, ColumnType, Mapping
+from app.model.errors import BadRequest, Conflict, NotFound
+from app.model.receiver import Column, ColumnType, Mapping, Suspension
 from app.model.task import Task, TaskStatus, TaskType
 
 LIMITS = Limits(max_receivers=2, max_exports=2)
@@ -128,3 +136,61 @@ def test_unknown_entities_are_named() -> None:
         check_export_create(catalog, [], LIMITS, "1", "x", export_draft())
     with pytest.raises(NotFound, match='Export "x" not found in the receiver'):
         check_export_change(catalog, [], "1", "r", "x")
+
+
+NOW_MS = time.time_ns() // 1_000_000
+OVER = Suspension(NOW_MS, first=(), end=())
+
+
+def suspended(*suspensions: Suspension, incremental: bool = True) -> Catalog:
+    """With the export "r/e", which was suspended so often."""
+    catalog = catalog_of(r=(export_draft("e", incremental=incremental),))
+    catalog.put_export(replace(catalog.exports["1/r/e"], suspensions=suspensions))
+    return catalog
+
+
+def test_suspended_export_is_not_suspended_again() -> None:
+    with pytest.raises(Conflict) as refused:
+        check_export_pause(suspended(Suspension(NOW_MS, first=())), (), LIMITS, "1", "r", "e")
+
+    assert refused.value.name == "buffer.exportSuspended"
+
+
+def test_export_that_loads_its_table_as_a_whole_is_not_suspended() -> None:
+    with pytest.raises(BadRequest, match="cannot be suspended"):
+        check_export_pause(suspended(incremental=False), (), LIMITS, "1", "r", "e")
+
+
+@pytest.mark.parametrize(("age_ms", "allowed"), [(0, False), (LIMITS.suspensions_kept_ms + 60_000, True)])
+def test_suspensions_count_for_as_long_as_kafka_may_have_their_events(age_ms: int, allowed: bool) -> None:
+    catalog = suspended(*[replace(OVER, since_ms=NOW_MS - age_ms)] * (MAX_SUSPENSIONS + 1))
+
+    if allowed:
+        check_export_pause(catalog, (), LIMITS, "1", "r", "e")
+    else:
+        with pytest.raises(Conflict, match="100 times"):
+            check_export_pause(catalog, (), LIMITS, "1", "r", "e")
+
+
+def test_only_a_suspended_export_is_resumed() -> None:
+    check_export_resume(suspended(OVER, Suspension(NOW_MS, first=())), (), LIMITS, "1", "r", "e")
+
+    with pytest.raises(Conflict) as refused:
+        check_export_resume(suspended(OVER), (), LIMITS, "1", "r", "e")
+    assert refused.value.name == "buffer.exportNotSuspended"
+
+
+@pytest.mark.parametrize("export_id", ["e", None])
+def test_events_that_wait_are_dropped_only_when_that_is_said(export_id: str | None) -> None:
+    catalog = suspended(Suspension(NOW_MS, first=()))
+
+    check_deletion(catalog, (), "1", "r", export_id, discard=True)
+    with pytest.raises(Conflict, match="Resume it first"):
+        check_deletion(catalog, (), "1", "r", export_id, discard=False)
+
+
+def test_suspended_export_is_not_changed_to_load_its_table_as_a_whole() -> None:
+    change = ExportChange(mapping=export_draft(incremental=False).mapping)
+
+    with pytest.raises(Conflict, match="once it is resumed"):
+        check_export_update(suspended(Suspension(NOW_MS, first=())), (), LIMITS, "1", "r", "e", change)
