@@ -129,7 +129,7 @@ def test_the_last_cause_is_known() -> None:
 
 def test_rest_lasts_from_the_first_empty_account_until_a_try_succeeds() -> None:
     allowances = emptied("a/1")
-    allowances.charge("a/1", 0.1, now=7)
+    allowances.charge("a/1", 0.3, now=7)
 
     during = allowances.rested_seconds("a/1", now=9)
     allowances.succeeded("a/1")
