@@ -53,7 +53,7 @@ def each_expiry_has_a_dead_letter(patch: Patch) -> None:
     patch.setattr(Shell, "expire", expire)
 
 
-@takes_out("18: a batch that waits for a person holds its revision", "RETIRED", "CRASH")
+@takes_out("18: a batch that waits for a person holds its revision", "RETIRED", "CRASH", near=750)
 def a_batch_that_waits_holds_no_revision(patch: Patch) -> None:
     real = retiring.over
 

@@ -12,7 +12,7 @@ from app.model.ledger import ExportState
 from app.sink.fold import ExportFold, LedgerWrite
 
 
-@takes_out("12: only a step that was cut after the flip ends parking", "LOST", "GAP", "DOUBLED", near=800)
+@takes_out("12: only a step that was cut after the flip ends parking", "LOST", "GAP", "DOUBLED", near=2180)
 def parking_ends_with_the_next_write(patch: Patch) -> None:
     real = ExportFold.step_write
 

@@ -95,7 +95,7 @@ def an_owner_that_starts_again_reads_on(patch: Patch) -> None:
 # The shell: files
 
 
-@takes_out("10: a slice's name is unique for each upload", "LOST", "DOUBLED", "BATCH", near=1400)
+@takes_out("10: a slice's name is unique for each upload", "LOST", "DOUBLED", "BATCH", near=1780)
 def slice_names_are_used_again(patch: Patch) -> None:
     patch.setattr(Shell, "slice_name", lambda self, record: str(len(record.slices) if record else 0))
 
