@@ -192,14 +192,24 @@ def fields(settings: Settings) -> dict[str, dict[str, Any]]:
         "expiredAt": _text("When it was given up first (UTC).", "2026-01-09T03:07:06.789Z", pattern=_DATE),
         "importedAt": _text("When it was in the table (UTC).", "2026-01-02T03:05:09.876Z", pattern=_DATE),
         # Replays
-        "from": _text("Events received at this time or later: ISO 8601; without a zone UTC.", "2026-01-02T03:04:05Z"),
-        "to": _text("Events received before this time, given as `from` is.", "2026-01-02T04:00:00Z"),
+        "from": _text(
+            "Events received at this time or later: ISO 8601; without a zone UTC.",
+            "2026-01-02T03:04:05Z",
+            format="date-time",
+        ),
+        "to": _text(
+            "Events received before this time, given as `from` is.", "2026-01-02T04:00:00Z", format="date-time"
+        ),
         "replays": {"description": "Replays, newest first."},
         "Replay.id": _text("The replay's id; also the lane of its rows.", _REPLAY_ID),
         "kind": _text("Why it was begun.", "replay", enum=[kind.value for kind in ReplayKind]),
         "state": _text("How far it is.", "mapping", enum=["mapping", "importing", "finished"]),
-        "since": _text("Only letters published at this time or later, as the list's `since`.", "2026-01-02T03:04:05Z"),
-        "until": _text("Only letters published before this time.", "2026-01-02T04:00:00Z"),
+        "since": _text(
+            "Only letters published at this time or later, as the list's `since`.",
+            "2026-01-02T03:04:05Z",
+            format="date-time",
+        ),
+        "until": _text("Only letters published before this time.", "2026-01-02T04:00:00Z", format="date-time"),
         "RequeuePayload.reason": _text(
             "Only letters with this reason.", "template.error", enum=[reason.value for reason in Reason]
         ),

@@ -15,6 +15,8 @@ _BEYOND_JSON_SCHEMA = (
     "must be the page.after of an answer",
     "Give one of body.event, body.events, and body.receiverId with body.last",
     "Give either events in the body or last, not both",
+    "Body.from must be before body.to",
+    "Body.to must not be in the future",
 )
 """Rules that JSON Schema cannot express, so a body that fits the schema may break them."""
 _RECEIVER = {"projectId": "1234", "receiverId": os.environ["RECEIVER_ID"], "secret": os.environ["RECEIVER_SECRET"]}
@@ -35,6 +37,8 @@ def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
         schemas[name]["properties"]["name"]["format"] = "usable-name"
     for name in ("ReceiverPayload", "ExportPayload"):
         schemas[name]["properties"]["id"]["anyOf"][0]["format"] = "usable-name"
+    for name in ("since", "until"):
+        schemas["RequeuePayload"]["properties"][name]["anyOf"][0]["format"] = "date-time"
 
 
 @schemathesis.hook
