@@ -18,14 +18,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.kafka.faust import Chunk
-from app.kafka.producer import AsyncProducer, ProducerBroken
+from app.kafka.producer import AsyncProducer
 from app.mapper import metrics
-from app.model.errors import KafkaUnavailable
+from app.mapper.delivery import deliver
 from app.model.event import Reason
 
 _log = logging.getLogger(__name__)
-_FIRST_RETRY_SECONDS = 0.1
-_LAST_RETRY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,25 +153,9 @@ class Lane:
             await asyncio.wait([before])
             before.result()
         outgoing = await mappings[uid]
-        for envelope in outgoing.envelopes:
-            await self._send(outgoing, envelope)
+        await deliver(self._producer, self._topic, uid, outgoing.rows_partition, outgoing.envelopes)
         del mappings[uid]
         self._following.sent(outgoing)
-
-    async def _send(self, outgoing: Outgoing, envelope: bytes) -> None:
-        retry_seconds = _FIRST_RETRY_SECONDS
-        while True:
-            try:
-                await self._producer.send(self._topic, envelope, outgoing.export_uid, partition=outgoing.rows_partition)
-                break
-            except ProducerBroken:
-                raise
-            except KafkaUnavailable as error:
-                _log.warning("an envelope of export %s is sent again: %s", outgoing.export_uid, error)
-                metrics.RETRIES.inc()
-                await asyncio.sleep(retry_seconds)
-                retry_seconds = min(2 * retry_seconds, _LAST_RETRY_SECONDS)
-        metrics.ENVELOPES.inc()
 
 
 @dataclass(frozen=True, slots=True)
