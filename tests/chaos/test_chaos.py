@@ -11,7 +11,7 @@ from chaos.plan import SHORT
 from chaos.run import Options, run
 
 SEED = int(os.environ.get("CHAOS_SEED", "7"))
-SECONDS = 40.0
+SECONDS = 30.0
 EVENTS_PER_SECOND, KAFKA_EVENTS_PER_SECOND = 60.0, 25.0
 
 

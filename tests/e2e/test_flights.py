@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 import orjson
+import pytest
 
 from app.kafka.names import Names
 from app.kafka.view import ControlView
@@ -26,6 +27,7 @@ def cell(event: dict[str, Any], name: str) -> str:
     return orjson.dumps(event[name]).decode()
 
 
+@pytest.mark.long
 async def test_flights_arrive_exactly_once_while_processes_are_killed(system: Any) -> None:
     rng = random.Random(SEED)
     flights = await asyncio.to_thread(lambda: list(read_flights(FLIGHTS)))

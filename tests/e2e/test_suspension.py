@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 import httpx
+import pytest
 
 TABLE = "in.c-suspended.t"
 PATH = "/v1/receivers/suspended/exports/e"
@@ -92,6 +93,7 @@ async def test_what_waits_while_an_export_is_suspended_is_mapped_once_when_it_is
     assert "suspension" not in (await system.call("GET", PATH)).json()
 
 
+@pytest.mark.long
 async def test_export_whose_template_keeps_timing_out_waits_by_itself(system: Any) -> None:
     system.environment["STREAMS_SUSPEND_RESTING_SECONDS"] = "1"
     await system.ready()

@@ -16,6 +16,7 @@ from app.kafka.plan import ensure_topics, system_topics
 from app.kafka.view import ControlView
 from app.kafka.watch import ConsumerWatch
 from app.local.kafka import LocalBroker
+from app.model.errors import KafkaUnavailable
 from app.settings import Settings
 
 
@@ -35,8 +36,16 @@ def settings(broker: LocalBroker, topic_prefix: str) -> Settings:
         watch_seconds=0.3,
         unready_after_seconds=1,
     )
-    ensure_topics(connect_admin(found), found, system_topics(found))
+    wait_for(lambda: topics_are_there(found), "the broker, which another test may have started again just now")
     return found
+
+
+def topics_are_there(settings: Settings) -> bool:
+    try:
+        ensure_topics(connect_admin(settings), settings, system_topics(settings))
+    except KafkaUnavailable:
+        return False
+    return True
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:

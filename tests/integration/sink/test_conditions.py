@@ -9,7 +9,7 @@ import pytest
 from app.model.conditions import MIB, Conditions
 from app.model.ledger import BatchRecord, Phase
 
-SECONDS = 6
+SECONDS = 12
 BY_TIME = Conditions(count=1_000_000, size_bytes=50 * MIB, time_seconds=SECONDS)
 SIZE_BYTES = 3000
 BY_SIZE = Conditions(count=1_000_000, size_bytes=SIZE_BYTES, time_seconds=3600)

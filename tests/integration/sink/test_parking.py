@@ -30,7 +30,10 @@ async def is_parked(bench: Any, export: Export) -> None:
     await bench.until(lambda: (state := bench.state(export)) is not None and state.parked, "a parked export")
 
 
-@pytest.mark.parametrize("killed", [False, True], ids=["the sink lives on", "the sink is killed"])
+@pytest.mark.parametrize(
+    "killed",
+    [pytest.param(False, id="the sink lives on", marks=pytest.mark.long), pytest.param(True, id="the sink is killed")],
+)
 async def test_parked_export_holds_nobody_and_catches_up(quick: Any, killed: bool) -> None:
     sick, well = await quick.export("sick", EVERY_TEN), await quick.export("well", EVERY_TEN)
     await quick.put_export(with_token(quick, sick, "1234-1-revoked"))

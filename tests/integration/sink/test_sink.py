@@ -61,7 +61,7 @@ async def test_a_gap_stops_that_export_and_no_other(bench: Any) -> None:
     assert "4 offsets are missing" in (bench.tmp_path / "sink-0.log").read_text()
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 async def test_a_sink_that_ends_and_starts_again_repeats_nothing(bench: Any, signal_number: int) -> None:
     export = await bench.export("restart", BY_COUNT)
     base = 0

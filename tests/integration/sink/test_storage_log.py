@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import pytest
 
 from app.model.conditions import MIB, Conditions
 
@@ -52,6 +53,7 @@ async def test_file_job_and_events_of_a_batch_are_found_by_its_run_id(bench: Any
     assert {str(job["id"]) for job in jobs} == {attempt.job_id for attempt in batch.attempts}
 
 
+@pytest.mark.long
 async def test_events_that_storage_does_not_take_hold_nothing_up(bench: Any) -> None:
     bench.storage.fault("status", method="POST", path="storage/events$", status=500, times=None)
     export = await bench.export("untold", TEN_ROWS)
