@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import pytest
 
 BUCKET = "in.c-changes"
 LONG = {"count": 1_000_000, "size": "50MB", "time": "24h"}
@@ -83,6 +84,7 @@ def kill_all_but_the_gateway(system: Any) -> None:
     system.revive()
 
 
+@pytest.mark.long
 async def test_what_changes_under_load_loses_and_doubles_nothing(system: Any) -> None:
     await system.ready()
     receiver = await system.create_receiver({"id": "changes", "name": "c", "exports": [export("first", LONG)]})

@@ -24,7 +24,11 @@ FIRST = "1970-01-01"
 
 
 def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    """A time after all that has happened: the millisecond of the last record is over."""
+    last = before = datetime.now(UTC).isoformat(timespec="milliseconds")
+    while last == before:
+        last = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return last
 
 
 def produce(settings: Settings, receiver_id: str, *partitions: int) -> None:

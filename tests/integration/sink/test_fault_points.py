@@ -16,7 +16,7 @@ from app.sink.fault_points import Point
 BY_COUNT = Conditions(count=100, size_bytes=50 * MIB, time_seconds=3600)
 WITHOUT_ANSWER = (Point.SLICES_COPIED, Point.COPY_RECORDED, Point.FIRST_DELETED, Point.MOVE_RECORDED)
 """Points that are come by only after an import that nobody answered and that made no job."""
-QUICK = (Point.SLICE_UPLOADED, Point.IMPORT_POSTED)
+QUICK = (Point.IMPORT_POSTED,)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def a_batch_expires_while_its_import_is_unclear(patch: Patch) -> None:
     patch.setattr(importing, "expired", expired)
 
 
-@takes_out("19: a batch has one dead letter, however often it expires", "LETTERS", near=280)
+@takes_out("19: a batch has one dead letter, however often it expires", "LETTERS", near=335)
 def each_expiry_has_a_dead_letter(patch: Patch) -> None:
     def expire(self: Shell, record: BatchRecord) -> Task:
         key = record.export_uid, record.batch_id

@@ -166,7 +166,7 @@ def published_failures_are_forgotten_on_reload(patch: Patch) -> None:
     patch.setattr(ExportFold, "take", take)
 
 
-@takes_out("9: marks that the ledger does not have hold the group's offset", "DOUBLED", "GAP")
+@takes_out("9: marks that the ledger does not have hold the group's offset", "DOUBLED", "GAP", near=130)
 def an_idle_export_commits(patch: Patch) -> None:
     real = ExportFold.first_unstaged.fget
     assert real is not None

@@ -60,7 +60,7 @@ def nobody_is_fenced(patch: Patch) -> None:
     patch.setattr(Shell, "write", write)
 
 
-@takes_out("11: the ledger is read after the fence", "LOST", "DOUBLED", "BATCH")
+@takes_out("11: the ledger is read after the fence", "LOST", "DOUBLED", "BATCH", near=80)
 def the_ledger_is_read_before_the_fence(patch: Patch) -> None:
     def open_ledger(self: Shell) -> Task:
         self.load()
@@ -79,7 +79,7 @@ def a_fenced_owner_drops_the_partition(patch: Patch) -> None:
     patch.setattr(Simulation, "on_fenced", on_fenced)
 
 
-@takes_out("9: an owner that starts again reads from the group's offset", "GAP", "LOST")
+@takes_out("9: an owner that starts again reads from the group's offset", "GAP", "LOST", near=180)
 def an_owner_that_starts_again_reads_on(patch: Patch) -> None:
     real = Simulation.on_fenced
 
@@ -95,7 +95,7 @@ def an_owner_that_starts_again_reads_on(patch: Patch) -> None:
 # The shell: files
 
 
-@takes_out("10: a slice's name is unique for each upload", "LOST", "DOUBLED", "BATCH", near=1780)
+@takes_out("10: a slice's name is unique for each upload", "LOST", "DOUBLED", "BATCH", near=1795)
 def slice_names_are_used_again(patch: Patch) -> None:
     patch.setattr(Shell, "slice_name", lambda self, record: str(len(record.slices) if record else 0))
 
@@ -169,7 +169,7 @@ def the_first_file_is_kept(patch: Patch) -> None:
     patch.setattr(Shell, "delete", lambda self, file: None)
 
 
-@takes_out("15: jobs are looked up once more after the deletion", "DOUBLED", "POSTED-TWICE")
+@takes_out("15: jobs are looked up once more after the deletion", "DOUBLED", "POSTED-TWICE", near=55)
 def nobody_looks_after_the_deletion(patch: Patch) -> None:
     def move(self: Shell, key: BatchKey) -> Task:
         self.delete(self.batches[key].file)
@@ -208,7 +208,7 @@ def a_failed_import_goes_back_to_the_first_file(patch: Patch) -> None:
     patch.setattr(importing, "job_failed", job_failed)
 
 
-@takes_out("16: an error of an unknown kind needs a person where there is no key", "DOUBLED")
+@takes_out("16: an error of an unknown kind needs a person where there is no key", "DOUBLED", near=135)
 def every_failed_job_is_tried_again(patch: Patch) -> None:
     real = importing.job_failed
 

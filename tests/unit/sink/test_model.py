@@ -11,7 +11,7 @@ import pytest
 from model import simulate
 from mutations import MUTATIONS, Mutation, find
 
-SEEDS = 800
+SEEDS = 500
 SEEDS_OF_A_LONG_RUN = 30_000
 BUDGET = 3_000
 """The rarest violation shows in about one seed of 1,000; where few do, the search begins near one of them."""
