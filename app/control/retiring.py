@@ -78,7 +78,7 @@ async def _forget_progress(run: Run, lanes: Sequence[Replay]) -> None:
     groups = [run.log.names.replay_group(replay.lane) for replay in lanes]
     if groups:
         answers = run.around.admin.delete_consumer_groups(groups, request_timeout=_SECONDS)
-        with suppress(KafkaException):
+        with suppress(KafkaException, TimeoutError):
             await asyncio.to_thread(lambda: [answer.result(_SECONDS) for answer in answers.values()])
 
 

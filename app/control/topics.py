@@ -157,6 +157,8 @@ def _offsets(admin: AdminClient, name: str, partitions: int, spec: OffsetSpec) -
         try:
             found = {partition.partition: future.result(_SECONDS).offset for partition, future in futures.items()}
             return tuple(int(found[number]) for number in range(partitions))
+        except TimeoutError as error:
+            raise KafkaUnavailable(f"Kafka does not say offsets of {name} within {_SECONDS:g} s.") from error
         except KafkaException as error:
             if time.monotonic() > deadline:  # a topic just made has no leader yet, which librdkafka calls final
                 raise KafkaUnavailable(f"Kafka does not say offsets of {name}: {error.args[0].str()}") from error

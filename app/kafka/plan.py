@@ -120,13 +120,15 @@ def describe(spec: TopicSpec) -> str:
 
 
 def describe_topics(admin: AdminClient, topics: list[str]) -> dict[str, tuple[str, int]]:
-    """The id and the number of partitions of each of these topics that exists."""
+    """The id and the number of partitions of each of these topics that exists. Raises KafkaUnavailable."""
     if not topics:
         return {}
     found = {}
     for name, future in admin.describe_topics(TopicCollection(topics), request_timeout=_TIMEOUT_SECONDS).items():
         try:
             description = future.result(_TIMEOUT_SECONDS)
+        except TimeoutError as error:
+            raise KafkaUnavailable(f"Kafka does not describe topic {name} within {_TIMEOUT_SECONDS:g} s.") from error
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 continue

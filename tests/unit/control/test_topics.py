@@ -1,0 +1,47 @@
+"""What control asks of Kafka about topics, when Kafka gives no answer at all."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from app.control import topics
+from app.control.topics import find_topic
+from app.kafka import plan
+from app.model.errors import KafkaUnavailable
+
+
+class Silent:
+    """An admin client whose questions are not answered from a certain one on."""
+
+    def __init__(self, answered: tuple[str, ...]) -> None:
+        self._answered = answered
+
+    def describe_topics(self, _topics: Any, **_: Any) -> dict[str, Future[Any]]:
+        return {"t": self._future("describe", Description())}
+
+    def list_offsets(self, wanted: dict[Any, Any], **_: Any) -> dict[Any, Future[Any]]:
+        return {place: self._future("offsets", None) for place in wanted}
+
+    def _future(self, question: str, answer: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        if question in self._answered:
+            future.set_result(answer)
+        return future
+
+
+class Description:
+    topic_id = "id"
+    partitions = (0,)
+
+
+@pytest.mark.parametrize("answered", [(), ("describe",)])
+async def test_no_answer_counts_as_kafka_being_away(monkeypatch: pytest.MonkeyPatch, answered: tuple[str, ...]) -> None:
+    monkeypatch.setattr(topics, "_SECONDS", 0.01)
+    monkeypatch.setattr(plan, "_TIMEOUT_SECONDS", 0.01)
+    admin: Any = Silent(answered)
+
+    with pytest.raises(KafkaUnavailable, match="within"):
+        await find_topic(admin, "t")
