@@ -13,7 +13,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,10 +40,13 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """What a chunk of the topic with this id becomes: for each export (by uid) its envelopes, when they are there."""
+    """What a chunk of the topic with this id becomes: for each export (by uid) its envelopes, when they are there.
+
+    The lane takes out what is delivered, so that an export that is done waits in memory for no other.
+    """
 
     topic_id: str
-    exports: Mapping[str, asyncio.Task[Outgoing]]
+    exports: dict[str, asyncio.Task[Outgoing]]
 
 
 class Following(Protocol):
@@ -118,7 +121,7 @@ class Lane:
         mapped = await mapping
         if mapped is None:
             return None
-        begun = _Begun(mapped.topic_id, dict(mapped.exports), [])
+        begun = _Begun(mapped.topic_id, mapped.exports, [])
         for uid in mapped.exports:
             self._last[uid] = part = asyncio.create_task(self._deliver(uid, begun.mappings, self._last.get(uid)))
             begun.parts.append(part)
@@ -181,7 +184,8 @@ class _Work:
             mapping.cancel()
 
     def cancel(self) -> None:
-        """Let go of what is not delivered."""
+        """Let go of what is not delivered, and of what is mapped and about to be lined up."""
+        self.begun.cancel()
         for part in [] if (begun := self._lined_up()) is None else begun.parts:
             part.cancel()
 

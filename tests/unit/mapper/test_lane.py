@@ -280,3 +280,38 @@ async def test_chunk_that_is_delivered_is_no_longer_held() -> None:
     running.cancel()
 
     assert held == []
+
+
+async def test_envelopes_that_are_delivered_are_not_held_for_an_export_that_is_slow() -> None:
+    producer, following = ScriptedProducer(), Following()
+    producer.release.set()
+    lane = make_lane(producer, following)
+    lane.take(chunk(0), mapped(b"1", uids=("slow", "quick"), slow={"slow": asyncio.Event()}))
+
+    running = asyncio.create_task(lane.run())
+    await following.until(lambda: following.sent_uids == ["quick"])
+    await asyncio.sleep(0)
+    held = [one for one in gc.get_objects() if type(one) is Outgoing and one.export_uid == "quick"]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    assert held == []
+
+
+async def test_chunk_that_is_mapped_just_when_the_lane_ends_is_not_sent() -> None:
+    producer, following = ScriptedProducer(), Following()
+    producer.release.set()
+    lane = make_lane(producer, following)
+    mapping: asyncio.Future[Mapped | None] = asyncio.get_running_loop().create_future()
+    lane.take(chunk(0), mapping)
+    running = asyncio.create_task(lane.run())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    running.cancel()
+    mapping.set_result(mapped(b"1").result())
+    await asyncio.gather(running, return_exceptions=True)
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+    assert producer.sent == []
