@@ -78,6 +78,8 @@ class Mapper:
         self._waiting: dict[Partition, asyncio.Task[None]] = {}
         self._read_ids: dict[Partition, str | None] = {}
         self._chunks: Counter[Partition] = Counter()
+        self._settling: Counter[Partition] = Counter()
+        """Chunks that are held until control has found out where a suspension begins or ends."""
         self._bytes = 0
         self._room = asyncio.Event()
         self._room.set()
@@ -116,10 +118,11 @@ class Mapper:
         await asyncio.gather(*map(self._close, partitions))
 
     def rests(self, source: Partition) -> bool:
-        """Whether nothing can be done about the partition: its topic is not what the control log says, or Kafka does
-        not take envelopes. From any thread.
+        """Whether nothing can be done about the partition: its topic is not what the control log says, control has to
+        say where a suspension begins or ends, or Kafka does not take envelopes. From any thread.
         """
-        return source in self._waiting or time.monotonic() - self._producer.refused_at < _REFUSED_SECONDS
+        held = source in self._waiting or self._settling[source] > 0
+        return held or time.monotonic() - self._producer.refused_at < _REFUSED_SECONDS
 
     def _take(self, chunk: Chunk) -> None:
         """Map the chunk in a task of its own, and hold its partition back while enough of it is under way."""
@@ -201,9 +204,13 @@ class Mapper:
         """
         topic_id = await self._barrier(chunk.topic)
         catalog = self._view.catalog
-        while is_settling(exports_from(catalog, chunk.topic)):
-            await asyncio.sleep(_SETTLING_SECONDS)
-            topic_id = await self._barrier(chunk.topic)
+        self._settling[chunk.source] += 1
+        try:
+            while is_settling(exports_from(catalog, chunk.topic)):
+                await asyncio.sleep(_SETTLING_SECONDS)
+                topic_id = await self._barrier(chunk.topic)
+        finally:
+            self._settling[chunk.source] -= 1
         if topic_id is None or not topic_id == catalog.topic_id(chunk.topic) == read_id:
             return None
         found = targets(topic_id, exports_from(catalog, chunk.topic), chunk.partition, chunk.base, chunk.end)

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from mapper_world import EXPORT, RECEIVER, World, running
+from mapper_world import EXPORT, RECEIVER, SOURCE, World, running
 
 from app.mapper.targets import is_settling, targets
 from app.model.receiver import Export, Revision, SourceOffset, Suspension
@@ -86,6 +86,23 @@ async def test_chunk_is_held_until_it_is_known_where_a_suspension_begins() -> No
 
     assert early == []
     assert sum(rows.count for _, _, rows in world.sent) == 4
+
+
+async def test_partition_rests_while_it_is_not_known_where_a_suspension_begins() -> None:
+    world = World()
+    world.catalog.put_receiver(RECEIVER)
+    world.catalog.put_export(replace(EXPORT, suspensions=(Suspension(0),)))
+    async with running(world) as mapper:
+        world.chunks.put_nowait(world.chunk(0, 10))
+        for _ in range(2):  # the chunk's own barrier, then that of the first look again
+            world.behind_the_barrier.append(world.news.set)
+            await world.until(lambda: not world.behind_the_barrier)
+        held = mapper.rests(SOURCE)
+        world.catalog.put_export(suspended((4, None)))
+        await world.until(lambda: world.committed)
+        after = mapper.rests(SOURCE)
+
+    assert (held, after) == (True, False)
 
 
 class History:
