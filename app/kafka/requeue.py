@@ -2,8 +2,7 @@
 
 Which letters a requeue is of follows from the control log alone: those of its export in its range with its reason, but
 none that an earlier requeue of the export is of, none that stands for a batch, and none of a replay into another table
-than its own. So whoever reads them, and however
-often, comes to the same.
+than its own. So whoever reads them, and however often, comes to the same.
 """
 
 from __future__ import annotations
