@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import TracebackType
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
@@ -32,7 +33,7 @@ _REQUEST_SECONDS = 5.0
 _RETENTION_SECONDS = 600.0
 """How long a topic's retention is believed."""
 _MOST_PEEKS = 8
-"""Records that are read in one look only for their time."""
+"""Records that are read in one look only for their time; those that are known already do not count."""
 _MOST_PARTITIONS = 2000
 """Partitions that one look asks for; of more, it asks in turns."""
 
@@ -105,14 +106,17 @@ class ConsumerWatch:
     def look(self) -> None:
         """Ask Kafka, and take what it says."""
         now = time.monotonic()
+        if self._app.joined:
+            self._well_at = now  # also where nobody asks for readiness in between
         elapsed, self._looked_at = min(now - self._looked_at, 2 * self._settings.watch_seconds), now
         progress = self._app.progress()
         if not self._ask_ends([place.source for place in progress]):
             self._book.forgive()
+            self.lags = replace(self.lags, still_seconds=0.0)
             return
         self._answered_at = time.monotonic()
         parked = {(*source, offset): None for source, offset in self._parked().items()}
-        self._peek([*parked, *self._book.to_look_at(progress, self._ends)][:_MOST_PEEKS])
+        self._peek([*parked, *self._book.to_look_at(progress, self._ends)])
         behind = {p.source.topic for p in progress if self._ends.get(p.source, 0) > p.committed}
         retention = self._retentions(behind | {topic for topic, _, _ in parked})
         now_ms = time.time_ns() // 1_000_000
@@ -167,11 +171,11 @@ class ConsumerWatch:
         return answered
 
     def _peek(self, places: list[Place]) -> None:
-        """One place a partition, those that come first; where nothing was, again when the partition has a new end."""
+        """One place a partition, the first few that are not known; where nothing was, again when there is a new end."""
         unknown: dict[tuple[str, int], Place] = {}
         for at in places:
             end = self._ends.get(Partition(*at[:2]), 0)
-            if self._peeked.get(at) is None and self._empty_until.get(at) != end:
+            if len(unknown) < _MOST_PEEKS and self._peeked.get(at) is None and self._empty_until.get(at) != end:
                 unknown.setdefault(at[:2], at)
         found = first_records(self._settings, list(unknown.values()))
         self._peeked |= found

@@ -1,0 +1,93 @@
+"""What one look at a consumer asks Kafka for, and what is believed between looks."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from app.kafka import watch as watching
+from app.kafka.faust import ChunkApp, Partition, Progress
+from app.kafka.lag import FOREVER, Lags, Oldest, Place
+from app.kafka.watch import ConsumerWatch
+from app.settings import Settings
+
+
+class Admin:
+    """Says of every partition that it ends at 20, unless it is away."""
+
+    away = False
+
+    def list_offsets(self, wanted: dict[TopicPartition, Any], **_: Any) -> dict[TopicPartition, Future[Any]]:
+        answers: dict[TopicPartition, Future[Any]] = {place: Future() for place in wanted}
+        for answer in answers.values():
+            if self.away:
+                answer.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
+            else:
+                answer.set_result(SimpleNamespace(offset=20))
+        return answers
+
+    def list_topics(self, *_: Any, **__: Any) -> None:
+        return
+
+    def describe_configs(self, _resources: Any, **_: Any) -> dict[Any, Any]:
+        return {}
+
+
+@dataclass
+class App:
+    joined: bool = True
+    handing_over: bool = False
+    held: list[Progress] = field(default_factory=list)
+    watchdog: SimpleNamespace = field(default_factory=SimpleNamespace)
+
+    def progress(self) -> list[Progress]:
+        return self.held
+
+
+def watch_of(app: App, admin: Admin, parked: dict[Partition, int] | None = None) -> ConsumerWatch:
+    settings = Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own
+    return ConsumerWatch(settings, cast(ChunkApp, app), cast(AdminClient, admin), parked=lambda: parked or {})
+
+
+def test_records_that_are_known_keep_no_others_from_being_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    parked = {Partition("rows", number): 5 for number in range(12)}
+    asked: list[int] = []
+
+    def first_records(_settings: Settings, places: list[Place]) -> dict[Place, Oldest | None]:
+        asked.append(len(places))
+        return {(topic, partition, offset): Oldest(offset, partition) for topic, partition, offset in places}
+
+    monkeypatch.setattr(watching, "first_records", first_records)
+    watch = watch_of(App(), Admin(), parked)
+
+    for _ in range(3):
+        watch.look()
+
+    assert asked == [8, 4, 0]
+
+
+def test_nothing_counts_as_standing_still_while_kafka_is_away() -> None:
+    admin = Admin()
+    watch = watch_of(App(), admin)
+    watch.lags = Lags((), FOREVER, 0.0, 400.0)
+    admin.away = True
+
+    watch.look()
+
+    assert watch.lags.still_seconds == 0
+
+
+def test_rebalance_is_let_be_also_where_readiness_is_asked_for_seldom() -> None:
+    app = App()
+    watch = watch_of(app, Admin())
+    watch.look()
+
+    app.joined = False
+
+    assert watch.why_not_ready() is None
