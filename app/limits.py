@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import resource
+from contextlib import suppress
 
 _RESERVED_FILES = 64
 """For Kafka, Storage, logs and what the runtime opens, beside the connections of senders."""
@@ -13,14 +14,16 @@ _log = logging.getLogger(__name__)
 
 def raise_file_limit() -> int:
     """Raise the process's limit to what it may have; the limit then. Says what to do where that is little."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if hard != resource.RLIM_INFINITY and hard < _SMALL:
+    limit, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit != hard:
+        with suppress(ValueError, OSError):  # macOS says "no limit" and refuses it
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            limit = hard
+    if limit != resource.RLIM_INFINITY and limit < _SMALL:
         _log.warning(
-            "this process may open %d files at once, which is little: raise it (`ulimit -n 65536`, LimitNOFILE=)", hard
+            "this process may open %d files at once, which is little: raise it (`ulimit -n 65536`, LimitNOFILE=)", limit
         )
-    return hard
+    return limit
 
 
 def connections_within(file_limit: int) -> int:
