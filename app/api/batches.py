@@ -10,9 +10,10 @@ from app.api.answers import TaskAnswer
 from app.api.batch_answers import BatchAnswer, BatchesAnswer, BatchFileAnswer, show_batch, show_file
 from app.api.context import Context, InContext, TokenHeader
 from app.api.drafts import Retry, dump_draft
+from app.api.queries import word_of
 from app.api.rules import check_export_change, find_export
 from app.api.tasks import start_task
-from app.model.errors import BadRequest, Conflict, NotFound, clipped
+from app.model.errors import Conflict, NotFound, clipped
 from app.model.ledger import BatchRecord, Phase
 from app.model.receiver import Export
 from app.model.task import TaskType, new_task
@@ -36,7 +37,7 @@ async def list_batches(
 
     One call reads a bounded part of the sink's ledger; `hasMore` says whether there are, or may be, older ones.
     """
-    wanted = _phase(phase)
+    wanted = word_of(Phase, phase, "query.phase")
     caller = await context.enter(token)
     export = find_export(context.catalog, caller.project_id, receiver_id, export_id)
     found = await context.reads.run(lambda: context.batches.read(export))
@@ -98,16 +99,3 @@ async def _find(context: Context, export: Export, batch_id: str) -> BatchRecord:
     if found is None:
         raise NotFound(f'Batch "{clipped(batch_id)}" not found in the export.', "buffer.batchNotFound")
     return found
-
-
-def _phase(text: str | None) -> Phase | None:
-    if text is None:
-        return None
-    try:
-        return Phase(text)
-    except ValueError:
-        allowed = ", ".join(f'"{one.value}"' for one in Phase)
-        raise BadRequest(
-            f'Value of query.phase must be one of {allowed} but got value "{clipped(text)}"',
-            "buffer.invalidEnumValue",
-        ) from None

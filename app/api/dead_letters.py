@@ -22,6 +22,7 @@ from app.api.letter_answers import (
     write_cursor,
 )
 from app.api.payloads import Payload, unknown_fields
+from app.api.queries import DryRun, word_of
 from app.api.replay_trials import TriedReplayAnswer, try_requeue
 from app.api.rules import check_replay_create, find_export
 from app.api.tasks import start_task
@@ -56,7 +57,9 @@ async def list_dead_letters(
     none, and more may follow: as long as there is `page.after`, give it as `after` to go on.
     """
     partition, before = _place(after)
-    selection = Selection(limit, _reason(reason), time_of("since", since), time_of("until", until), before)
+    selection = Selection(
+        limit, word_of(Reason, reason, "query.reason"), time_of("since", since), time_of("until", until), before
+    )
     caller = await context.enter(token)
     export = find_export(context.catalog, caller.project_id, receiver_id, export_id)
     try:
@@ -89,7 +92,7 @@ async def requeue_dead_letters(
     body: RequeuePayload,
     context: InContext,
     token: TokenHeader,
-    dry_run: Annotated[bool, Query(alias="dryRun")] = False,
+    dry_run: DryRun = False,
 ) -> TaskAnswer | Response:
     """Map dead letters again, by the mapping in force, in order and each once: by a task, whose result names the replay
     that does it. Those that were requeued before are left out, and so are those that stand for a batch, and those of a
@@ -97,7 +100,7 @@ async def requeue_dead_letters(
 
     With `dryRun` nothing is begun or stored: the newest 1,000 letters are mapped on trial.
     """
-    reason = _reason(body.reason, "body")
+    reason = word_of(Reason, body.reason, "body.reason")
     draft = RequeueDraft(reason, time_of("since", body.since, "body"), time_of("until", body.until, "body"))
     caller = await context.enter(token)
     running = [] if dry_run else context.running.of_project(caller.project_id)
@@ -140,19 +143,6 @@ def time_of(name: str, text: str | None, place: str = "query") -> int | None:
             f'{place}.{name} must be a time in ISO 8601 such as "2026-01-02T03:04:05Z" but got value "{clipped(text)}"'
         ) from None
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
-
-
-def _reason(text: str | None, place: str = "query") -> Reason | None:
-    if text is None:
-        return None
-    try:
-        return Reason(text)
-    except ValueError:
-        allowed = ", ".join(f'"{one.value}"' for one in Reason)
-        raise BadRequest(
-            f'Value of {place}.reason must be one of {allowed} but got value "{clipped(text)}"',
-            "buffer.invalidEnumValue",
-        ) from None
 
 
 def _place(after: str | None) -> tuple[int | None, int | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from pydantic import Field, StrictStr
 
 from app.api.answers import TaskAnswer, as_json
@@ -13,6 +13,7 @@ from app.api.context import Context, InContext, TokenHeader
 from app.api.dead_letters import time_of
 from app.api.drafts import ReplayDraft, dump_draft
 from app.api.payloads import Payload, unknown_fields
+from app.api.queries import DryRun
 from app.api.replay_answers import ReplayAnswer, ReplaysAnswer, show_replay
 from app.api.replay_trials import TriedReplayAnswer, try_replay
 from app.api.rules import check_replay_create, find_export, find_receiver
@@ -24,7 +25,6 @@ from app.model.replay import Replay
 from app.model.task import TaskType, new_task
 
 MAX_LISTED = 100
-DryRun = Annotated[bool, Query(alias="dryRun")]
 router = APIRouter(prefix="/v1/receivers/{receiver_id}/exports/{export_id}")
 
 

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from prometheus_client import Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from app.observe.families import histogram
 
 BUCKETS_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -82,14 +84,10 @@ class GatewayCollector(Collector):
         yield self._latency()
 
     def _latency(self) -> Metric:
-        total, buckets = 0, []
-        counts = self._counters.acknowledge_counts
-        for bound, count in zip((*map(str, BUCKETS_SECONDS), "+Inf"), counts, strict=True):
-            total += count
-            buckets.append((bound, total))
-        return HistogramMetricFamily(
+        return histogram(
             "streams_gateway_acknowledge_seconds",
             "Time from a whole request to Kafka's acknowledgement.",
-            buckets=buckets,
-            sum_value=self._counters.acknowledge_seconds,
+            BUCKETS_SECONDS,
+            self._counters.acknowledge_counts,
+            self._counters.acknowledge_seconds,
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Sequence
-from typing import Protocol
 
 from app.kafka.codec import rows_codec
 from app.kafka.events import to_batch
@@ -21,24 +20,17 @@ from app.mapper import metrics
 from app.mapper.delivery import deliver
 from app.mapper.envelopes import to_envelopes
 from app.mapper.letters import Piece, find_event, lost_event, pieces
+from app.mapper.mapper import Pool
 from app.mapper.topic_ids import TopicIds
 from app.model.errors import KafkaUnavailable
 from app.model.event import EventBatch, Segment
 from app.model.receiver import ColumnType, Export
-from app.model.receiver import Mapping as TableMapping
 from app.model.replay import OffsetRange, Replay, ReplayKind
 from app.model.rows import Rows, Source
 from app.settings import Settings
 
 _log = logging.getLogger(__name__)
 _LOOK_AGAIN_SECONDS = 1.0
-
-
-class Pool(Protocol):
-    """What maps: `app.mapping.children.MappingPool`."""
-
-    async def map(self, exports: Sequence[tuple[str, TableMapping]], batch: EventBatch) -> list[list[Segment]]:
-        """Segments for each export ("<uid>/<revision>", mapping), covering the batch in order."""
 
 
 class ReplayLane:
@@ -132,7 +124,9 @@ class ReplayLane:
         revision = self._replay.revision
         segments: list[Segment] = []
         if len(batch):
-            (segments,) = await self._map(batch)
+            key = f"{self._export.uid}/{revision.number}"
+            (mapping,) = self._pool.map_each([(key, revision.mapping)], batch)
+            segments = await asyncio.shield(mapping)
         envelopes = to_envelopes(
             self._export.uid,
             revision.number,
@@ -149,11 +143,3 @@ class ReplayLane:
     async def _send(self, envelopes: Sequence[Rows]) -> None:
         encoded = [rows_codec.encode(envelope) for envelope in envelopes]
         await deliver(self._producer, self._names.rows, self._export.uid, self._export.rows_partition, encoded)
-
-    async def _map(self, batch: EventBatch) -> list[list[Segment]]:
-        """Map. Who is cancelled leaves the mapping to its end: ending it would cost its child process."""
-        revision = self._replay.revision
-        key = f"{self._export.uid}/{revision.number}"
-        mapping = asyncio.ensure_future(self._pool.map([(key, revision.mapping)], batch))
-        mapping.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return await asyncio.shield(mapping)

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from app.kafka.faust import Partition
 from app.kafka.producer import AsyncProducer
 from app.kafka.view import ControlView
-from app.mapper.replay_lane import Pool, ReplayLane
+from app.mapper.mapper import Pool
+from app.mapper.replay_lane import ReplayLane
 from app.mapper.topic_ids import TopicIds
 from app.model.catalog import Catalog
 from app.model.replay import OffsetRange, Replay, ReplayKind

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from prometheus_client import Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from app.model.ledger import BatchRecord
+from app.observe.families import histogram
 
 if TYPE_CHECKING:
     from app.sink.levels import Levels
@@ -91,13 +92,10 @@ class SinkCollector(Collector):
         yield troubled
 
     def _imports(self) -> Metric:
-        total, buckets = 0, []
-        for bound, count in zip((*map(str, IMPORT_SECONDS), "+Inf"), self._counters.import_counts, strict=True):
-            total += count
-            buckets.append((bound, total))
-        return HistogramMetricFamily(
+        return histogram(
             "streams_sink_import_seconds",
             "From an import's last attempt to its finished job.",
-            buckets=buckets,
-            sum_value=self._counters.import_seconds,
+            IMPORT_SECONDS,
+            self._counters.import_counts,
+            self._counters.import_seconds,
         )
