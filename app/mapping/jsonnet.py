@@ -39,9 +39,8 @@ Callbacks = dict[str, tuple[tuple[str, ...], Callable[..., Any]]]
 _KEY = secrets.token_hex(4)
 _NATIVES = {"Ip": "ip", "Now": "now", "HeaderStr": "headers", "Header": "header", "BodyStr": "text", "Body": "body"}
 """What each global calls. Only those that a template names are defined: the engine parses them in every evaluation."""
-_START = f"""local value = std.native('{_KEY}value'), printed = std.native('{_KEY}printed'), row = import '{_KEY}',
- type = std.type, print = std.manifestJsonMinified;
-"""
+_START = f"""local value = std.native('{_KEY}value'), printed = std.native('{_KEY}printed'), type = std.type,
+ print = std.manifestJsonMinified, row = (import '{_KEY}')"""
 _HAND_OVER = "value(v) then null else printed(print(v)))"
 _ANY = f"(local v = row(), t = type(v); if (t == 'string' || t == 'number') && {_HAND_OVER}"
 """Hands over an event's cell: strings and numbers as they are, which is quicker than printed by the engine."""
@@ -53,14 +52,16 @@ class JsonnetTemplate:
     """A template for rjsonnet. The source must have passed `check_template`."""
 
     def __init__(self, source: str) -> None:
-        bound_source, self._calls = bind_calls(source, f"call_{_KEY}_")
-        natives = "".join(
-            f"local call_{_KEY}_{number} = std.native('{_KEY}call{number}');\n" for number in range(len(self._calls))
-        )
-        natives += "".join(_definition(name) for name in _NATIVES if name in bound_source)
+        prefix = _prefix(source)
+        bound_source, self._calls = bind_calls(source, prefix)
+        numbers = range(len(self._calls))
+        globals_named = "".join(_definition(name) for name in _NATIVES if name in bound_source)
         std = supplied(source, RJSONNET_STD)
-        self._row = f"{natives}{std}function() (\n{bound_source}\n)"
-        self._cell = _ANY if _may_make_containers(bound_source) else _SCALAR
+        names = ",".join(f"{prefix}{number}" for number in numbers)
+        self._row = f"{globals_named}{std}function({names})function()(\n{bound_source}\n)"
+        natives = ", ".join(f"std.native('{_KEY}call{number}')" for number in numbers)
+        cell = _ANY if _may_make_containers(bound_source) else _SCALAR
+        self._start, self._cell = f"{_START}({natives});\n", cell
 
     def _import(self, _base: str, path: str) -> tuple[str, str]:
         """The template, which is a file of its own: for each frame of a failure's trace (500 where it recurses without
@@ -87,7 +88,7 @@ class JsonnetTemplate:
             try:
                 rjsonnet.evaluate_snippet(
                     "template",
-                    f"{_START}[{cell} for _ in std.range(1, {count})]",
+                    f"{self._start}[{cell} for _ in std.range(1, {count})]",
                     max_stack=MAX_STACK,
                     import_callback=self._import,
                     native_callbacks=callbacks | NATIVES,
@@ -105,6 +106,14 @@ class JsonnetTemplate:
 
 def _may_make_containers(source: str) -> bool:
     return any(token.text in ("{", "[", "function") for token in tokens(source))
+
+
+def _prefix(source: str) -> str:
+    """A short name that no name in the source begins with, for what is bound."""
+    prefix = "_"
+    while prefix in source:
+        prefix += "_"
+    return prefix
 
 
 def _definition(name: str) -> str:
