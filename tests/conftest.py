@@ -5,6 +5,8 @@ What tests of several folders share beside fixtures is in `support`, which is on
 
 from __future__ import annotations
 
+import faulthandler
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,8 @@ from app.local.storage import Emulator, running
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
+_STACKS: pytest.StashKey[tempfile.TemporaryDirectory[str]] = pytest.StashKey()
+_STACK_LINES = 50
 HERE = Path(__file__).parent
 LONGEST_FIRST = ("e2e/", "integration/sink/", "conformance/", "integration/", "browser/")
 ONE_AFTER_THE_OTHER = ("tests/e2e/", "tests/conformance/rules/")
@@ -48,6 +52,25 @@ class Scheduling(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         return next((folder for folder in ONE_AFTER_THE_OTHER if file.startswith(folder)), file)
+
+
+@pytest.hookimpl(trylast=True)  # after pytest's own, which writes the stacks where nobody sees them
+def pytest_configure(config: pytest.Config) -> None:
+    """A worker that crashes (in a native library) leaves the Python stacks of its threads in a file of this folder."""
+    if stacks := getattr(config, "workerinput", {}).get("stacks"):
+        faulthandler.enable(Path(stacks).open("w"))  # for as long as the worker lives
+    else:
+        config.stash[_STACKS] = tempfile.TemporaryDirectory()
+        config.add_cleanup(config.stash[_STACKS].cleanup)
+
+
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["stacks"] = str(Path(node.config.stash[_STACKS].name) / node.gateway.id)
+
+
+def pytest_handlecrashitem(crashitem: str, report: Any) -> None:
+    stacks = Path(report.node.workerinput["stacks"]).read_text().splitlines()
+    report.longrepr = "\n".join([report.longrepr, *stacks[:_STACK_LINES]])
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:

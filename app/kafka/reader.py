@@ -14,6 +14,10 @@ from app.kafka.client import consumer_config
 from app.model.errors import KafkaUnavailable
 from app.settings import Settings
 
+_WAIT_MS = 10
+"""How long the broker may hold back its answer that the end is reached; 500 by default, which each reading would cost.
+"""
+
 
 def read_to_end(
     settings: Settings, topic: str, partition: int, offset: int = 0, *, silence_seconds: float = 30
@@ -22,7 +26,7 @@ def read_to_end(
 
     Raises KafkaUnavailable when nothing comes for `silence_seconds`, never ends early without saying so.
     """
-    consumer = Consumer(consumer_config(settings, enable_partition_eof=True))
+    consumer = Consumer(consumer_config(settings, enable_partition_eof=True, fetch_wait_max_ms=_WAIT_MS))
     try:
         consumer.assign([TopicPartition(topic, partition, offset)])
         while True:
