@@ -6,6 +6,7 @@ What tests of several folders share beside fixtures is in `support`, which is on
 from __future__ import annotations
 
 import faulthandler
+import os
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ from app.local.storage import Emulator, running
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+# Brokers live for minutes here: code that is compiled quickly costs half the CPU time of code that is compiled well.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 _STACKS: pytest.StashKey[tempfile.TemporaryDirectory[str]] = pytest.StashKey()
 _STACK_LINES = 50
@@ -58,7 +62,7 @@ class Scheduling(LoadScopeScheduling):
 def pytest_configure(config: pytest.Config) -> None:
     """A worker that crashes (in a native library) leaves the Python stacks of its threads in a file of this folder."""
     if stacks := getattr(config, "workerinput", {}).get("stacks"):
-        faulthandler.enable(Path(stacks).open("w"))  # for as long as the worker lives
+        faulthandler.enable(Path(stacks).open("w"))  # noqa: SIM115 - for as long as the worker lives
     else:
         config.stash[_STACKS] = tempfile.TemporaryDirectory()
         config.add_cleanup(config.stash[_STACKS].cleanup)

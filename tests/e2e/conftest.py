@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -156,7 +158,20 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 @pytest.fixture
 def system(kafka: str, topic_prefix: str, storage: Emulator, tmp_path: Path) -> Iterator[System]:
     """The four processes, started."""
-    system = System(kafka, storage, tmp_path, topic_prefix)
+    with started(System(kafka, storage, tmp_path, topic_prefix)) as system:
+        yield system
+
+
+@pytest.fixture(scope="module")
+def shared_system(kafka: str, storage: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """The same for all tests of a file, which stop none of them."""
+    folder = tmp_path_factory.mktemp("system")
+    with started(System(kafka, storage, folder, f"test-{uuid.uuid4().hex[:12]}")) as system:
+        yield system
+
+
+@contextmanager
+def started(system: System) -> Iterator[System]:
     for name in PROCESSES:
         system.start(name)
     try:

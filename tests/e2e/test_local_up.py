@@ -87,8 +87,9 @@ def test_stack_gets_ready_answers_mends_itself_and_stops_on_ctrl_c(laptop: Lapto
     assert broker.pid is not None
     os.kill(broker.pid, signal.SIGKILL)
     deadline = time.monotonic() + DEADLINE_SECONDS
-    while laptop.streams("local", "status").returncode != 0 or "kafka ended (SIGKILL)" not in laptop.printed():
+    while "kafka ended (SIGKILL)" not in laptop.printed() or laptop.streams("local", "status").returncode != 0:
         assert time.monotonic() < deadline, laptop.printed()
+        time.sleep(0.2)
 
     laptop.up.send_signal(signal.SIGINT)
     assert laptop.up.wait(DEADLINE_SECONDS) == 0

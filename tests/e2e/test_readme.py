@@ -48,7 +48,8 @@ def run(system: Any, script: str, folder: Path = ROOT) -> str:
     return done.stdout
 
 
-async def test_an_event_of_ones_own_gets_into_its_table(system: Any) -> None:
+async def test_an_event_of_ones_own_gets_into_its_table(shared_system: Any) -> None:
+    system = shared_system
     create, send, query, complain = blocks("Send your own events")
     await system.ready()
 
@@ -83,7 +84,8 @@ async def test_an_event_of_ones_own_gets_into_its_table(system: Any) -> None:
     assert await show("--body") == '{"no": "page"}'
 
 
-async def test_receiver_in_a_file_is_applied_changed_and_deleted(system: Any, tmp_path: Path) -> None:
+async def test_receiver_in_a_file_is_applied_changed_and_deleted(shared_system: Any, tmp_path: Path) -> None:
+    system = shared_system
     first, second = blocks("Keep receivers in files")
     await system.ready()
 
