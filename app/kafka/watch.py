@@ -25,7 +25,7 @@ from app.kafka.faust import ChunkApp, Partition, Progress
 from app.kafka.lag import FOREVER, LagBook, Lags, Oldest, Place, parked_left
 from app.kafka.names import Names
 from app.kafka.peek import first_records
-from app.model.errors import KafkaUnavailable
+from app.observe.pulse import Looks
 from app.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -69,12 +69,16 @@ class ConsumerWatch:
         self._peeked: dict[Place, Oldest | None] = {}
         self._empty_until: dict[Place, int] = {}
         """Places behind which nothing was, when the partition had this end."""
+        self._unreadable: set[Partition] = set()
+        """Partitions that Kafka refused to let be read when they were looked at last."""
         self._retention: dict[str, tuple[float, int | None]] = {}
         self._answered_at = self._well_at = float("-inf")
-        self._looked_at = time.monotonic()
+        self._looks = Looks(settings.watch_seconds)
+        self._answers = True
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="consumer-watch", daemon=True)
         app.watchdog.still_seconds = lambda: self.lags.still_seconds
+        app.watchdog.kafka_answers = lambda: self._answers
 
     def __enter__(self) -> ConsumerWatch:
         self._thread.start()
@@ -108,9 +112,10 @@ class ConsumerWatch:
         now = time.monotonic()
         if self._app.joined:
             self._well_at = now  # also where nobody asks for readiness in between
-        elapsed, self._looked_at = min(now - self._looked_at, 2 * self._settings.watch_seconds), now
+        elapsed = self._looks.elapsed(now)
         progress = self._app.progress()
-        if not self._ask_ends([place.source for place in progress]):
+        self._answers = self._ask_ends([place.source for place in progress])
+        if not self._answers:
             self._book.forgive()
             self.lags = replace(self.lags, still_seconds=0.0)
             return
@@ -140,7 +145,7 @@ class ConsumerWatch:
         while True:
             try:
                 self.look()
-            except (KafkaException, KafkaUnavailable, TimeoutError) as error:
+            except (KafkaException, TimeoutError) as error:
                 _log.warning("how far the consumer is behind could not be asked: %s", error)
             except Exception:
                 _log.exception("a look at the consumer failed")
@@ -154,11 +159,15 @@ class ConsumerWatch:
             sources = sorted(sources)[self._turn * _MOST_PARTITIONS :][:_MOST_PARTITIONS]
         else:
             self._ends = {source: self._ends[source] for source in sources if source in self._ends}
-        futures = self._admin.list_offsets(
-            {TopicPartition(*source): OffsetSpec.latest() for source in {self._anchor, *sources}},  # type: ignore[no-untyped-call]
-            isolation_level=IsolationLevel.READ_COMMITTED,
-            request_timeout=_REQUEST_SECONDS,
-        )
+        try:
+            futures = self._admin.list_offsets(
+                {TopicPartition(*source): OffsetSpec.latest() for source in {self._anchor, *sources}},  # type: ignore[no-untyped-call]
+                isolation_level=IsolationLevel.READ_COMMITTED,
+                request_timeout=_REQUEST_SECONDS,
+            )
+        except KafkaException as error:
+            _log.warning("how far the consumer is behind could not be asked: %s", error)
+            return False
         answered = refused = False
         for place, future in futures.items():
             try:
@@ -171,14 +180,22 @@ class ConsumerWatch:
         return answered
 
     def _peek(self, places: list[Place]) -> None:
-        """One place a partition, the first few that are not known; where nothing was, again when there is a new end."""
-        unknown: dict[tuple[str, int], Place] = {}
-        for at in places:
-            end = self._ends.get(Partition(*at[:2]), 0)
+        """One place a partition, the first few that are not known; where nothing was, again when there is a new end.
+
+        Partitions that could not be read come last, so that they keep no others from being looked at.
+        """
+        unknown: dict[Partition, Place] = {}
+        for at in sorted(places, key=lambda at: Partition(*at[:2]) in self._unreadable):
+            source = Partition(*at[:2])
+            end = self._ends.get(source, 0)
             if len(unknown) < _MOST_PEEKS and self._peeked.get(at) is None and self._empty_until.get(at) != end:
-                unknown.setdefault(at[:2], at)
-        found = first_records(self._settings, list(unknown.values()))
+                unknown.setdefault(source, at)
+        found, refused = first_records(self._settings, list(unknown.values()))
         self._peeked |= found
+        for source, why in refused.items():
+            if source not in self._unreadable:
+                _log.error("%s/%d: the oldest record that waits cannot be looked at: %s", *source, why)
+        self._unreadable = (self._unreadable - unknown.keys()) | refused.keys()
         for at, record in found.items():
             if record is None:
                 self._empty_until[at] = self._ends.get(Partition(*at[:2]), 0)

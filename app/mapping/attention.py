@@ -16,6 +16,7 @@ from app.mapping.chunk import Loss
 from app.mapping.faults import FILTER, OUT_OF_MEMORY, of_filter, stuck
 from app.model.event import Reason
 from app.model.receiver import Mapping
+from app.observe.pulse import LOOK_SECONDS, Looks
 
 _LOOK_SECONDS = 0.05
 _SLOW_SHARE = 0.2
@@ -37,7 +38,9 @@ class Attention:
         self._event_seconds = event_seconds
         self._on_slow: Callable[[], bool] | None = on_slow
         self._step = -1
-        self._step_time = time.monotonic()
+        self._looks = Looks(LOOK_SECONDS)
+        self._waited = 0.0
+        """At the step, as far as we were awake ourselves."""
         self._computed = self._step_computed = child.cpu_seconds()
         self._stopped_at = 0.0
         self._stuck = self._frozen = self._abandoned = False
@@ -61,7 +64,8 @@ class Attention:
             read.cancel()
 
     def _look(self, job: int, seconds: float) -> None:
-        position, now = self._child.position(), time.monotonic()
+        position = self._child.position()
+        self._waited += self._looks.elapsed(time.monotonic())
         self._computed = max(self._computed, self._child.cpu_seconds())
         if position.job == job:
             if position.event is not None:
@@ -70,9 +74,9 @@ class Attention:
             if self._computed - max(position.job_started, self._stopped_at) > seconds:
                 self._child.stop_job(job)
                 self._stopped_at = self._computed
-        waited, computed = now - self._step_time, self._computed - self._step_computed
+        waited, computed = self._waited, self._computed - self._step_computed
         if position.step != self._step:
-            self._step, self._step_time, self._step_computed = position.step, now, self._computed
+            self._step, self._waited, self._step_computed = position.step, 0.0, self._computed
             return
         if computed > self._event_seconds * _SLOW_SHARE and self._on_slow is not None:
             self._abandoned = not self._on_slow()

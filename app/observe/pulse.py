@@ -16,7 +16,8 @@ from contextlib import contextmanager
 
 EXIT_CODE = 70
 LOOK_SECONDS = 0.5
-STANDS_STILL_SECONDS = 4 * LOOK_SECONDS
+_MOST_LOOKS = 4
+STANDS_STILL_SECONDS = _MOST_LOOKS * LOOK_SECONDS
 """A loop that has not turned for so long is stuck; how long it may be is a setting."""
 _log = logging.getLogger(__name__)
 
@@ -55,19 +56,38 @@ class Pulse:
             self._loop.call_later(LOOK_SECONDS, self._again)
 
 
-class Patience:
-    """Whether something was wrong at every look for longer than the limit."""
+class Looks:
+    """The time between looks that are made every so many seconds, as far as the process was awake.
 
-    def __init__(self, limit_seconds: float) -> None:
-        self._limit_seconds = limit_seconds
-        self._since: float | None = None
+    Who was frozen (SIGSTOP, a machine that was suspended) sees a long pause between two looks, in which nobody could do
+    anything: of it a few looks' time counts.
+    """
+
+    def __init__(self, every_seconds: float) -> None:
+        self._most_seconds = _MOST_LOOKS * every_seconds
+        self._looked_at: float | None = None
+
+    def elapsed(self, now: float) -> float:
+        """Seconds since the look before this one; 0 at the first."""
+        before, self._looked_at = self._looked_at, now
+        return 0.0 if before is None else min(now - before, self._most_seconds)
+
+
+class Patience:
+    """Whether something was wrong at every look for longer than the limit, the time apart that nobody was awake."""
+
+    def __init__(self, limit_seconds: float, every_seconds: float = LOOK_SECONDS) -> None:
+        self.limit_seconds = limit_seconds
+        self.used_seconds = 0.0
+        """For how long it has been wrong."""
+        self._looks = Looks(every_seconds)
+        self._wrong = False
 
     def is_over(self, wrong: bool, now: float) -> bool:
-        if not wrong:
-            self._since = None
-            return False
-        self._since = now if self._since is None else self._since
-        return now - self._since > self._limit_seconds
+        elapsed = self._looks.elapsed(now)
+        self.used_seconds = self.used_seconds + elapsed if wrong and self._wrong else 0.0
+        self._wrong = wrong
+        return self.used_seconds > self.limit_seconds
 
 
 @contextmanager

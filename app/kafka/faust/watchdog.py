@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from app.observe.pulse import LOOK_SECONDS, Pulse, end_process
+from app.observe.pulse import LOOK_SECONDS, Patience, Pulse, end_process
 
 if TYPE_CHECKING:
     from app.kafka.faust.app import ChunkApp
@@ -34,15 +34,16 @@ class Watchdog:
         self._app, self._end = app, end
         self.still_seconds: Callable[[], float] = lambda: 0.0
         """For how long a partition has not moved that should have; asked from this thread."""
+        self.kafka_answers: Callable[[], bool] = lambda: True
+        """Whether Kafka answered when it was asked last; asked from this thread."""
         self._stuck_seconds = stuck_seconds
-        self.limits = {
-            "a fatal error of the group is parked": _PARKED_SECONDS,
-            "the group's coordination has ended": _PARKED_SECONDS,
-            "the stop does not come to an end": stop_seconds,
-            "a rebalance does not come to an end": limit_seconds,
-            "the event loop is stuck": limit_seconds,
+        self.patience = {
+            "a fatal error of the group is parked": Patience(_PARKED_SECONDS),
+            "the group's coordination has ended": Patience(_PARKED_SECONDS),
+            "the stop does not come to an end": Patience(stop_seconds),
+            "a rebalance does not come to an end": Patience(limit_seconds),
+            "the event loop is stuck": Patience(limit_seconds),
         }
-        self._since: dict[str, float] = {}
         self._stopping = False
         self._pulse = Pulse()
         self._closing = threading.Event()
@@ -61,8 +62,7 @@ class Watchdog:
 
     def alive(self) -> bool:
         """Whether nothing is wrong for longer than half of what it may be."""
-        now = time.monotonic()
-        well = all(now - since <= self.limits[what] / 2 for what, since in list(self._since.items()))
+        well = all(2 * wrong.used_seconds <= wrong.limit_seconds for wrong in self.patience.values())
         return well and self.still_seconds() <= self._stuck_seconds / 2
 
     def beat(self, now: float) -> None:
@@ -76,9 +76,7 @@ class Watchdog:
     def judge(self, now: float) -> None:
         """End the process if something has been wrong for too long. Called every half second."""
         for what, wrong in self._look(now).items():
-            if not wrong:
-                self._since.pop(what, None)
-            elif now - self._since.setdefault(what, now) > self.limits[what]:
+            if self.patience[what].is_over(wrong, now):
                 self._end(what)
         if self.still_seconds() > self._stuck_seconds and not self._stopping:
             self._end(f"a partition has not moved for {self._stuck_seconds:g} s although records wait")
@@ -93,6 +91,15 @@ class Watchdog:
             "the group's coordination has ended": task is not None and task.done() and not self._stopping,
             # aiokafka's thread dies when it is stopped while the broker is away, and Faust waits for it
             "the stop does not come to an end": self._stopping,
-            "a rebalance does not come to an end": self._app.rebalancing and not self._stopping,
+            "a rebalance does not come to an end": self._app.rebalancing
+            and not self._stopping
+            and self._can_join(kafka),
             "the event loop is stuck": self._pulse.stands_still(now),
         }
+
+    def _can_join(self, kafka: Any) -> bool:
+        """Whether Kafka does its part in a rebalance: a restart would only wait for it as well. aiokafka drops a
+        coordinator that does not answer, and asks until there is one.
+        """
+        coordinator = getattr(kafka, "_coordinator", None)
+        return self.kafka_answers() and (coordinator is None or coordinator.coordinator_id is not None)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app.kafka.faust.watchdog import Watchdog
+from app.observe.pulse import Patience
 
 
 class Scene:
@@ -17,16 +18,26 @@ class Scene:
 
     def __init__(self) -> None:
         self.task: Any = SimpleNamespace(done=lambda: False)
-        self.coordinator = SimpleNamespace(_pending_exception=None, _coordination_task=self.task)
+        self.coordinator = SimpleNamespace(_pending_exception=None, _coordination_task=self.task, coordinator_id=1)
         kafka = SimpleNamespace(_coordinator=self.coordinator)
         consumer = SimpleNamespace(_thread=SimpleNamespace(_consumer=kafka))
         self.app: Any = SimpleNamespace(_consumer=consumer, rebalancing=False)
         self.ended: list[str] = []
         self.watchdog = Watchdog(self.app, 30, 600, self.ended.append)
         self.begun = time.monotonic()
+        self.second = 0.0
 
-    def look(self, second: float) -> None:
+    def look(self, second: float, *, beats: bool = True) -> None:
+        """One look at this second after the beginning."""
+        if beats:
+            self.watchdog.beat(self.begun + second)
+        self.second = second
         self.watchdog.judge(self.begun + second)
+
+    def watch(self, until: float, *, beats: bool = True) -> None:
+        """Look every half second from the last look up to this second."""
+        while self.second < until:
+            self.look(self.second + 0.5, beats=beats)
 
 
 def test_nothing_wrong_is_left_alone() -> None:
@@ -44,25 +55,74 @@ def test_parked_error_ends_the_process_after_5_seconds() -> None:
     scene.coordinator._pending_exception = RuntimeError("inconsistent group protocol")
 
     scene.look(0)
-    scene.look(4.9)
+    scene.watch(5)
     before = list(scene.ended)
-    scene.watchdog.beat(scene.begun + 5.1)
-    scene.look(5.1)
+    scene.watch(5.5)
 
     assert before == []
     assert scene.ended == ["a fatal error of the group is parked"]
 
 
-@pytest.mark.parametrize(("seconds", "ends"), [(29, False), (31, True)])
+@pytest.mark.parametrize(("seconds", "ends"), [(30, False), (30.5, True)])
 def test_rebalance_may_take_as_long_as_the_setting_says(seconds: float, ends: bool) -> None:
     scene = Scene()
     scene.app.rebalancing = True
 
     scene.look(0)
-    scene.watchdog.beat(scene.begun + seconds)
-    scene.look(seconds)
+    scene.watch(seconds)
 
     assert bool(scene.ended) is ends
+
+
+def test_rebalance_that_waits_for_kafka_is_let_be() -> None:
+    scene = Scene()
+    scene.app.rebalancing = True
+    scene.watchdog.kafka_answers = lambda: False
+
+    scene.look(0)
+    scene.watch(100)
+
+    assert scene.ended == []
+    assert scene.watchdog.alive()
+
+
+def test_rebalance_without_a_coordinator_of_the_group_is_let_be() -> None:
+    scene = Scene()
+    scene.app.rebalancing = True
+    scene.coordinator.coordinator_id = None
+
+    scene.look(0)
+    scene.watch(100)
+
+    assert scene.ended == []
+
+
+def test_rebalance_has_its_whole_time_after_kafka_is_back() -> None:
+    scene = Scene()
+    scene.app.rebalancing = True
+    scene.coordinator.coordinator_id = None
+    scene.look(0)
+    scene.watch(100)
+
+    scene.coordinator.coordinator_id = 1
+    scene.watch(130.5)
+    before = list(scene.ended)
+    scene.watch(131)
+
+    assert before == []
+    assert scene.ended == ["a rebalance does not come to an end"]
+
+
+def test_time_in_which_the_process_was_frozen_counts_for_nothing() -> None:
+    scene = Scene()
+    scene.app.rebalancing = True
+    scene.look(0)
+    scene.watch(10)
+
+    scene.look(1000)
+
+    assert scene.ended == []
+    assert scene.watchdog.alive()
 
 
 def test_trouble_that_passes_is_forgotten() -> None:
@@ -70,10 +130,9 @@ def test_trouble_that_passes_is_forgotten() -> None:
     scene.app.rebalancing = True
     scene.look(0)
     scene.app.rebalancing = False
-    scene.look(1)
+    scene.watch(1)
     scene.app.rebalancing = True
-    scene.watchdog.beat(scene.begun + 31)
-    scene.look(31)
+    scene.watch(31)
 
     assert scene.ended == []
 
@@ -83,8 +142,7 @@ def test_stop_that_hangs_is_ended_after_8_seconds() -> None:
     scene.watchdog.stop_begins()
 
     scene.look(0)
-    scene.watchdog.beat(scene.begun + 9)
-    scene.look(9)
+    scene.watch(8.5)
 
     assert scene.ended == ["the stop does not come to an end"]
 
@@ -94,10 +152,10 @@ def test_stop_has_as_long_as_is_set() -> None:
     scene.watchdog = Watchdog(scene.app, 30, 600, scene.ended.append, stop_seconds=20)
     scene.watchdog.stop_begins()
 
-    for second in (0, 20):
-        scene.look(second)
+    scene.look(0)
+    scene.watch(20)
     before = list(scene.ended)
-    scene.look(20.5)
+    scene.watch(20.5)
 
     assert before == []
     assert scene.ended == ["the stop does not come to an end"]
@@ -106,18 +164,18 @@ def test_stop_has_as_long_as_is_set() -> None:
 def test_loop_that_no_longer_beats_is_ended() -> None:
     scene = Scene()
 
-    scene.look(3)
-    scene.look(34)
+    scene.look(3, beats=False)
+    scene.watch(33.5, beats=False)
 
     assert scene.ended == ["the event loop is stuck"]
 
 
 def test_liveness_fails_before_the_process_is_ended() -> None:
     scene = Scene()
-    scene.begun -= 20
     scene.app.rebalancing = True
 
     scene.look(0)
+    scene.watch(20)
 
     assert scene.ended == []
     assert not scene.watchdog.alive()
@@ -160,7 +218,7 @@ async def test_running_watchdog_sees_a_stuck_coordination_by_itself() -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     watchdog = Watchdog(scene.app, 30, 600, lambda _: loop.call_soon_threadsafe(ended.set))
-    watchdog.limits["the group's coordination has ended"] = 0.01
+    watchdog.patience["the group's coordination has ended"] = Patience(0.01)
     scene.task.done = lambda: True
 
     watchdog.start()
