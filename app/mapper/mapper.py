@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Hashable, Mapping, Sequence
 from typing import Protocol
 
 from app.kafka.codec import rows_codec
@@ -51,9 +51,12 @@ class Pool(Protocol):
     """What maps: `app.mapping.children.MappingPool`."""
 
     def map_each(
-        self, exports: Sequence[tuple[str, TableMapping]], batch: EventBatch
+        self, exports: Sequence[tuple[str, TableMapping]], batch: EventBatch, owner: Hashable = None
     ) -> Sequence[asyncio.Future[list[Segment]]]:
         """Segments for each export ("<uid>/<revision>", mapping), covering the batch in order."""
+
+    def keeps_waiting(self, owner: Hashable) -> bool:
+        """Whether something of this owner waits for its turn, and the line moves."""
 
 
 class Mapper:
@@ -119,9 +122,10 @@ class Mapper:
 
     def rests(self, source: Partition) -> bool:
         """Whether nothing can be done about the partition: its topic is not what the control log says, control has to
-        say where a suspension begins or ends, or Kafka does not take envelopes. From any thread.
+        say where a suspension begins or ends, its events wait in line for a child, or Kafka does not take envelopes.
+        From any thread.
         """
-        held = source in self._waiting or self._settling[source] > 0
+        held = source in self._waiting or self._settling[source] > 0 or self._pool.keeps_waiting(source)
         return held or time.monotonic() - self._producer.refused_at < _REFUSED_SECONDS
 
     def _take(self, chunk: Chunk) -> None:
@@ -221,7 +225,7 @@ class Mapper:
             metrics.UNMAPPED.inc(len(batch))
         source = Source(topic_id, chunk.partition, LIVE_LANE)
         exports = {}
-        for target, parts in self._parts(batch, found):
+        for target, parts in self._parts(batch, found, chunk.source):
             facts: Attributes = {
                 "messaging.destination.name": chunk.topic,
                 "streams.partition": chunk.partition,
@@ -246,7 +250,7 @@ class Mapper:
         finally:
             asked.cancel()
 
-    def _parts(self, batch: EventBatch, found: Sequence[Target]) -> list[tuple[Target, _Parts]]:
+    def _parts(self, batch: EventBatch, found: Sequence[Target], source: Partition) -> list[tuple[Target, _Parts]]:
         """For each target the events that it takes, and what they become. Exports that take the same go together."""
         together: dict[tuple[tuple[int, int], ...], list[Target]] = defaultdict(list)
         for target in found:
@@ -255,7 +259,7 @@ class Mapper:
         for places, members in together.items():
             exports = [(f"{m.export.uid}/{m.export.revision.number}", m.export.revision.mapping) for m in members]
             parts = [batch if place == (0, len(batch)) else batch.part(*place) for place in places]
-            mapped = [self._pool.map_each(exports, part) for part in parts]
+            mapped = [self._pool.map_each(exports, part, source) for part in parts]
             for number, member in enumerate(members):
                 results.append((member, [(part, one[number]) for part, one in zip(parts, mapped, strict=True)]))
         return results

@@ -14,8 +14,8 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
 from app.mapping.allowance import Allowances
@@ -38,6 +38,8 @@ _SLICE_SHARE = 0.25
 """What a job may take before others have a turn, as a part of what one event may."""
 _WATCHED_EVENTS = 500
 """Events of one job of an export that is watched."""
+_LINE_SECONDS = 60.0
+"""A line in which no child has answered for so long does not move: a job may take a few seconds."""
 
 
 class PoolClosed(RuntimeError):
@@ -71,6 +73,8 @@ class MappingPool:
         self._allowances = Allowances(failing_share or 1.0, math.inf if failing_share is None else most)
         self._busy: Counter[str] = Counter()
         self._news = asyncio.Event()
+        self._in_line: Counter[Hashable] = Counter()
+        self._answered_at = time.monotonic()
         self._budget_seconds = budget_seconds
         self._event_seconds = event_seconds
         self._open = False
@@ -101,7 +105,7 @@ class MappingPool:
         blow up. An export is (key, mapping); a key such as "<uid>/<revision>" must stand for the same mapping always.
         Raises PoolClosed, and ChildGone when a child can no longer be started. Who is cancelled ends the mapping.
         """
-        task, answers = self._begin(exports, batch, rows)
+        task, answers = self._begin(exports, batch, rows, None)
         try:
             return await asyncio.gather(*answers)
         except asyncio.CancelledError:
@@ -109,10 +113,19 @@ class MappingPool:
             await asyncio.wait([task])
             raise
 
-    def map_each(self, exports: Exports, batch: EventBatch) -> list[asyncio.Future[list[Segment]]]:
-        """Like `map`, but each export's segments as soon as they are there. Nobody who is cancelled ends it."""
-        _, answers = self._begin(exports, batch, rows=True)
+    def map_each(
+        self, exports: Exports, batch: EventBatch, owner: Hashable = None
+    ) -> list[asyncio.Future[list[Segment]]]:
+        """Like `map`, but each export's segments as soon as they are there. Nobody who is cancelled ends it.
+
+        `owner` names what the batch is of, for `keeps_waiting`.
+        """
+        _, answers = self._begin(exports, batch, True, owner)
         return answers
+
+    def keeps_waiting(self, owner: Hashable) -> bool:
+        """Whether a batch of this owner waits for its turn, and those before it are dealt with. From any thread."""
+        return self._in_line[owner] > 0 and time.monotonic() - self._answered_at < _LINE_SECONDS
 
     def rested_seconds(self, key: str) -> float:
         """For how long the export has rested without one try that succeeded; 0.0 when it does not."""
@@ -123,11 +136,11 @@ class MappingPool:
         return self._allowances.why(key)
 
     def _begin(
-        self, exports: Exports, batch: EventBatch, rows: bool
+        self, exports: Exports, batch: EventBatch, rows: bool, owner: Hashable
     ) -> tuple[asyncio.Task[None], list[asyncio.Future[list[Segment]]]]:
         if not self._open:
             raise PoolClosed("The mapping children are not running.")
-        work = _Work(Chunk(batch, len(exports), self._budget_seconds), exports, batch, rows)
+        work = _Work(Chunk(batch, len(exports), self._budget_seconds), exports, batch, rows, owner)
         task = asyncio.create_task(self._map(work))
         self._working.add(task)
         task.add_done_callback(self._working.discard)
@@ -168,7 +181,7 @@ class MappingPool:
         if trying and (self._busy[key] or not self._allowances.left(key, time.monotonic())):
             self._refuse(work, export)
             return
-        async with self._alone(key):
+        async with self._alone(key, work.owner):
             left = self._allowances.left(key, time.monotonic())
             if not left or (not trying and self._allowances.is_resting(key)):
                 return  # seen to be so when it is looked at again
@@ -185,15 +198,26 @@ class MappingPool:
         work.settle()
 
     @asynccontextmanager
-    async def _alone(self, key: str) -> AsyncIterator[None]:
+    async def _alone(self, key: str, owner: Hashable) -> AsyncIterator[None]:
         """Wait until no other chunk is at this export, as far as it is watched."""
-        while self._busy[key]:
-            await self._news.wait()
+        with self._lining_up(owner):
+            while self._busy[key]:
+                await self._news.wait()
         self._busy[key] += 1
         try:
             yield
         finally:
             self._leave(key)
+
+    @contextmanager
+    def _lining_up(self, owner: Hashable) -> Iterator[None]:
+        self._in_line[owner] += 1
+        try:
+            yield
+        finally:
+            self._in_line[owner] -= 1
+            if not self._in_line[owner]:
+                del self._in_line[owner]
 
     def _leave(self, key: str) -> None:
         self._busy[key] -= 1
@@ -212,9 +236,10 @@ class MappingPool:
         """
         child = await self._seats.take_extra() if alone else None
         if child is None:
-            async with self._line:  # so one chunk is packed when a child is free, and no more
-                work.packed()
-                child = await self._seats.take()
+            with self._lining_up(work.owner):
+                async with self._line:  # so one chunk is packed when a child is free, and no more
+                    work.packed()
+                    child = await self._seats.take()
         try:
             while wanted := jobs():
                 await self._watch(child, work, wanted, work.packed(), event_seconds, alone=alone)
@@ -274,6 +299,7 @@ class MappingPool:
                 self._leave(key)
 
     def _finished(self, work: _Work, job: Job, segments: list[Segment], spent: Spent) -> None:
+        self._answered_at = time.monotonic()
         vain = work.chunk.finished(job, segments, spent)
         if vain:
             failures = [failure.message for segment in segments for failure in segment.failures]
@@ -281,6 +307,7 @@ class MappingPool:
         work.settle()
 
     def _lost(self, work: _Work, job: Job, loss: Loss, seconds: float) -> None:
+        self._answered_at = time.monotonic()
         self._charge(work, job.export, work.chunk.lost(job, loss, seconds), loss.message)
         work.settle()
 
@@ -295,8 +322,9 @@ class MappingPool:
 class _Work:
     """One chunk on its way, packed when a child may take it, and the answers, one for each export."""
 
-    def __init__(self, chunk: Chunk, exports: Exports, batch: EventBatch, rows: bool) -> None:
+    def __init__(self, chunk: Chunk, exports: Exports, batch: EventBatch, rows: bool, owner: Hashable) -> None:
         self.rows = rows
+        self.owner = owner
         self.chunk = chunk
         self.exports = exports
         self.answers: list[asyncio.Future[list[Segment]]] = [asyncio.Future() for _ in exports]

@@ -48,6 +48,7 @@ class World:
         self.pool_open = asyncio.Event()
         self.pool_open.set()
         self.slow_pool_open = asyncio.Event()
+        self.in_line: set[Partition] = set()
         self.sent: list[tuple[str, int, Rows]] = []
         self.committed: list[tuple[str, int, int, int, str]] = []
         self.calls: list[tuple[str, Partition]] = []
@@ -93,8 +94,13 @@ class World:
         return answer
 
     # pool
-    def map_each(self, exports: list[Any], batch: EventBatch) -> list[asyncio.Future[list[Segment]]]:
+    def map_each(
+        self, exports: list[Any], batch: EventBatch, owner: object = None
+    ) -> list[asyncio.Future[list[Segment]]]:
         return [asyncio.ensure_future(self._map(uid, batch)) for uid, _ in exports]
+
+    def keeps_waiting(self, owner: object) -> bool:
+        return owner in self.in_line
 
     async def _map(self, key: str, batch: EventBatch) -> list[Segment]:
         await self.pool_open.wait()

@@ -132,3 +132,12 @@ async def test_partition_rests_while_kafka_takes_no_envelopes() -> None:
         world.refused_at = time.monotonic()
 
         assert (before, mapper.rests(SOURCE)) == (False, True)
+
+
+async def test_partition_rests_while_its_events_wait_in_line_for_a_child() -> None:
+    world = World()
+    async with running(world) as mapper:
+        before = mapper.rests(SOURCE)
+        world.in_line.add(SOURCE)
+
+        assert (before, mapper.rests(SOURCE)) == (False, True)

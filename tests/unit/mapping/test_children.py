@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from app.mapping import children
 from app.mapping.child_process import ChildGone, ChildProcess
 from app.mapping.children import MappingPool, PoolClosed
 from app.mapping.rows import map_batch
@@ -340,6 +341,28 @@ async def test_hung_child_does_not_hold_the_others(make_batch: MakeBatch, make_m
         for _ in range(5):
             (segments,) = await pool.map([("b/1", make_mapping("id"))], make_batch(b"{}"))
             assert segments[0].csv == b'"id-0"\n'
+
+
+async def test_batch_in_line_is_kept_waiting_as_long_as_children_answer(
+    make_batch: MakeBatch, make_mapping: MakeMapping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with pool_of(event_seconds=30, budget_seconds=60) as pool:
+        hung = asyncio.create_task(pool.map([("a/1", make_mapping(cell=FOREVER))], make_batch(b"{}")))
+        (pid,) = pool.pids
+        ticks = cpu_ticks(pid)
+        await asyncio.to_thread(until, lambda: cpu_ticks(pid) > ticks)
+        waiting = pool.map_each([("b/1", make_mapping("id"))], make_batch(b"{}"), "b")
+        for _ in range(3):
+            await asyncio.sleep(0)
+        moving = pool.keeps_waiting("b"), pool.keeps_waiting("a")
+        monkeypatch.setattr(children, "_LINE_SECONDS", 0.0)
+        standing = pool.keeps_waiting("b")
+        hung.cancel()
+        await asyncio.gather(hung, *waiting, return_exceptions=True)
+        monkeypatch.undo()
+        after = pool.keeps_waiting("b")
+
+    assert (moving, standing, after) == ((True, False), False, False)
 
 
 async def test_children_end_with_the_pool(make_batch: MakeBatch, make_mapping: MakeMapping) -> None:
