@@ -17,6 +17,11 @@ from app.local.surroundings import child_environment, local_settings
 from app.settings import Settings
 
 
+def stop_seconds(settings: Settings) -> float:
+    """How long a part may take to stop before it is killed: a gateway waits for requests, then for Kafka."""
+    return 2 * settings.graceful_stop_seconds + 5
+
+
 class Demo(Child):
     """The demo as a process of its own on our terminal, so that its load and its end are not the supervisor's."""
 
@@ -40,7 +45,7 @@ def up(settings: Settings, console: Console, demo: bool) -> None:
             address=f"http://127.0.0.1:{settings.gateway_port}",
             home=settings.local_dir,
             between=make_topics,
-            stop_seconds=settings.graceful_stop_seconds + 5,
+            stop_seconds=stop_seconds(settings),
         )
 
         def ready() -> Child | None:

@@ -8,7 +8,7 @@ import pytest
 from chaos.exports import CHANGING, RECEIVERS, SHAPES, Fate, event_body
 from chaos.harvest import Found, Stored
 from chaos.traffic import Book, Sent
-from chaos.verdict import judge
+from chaos.verdict import judge, judge_extent
 
 NUMBERS = range(1, 43)
 ACKNOWLEDGED, NOT = "alpha-1", "alpha-unanswered"
@@ -146,3 +146,19 @@ def test_what_is_not_as_promised_is_found(spoil: Callable[[World], None]) -> Non
     spoil(world)
 
     assert world.judge() != []
+
+
+def test_run_that_had_all_it_is_for_is_no_problem() -> None:
+    assert judge_extent(faults=1, acknowledged=1, rows=1, letters=1) == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "word"),
+    [("faults", "fault"), ("acknowledged", "acknowledged event"), ("rows", "row"), ("letters", "dead letter")],
+)
+def test_run_without_something_that_it_is_for_is_a_problem(missing: str, word: str) -> None:
+    counts = {"faults": 1, "acknowledged": 1, "rows": 1, "letters": 1}
+
+    problems = judge_extent(**{**counts, missing: 0})
+
+    assert problems == [f"there was no {word}: the run shows nothing"]

@@ -24,7 +24,7 @@ from chaos.harvest import Stored, count_rows, read_found, read_ledger, read_stor
 from chaos.plan import INSTANCES, LONG, ROLES, Fault, Kind, Pace, make_plan
 from chaos.stack import Ending, Stack
 from chaos.traffic import Book, Changer, KafkaSender, Senders
-from chaos.verdict import judge
+from chaos.verdict import judge, judge_extent
 
 _DRAIN_SECONDS = 300.0
 """Without any progress; a run ends, as failed, when nothing has moved for this long."""
@@ -238,6 +238,7 @@ class Run:
         report.events, report.acknowledged, report.answers = len(book.events), book.acknowledged, book.answers
         report.rows = sum(one.rows.total() for one in found.values())
         report.letters = sum(one.letters.total() for one in found.values())
+        report.problems += judge_extent(report.faults.total(), report.acknowledged, report.rows, report.letters)
         report.of_itself = [ending for ending in self._stack.endings if ending.told is None]
 
     async def _stop(self) -> None:

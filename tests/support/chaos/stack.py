@@ -32,7 +32,7 @@ _RESTART_SECONDS = 0.5
 READY_SECONDS = 240.0
 """Others may be busy on the machine: no wait is short."""
 STOP_SECONDS = 120.0
-_FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+_FAKETIME = Path(__file__).resolve().parents[3] / "scripts" / "faketime-library"
 
 
 @dataclass(frozen=True)
@@ -178,8 +178,7 @@ class Stack:
         async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient(timeout=10) as client:
             for name in names or self.instances:
                 instance = self.instances[name]
-                path = "ready" if instance.role == "gateway" else "health-check"
-                await _until_it_answers(client, f"http://127.0.0.1:{self.port(instance)}/{path}")
+                await _until_it_answers(client, f"http://127.0.0.1:{self.port(instance)}/ready")
 
     async def stopped(self, name: str) -> Ending:
         """Tell it to stop (SIGTERM) and wait for its end; it is not killed here. Raises TimeoutError."""
@@ -214,6 +213,10 @@ def _shifted(seconds: int) -> dict[str, str]:
     """What makes a process see another time of day; the monotonic clock goes right."""
     if not seconds:
         return {}
-    if not _FAKETIME:
-        raise RuntimeError("libfaketime is missing: run `scripts/prerequisites faketime`")
-    return {"LD_PRELOAD": str(_FAKETIME[0]), "FAKETIME": f"{seconds:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    found = subprocess.run([_FAKETIME], capture_output=True, text=True, check=False)
+    if found.returncode:
+        raise RuntimeError(f"libfaketime is missing: run `scripts/prerequisites faketime`. {found.stderr}".rstrip())
+    library = found.stdout.strip()
+    mac = {"DYLD_INSERT_LIBRARIES": library, "DYLD_FORCE_FLAT_NAMESPACE": "1"}
+    preload = mac if library.endswith(".dylib") else {"LD_PRELOAD": library}
+    return {**preload, "FAKETIME": f"{seconds:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}

@@ -23,6 +23,12 @@ def judge(book: Book, stored: Mapping[str, Stored], found: Mapping[str, Found]) 
     return problems
 
 
+def judge_extent(faults: int, acknowledged: int, rows: int, letters: int) -> list[str]:
+    """A run that did not do what it is for shows nothing, however well it went: what there was none of."""
+    counts = {"fault": faults, "acknowledged event": acknowledged, "row": rows, "dead letter": letters}
+    return [f"there was no {what}: the run shows nothing" for what, count in counts.items() if not count]
+
+
 def _of_acknowledgements(book: Book, stored: Mapping[str, Stored]) -> Iterator[str]:
     for event_id, sent in book.events.items():
         copies = stored[sent.receiver].events[event_id]

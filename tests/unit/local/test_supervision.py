@@ -12,7 +12,9 @@ from app.local import parts
 from app.local.parts import PartPort, ProcessPart
 from app.local.ports import free_port, is_free, require_free
 from app.local.stack import backoff_seconds
+from app.local.up import stop_seconds
 from app.model.errors import ConfigurationError
+from app.settings import Settings
 
 
 def test_processes_with_the_same_seed_draw_different_ports() -> None:
@@ -71,3 +73,9 @@ def test_log_past_its_limit_goes_on_empty_and_keeps_the_last(
 
     assert part.log_file.read_bytes() == b"later"
     assert part.log_file.with_name("sink.log.1").read_bytes() == b"0123456789a"
+
+
+def test_gateway_that_waits_for_requests_and_then_for_kafka_is_not_killed_meanwhile() -> None:
+    settings = Settings(_env_file=None, graceful_stop_seconds=30)  # type: ignore[call-arg]  # pydantic-settings' own
+
+    assert stop_seconds(settings) > 2 * 30
