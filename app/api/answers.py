@@ -6,11 +6,14 @@ Source: Buffer API, request and response schemas, tasks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from app.model.conditions import format_size, format_time
+from app.model.errors import ConfigurationError
 from app.model.receiver import Column, Export, Receiver, Suspension
 from app.model.task import Task, TaskStatus, iso_time
 
@@ -76,8 +79,11 @@ class ExportsAnswer(Answer):
 
 
 class ReceiverAnswer(Answer):
+    """`problem` says why there is no `url`: its secret cannot be decrypted."""
+
     id: str
-    url: str
+    url: str | None = None
+    problem: str | None = None
     name: str
     description: str
     exports: list[ExportAnswer]
@@ -135,10 +141,20 @@ def show_export(export: Export) -> ExportAnswer:
     )
 
 
-def show_receiver(receiver: Receiver, exports: list[Export], public_address: str, secret: str) -> ReceiverAnswer:
+def show_receiver(
+    receiver: Receiver, exports: list[Export], public_address: str, decrypt: Callable[[bytes], str]
+) -> ReceiverAnswer:
+    """With its import URL, or the reason why that is not known. `decrypt` raises ConfigurationError."""
+    url = problem = None
+    try:
+        secret = decrypt(receiver.secret)
+        url = f"{public_address}/v1/import/{receiver.project_id}/{receiver.receiver_id}/{secret}"
+    except ConfigurationError as error:
+        problem = error.message
     return ReceiverAnswer(
         id=receiver.receiver_id,
-        url=f"{public_address}/v1/import/{receiver.project_id}/{receiver.receiver_id}/{secret}",
+        url=url,
+        problem=problem,
         name=receiver.name,
         description=receiver.description,
         exports=[show_export(export) for export in exports],

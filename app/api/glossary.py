@@ -43,9 +43,13 @@ def fields(settings: Settings) -> dict[str, dict[str, Any]]:
         "name": _text("A name for people.", "Clicks"),
         "description": _text("A text for people.", "Clicks of the shop."),
         "Receiver.url": _text(
-            "Where events are sent to (POST). It holds the receiver's secret.",
+            "Where events are sent to (POST). It holds the receiver's secret; missing where that cannot be decrypted.",
             f"{address}/v1/import/1234/clicks/{'0aZ' * 16}",
             format="uri",
+        ),
+        "problem": _text(
+            "Why there is no URL: the receiver's secret was encrypted with a key that the gateway does not have.",
+            "A secret in the control log was encrypted with a key that STREAMS_ENCRYPTION_KEY does not list.",
         ),
         "exports": {"description": "Exports of the receiver: each maps every event to a row of its table."},
         "Receivers.receivers": {"description": "All of the project, by id."},

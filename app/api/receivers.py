@@ -96,5 +96,5 @@ async def _enter_to_change(context: Context, token: str, receiver_id: str) -> Ca
 
 
 def _show(context: Context, receiver: Receiver) -> ReceiverAnswer:
-    secret = context.cipher.decrypt(receiver.secret)
-    return show_receiver(receiver, context.catalog.exports_of(receiver), context.settings.public_address, secret)
+    exports = context.catalog.exports_of(receiver)
+    return show_receiver(receiver, exports, context.settings.public_address, context.cipher.decrypt)

@@ -8,12 +8,20 @@ from app.api.drafts import ExportDraft, ReceiverDraft
 from app.cli.bodies import body_of, read_export, read_receiver
 from app.cli.buffer import ApiRefused, BufferApi, export_path, receiver_path
 from app.cli.plan import Action, Plan, Step, plan_exports, plan_receiver
+from app.model.errors import StreamsError
 
 
 def find_receiver(api: BufferApi, receiver_id: str) -> ReceiverDraft | None:
-    """The receiver in the API; None when it has none with this id."""
+    """The receiver in the API; None when it has none with this id.
+
+    Raises StreamsError for one whose secret is lost: to change it would not bring it to life again.
+    """
     try:
-        return read_receiver(api.call("GET", receiver_path(receiver_id)))[0]
+        answer = api.call("GET", receiver_path(receiver_id))
+        if "problem" in answer:
+            again = f"Give the gateway the key, or `streams receivers delete {receiver_id}` and apply again."
+            raise StreamsError(f'Receiver "{receiver_id}" takes no events: {answer["problem"]} {again}')
+        return read_receiver(answer)[0]
     except ApiRefused as refusal:
         if refusal.name != "buffer.receiverNotFound":
             raise

@@ -39,11 +39,12 @@ _UNLIMITED = Settings.model_construct(
 def read_receiver(body: object) -> tuple[ReceiverDraft, list[str]]:
     """The receiver that a body stands for, and a warning for each field that the API would ignore.
 
-    What the API shows of a receiver is a body too: its `url` is left out. Raises BadRequest with every problem.
+    What the API shows of a receiver is a body too: its `url`, or the `problem` with it, is left out. Raises BadRequest
+    with every problem.
     """
     if isinstance(body, dict):
         exports = body.get("exports")
-        body = {name: value for name, value in body.items() if name != "url"}
+        body = {name: value for name, value in body.items() if name not in ("url", "problem")}
         if isinstance(exports, list):
             body["exports"] = [_without_receiver(export) for export in exports]
     try:

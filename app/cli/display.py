@@ -20,13 +20,17 @@ _SIGNS = {Action.CREATE: ("+", "green"), Action.CHANGE: ("~", "yellow"), Action.
 
 
 def receivers_table(receivers: Sequence[Mapping[str, Any]]) -> Table:
-    """Without the URLs: they hold secrets, and `streams receivers url` prints one."""
-    table = Table("id", "name", "exports", Column("tables", overflow="fold"), box=None, header_style="bold")
+    """Without the URLs: they hold secrets, and `streams receivers url` prints one. What is wrong with a receiver has a
+    column of its own, where there is something.
+    """
+    problems = any("problem" in receiver for receiver in receivers)
+    more = [Column("problem", overflow="fold")] if problems else []
+    table = Table("id", "name", "exports", Column("tables", overflow="fold"), *more, box=None, header_style="bold")
     for receiver in receivers:
         tables = sorted({export["mapping"]["tableId"] for export in receiver["exports"]})
-        table.add_row(
-            Text(receiver["id"]), Text(receiver["name"]), str(len(receiver["exports"])), Text("\n".join(tables))
-        )
+        problem = [Text(receiver.get("problem", ""))] if problems else []
+        exports = str(len(receiver["exports"]))
+        table.add_row(Text(receiver["id"]), Text(receiver["name"]), exports, Text("\n".join(tables)), *problem)
     return table
 
 
@@ -47,7 +51,9 @@ def exports_table(exports: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def receiver_view(receiver: Mapping[str, Any]) -> RenderableType:
-    facts = _facts({name: receiver[name] for name in ("id", "name", "description", "url")})
+    facts = _facts(
+        {name: receiver[name] for name in ("id", "name", "description", "url", "problem") if name in receiver}
+    )
     exports = receiver["exports"]
     return Group(facts, Text(), exports_table(exports) if exports else Text("No exports: its events go nowhere yet."))
 

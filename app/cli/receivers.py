@@ -60,9 +60,13 @@ def url(receiver: Receiver, address: Address = None) -> None:
     """
     from app.cli.buffer import receiver_path
     from app.cli.terminal import api
+    from app.model.errors import StreamsError
 
     with api(address) as buffer:
-        typer.echo(buffer.call("GET", receiver_path(receiver))["url"])
+        answer = buffer.call("GET", receiver_path(receiver))
+        if "problem" in answer:
+            raise StreamsError(f'The URL of receiver "{receiver}" is not known: {answer["problem"]}')
+        typer.echo(answer["url"])
 
 
 @receivers.command()

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.answers import iso_time, show_task
+from app.api.answers import iso_time, show_receiver, show_task
 from app.api.commands import command_partition
 from app.api.complaints import first_complaints, path_of
 from app.api.errors import sentence
+from app.model.cipher import Cipher
+from app.model.receiver import Receiver
 from app.model.task import Task, TaskStatus, TaskType
 
 TASK = Task("1", "r/receiver.create/x", TaskType.RECEIVER_CREATE, TaskStatus.PROCESSING, 1_700_000_000_123, "r")
@@ -81,3 +83,18 @@ def test_path_of_a_value_reads_like_code() -> None:
 
 def test_partition_of_a_project_never_changes() -> None:
     assert [command_partition(project, 4) for project in ("1", "1234", "9000")] == [3, 3, 0]
+
+
+def test_receiver_whose_secret_cannot_be_decrypted_is_shown_with_the_reason_instead_of_its_url() -> None:
+    secret = Cipher([Cipher.new_key()]).encrypt("secret")
+    receiver = Receiver("uid", "1", "clicks", "Clicks", "", secret, "topic", "id", 1, 0)
+
+    answer = show_receiver(receiver, [], "http://here", Cipher([Cipher.new_key()]).decrypt)
+
+    assert answer.model_dump(by_alias=True, exclude_none=True) == {
+        "id": "clicks",
+        "problem": "A secret in the control log was encrypted with a key that STREAMS_ENCRYPTION_KEY does not list.",
+        "name": "Clicks",
+        "description": "",
+        "exports": [],
+    }
