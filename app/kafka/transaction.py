@@ -47,6 +47,8 @@ class TransactionalWriter:
     def __init__(self, settings: Settings, transactional_id: str, *, timeout_seconds: float = 10) -> None:
         self.transactional_id = transactional_id
         self._timeout = timeout_seconds
+        self.is_unclear = False
+        """Whether a commit was not answered and is asked for again. From any thread."""
         self._aborting = False
         self._given_up = threading.Event()
         self._producer = Producer(
@@ -121,13 +123,18 @@ class TransactionalWriter:
             self._producer.poll(_POLL_SECONDS)
 
     def _commit(self) -> None:
-        while True:
-            try:
-                return self._producer.commit_transaction(self._timeout)
-            except KafkaException as exception:
-                if self._given_up.is_set() or not exception.args[0].retriable():
-                    raise
-                _log.warning("%s: commit unclear, asking again: %s", self.transactional_id, exception.args[0].str())
+        try:
+            while True:
+                try:
+                    return self._producer.commit_transaction(self._timeout)
+                except KafkaException as exception:
+                    error = exception.args[0]
+                    if self._given_up.is_set() or not error.retriable():
+                        raise
+                    self.is_unclear = True
+                    _log.warning("%s: commit unclear, asking again: %s", self.transactional_id, error.str())
+        finally:
+            self.is_unclear = False
 
     def _abort(self) -> None:
         """One that was not answered in time must be asked for again, before librdkafka begins another transaction."""

@@ -47,9 +47,15 @@ class Ledger:
         self._clock = clock
         self._names = Names(settings.topic_prefix)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"ledger-{partition}")
+        self._refused = False
         self._writer: TransactionalWriter | None = None
         self._pending: list[tuple[Sequence[Record], asyncio.Future[None]]] = []
         self._wanted = asyncio.Event()
+
+    @property
+    def waits(self) -> bool:
+        """Whether Kafka took no transaction when it was asked last, and is asked again. From any thread."""
+        return self._refused or (self._writer is not None and self._writer.is_unclear)
 
     async def open(self) -> LedgerContent:
         """Fence all earlier owners, then read the partition to its end. Raises Fenced, KafkaUnavailable."""
@@ -74,10 +80,12 @@ class Ledger:
                 await loop.run_in_executor(self._executor, self._write, records)
             except KafkaUnavailable as error:
                 _log.warning("ledger %d: %s; trying again", self.partition, error)
+                self._refused = True
                 self._pending = pending + self._pending
                 self._wanted.set()
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
+            self._refused = False
             for _, future in pending:
                 if not future.done():
                     future.set_result(None)

@@ -48,6 +48,8 @@ class PartitionOwner:
     ) -> None:
         self.partition = partition
         self.clock = BrokerClock()
+        self.is_open = False
+        """Whether the ledger is ours and read."""
         self.exports: dict[str, ExportOwner] = {}
         self._settings, self._view, self._exchange = settings, view, exchange
         self._budget, self._counters, self._committable = budget, counters, committable
@@ -64,6 +66,11 @@ class PartitionOwner:
         """The rows offset after what is folded; None before the first chunk."""
         return self._next
 
+    @property
+    def waits_for_kafka(self) -> bool:
+        """Whether it can go on only when Kafka takes its transactions again. From any thread."""
+        return self._ledger.waits
+
     def take(self, chunk: Chunk) -> None:
         """Queue one chunk; its bytes count against the budget until it is folded, then its rows' do."""
         self._budget.take(chunk.size_bytes)
@@ -76,6 +83,7 @@ class PartitionOwner:
         """
         try:
             self._content = await self._ledger.open()
+            self.is_open = True
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._ledger.serve(), name=f"ledger {self.partition}")
                 around = Surroundings(

@@ -94,6 +94,8 @@ class Sink:
         self._reports = reports
         self._topic = Names(settings.topic_prefix).rows
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._without_kafka: set[int] = set()
+        """Partitions that were not opened, or lost, when it was tried last, because of Kafka."""
 
     async def consume(self, items: AsyncIterator[Item]) -> None:
         """Feed the owners; wait while too many bytes are held, so that lag grows and memory does not."""
@@ -110,6 +112,7 @@ class Sink:
     async def revoked(self, _partitions: Collection[Partition]) -> None:
         """Throw everything in memory away: what is not in the ledger is in Kafka."""
         tasks = list(self._tasks.values())
+        self._without_kafka.clear()
         self.owners.clear()
         self._tasks.clear()
         for task in tasks:
@@ -123,9 +126,17 @@ class Sink:
         owners = list(self.owners.values())
         return measure(owners, self.budget.used_bytes, self._settings.metrics_topics)
 
-    def rests(self, _source: Partition) -> bool:
-        """Whether nothing more is taken, because memory is full of what Storage has to take first."""
-        return self.budget.used_bytes >= self.budget.limit_bytes
+    def rests(self, source: Partition) -> bool:
+        """Whether the partition waits for others, so that a restart would help nothing: memory is full of what Storage
+        has to take first, or Kafka, though it answers, takes no transaction or does not let the ledger or the control
+        log be read.
+        """
+        if self.budget.used_bytes >= self.budget.limit_bytes:
+            return True
+        owner = self.owners.get(source.partition)
+        if owner is not None and (owner.is_open or owner.waits_for_kafka):
+            return owner.waits_for_kafka
+        return source.partition in self._without_kafka
 
     def position(self, place: Progress) -> int:
         """How far the partition is folded; it is committed much later, when it is staged."""
@@ -166,10 +177,12 @@ class Sink:
                 self.owners.pop(partition, None)  # it takes no chunk any more
         except* Fenced as fenced:
             self.counters.fenced += 1
+            self._without_kafka.discard(partition)
             _log.warning("rows %d: %s", partition, fenced.exceptions[0])
             while not await self._app.commit_now():  # noqa: ASYNC110  # there is nothing but to ask
                 await asyncio.sleep(_REOPEN_SECONDS)
         except* KafkaUnavailable as away:
+            self._without_kafka.add(partition)
             _log.warning("rows %d: %s", partition, away.exceptions[0])
             await asyncio.sleep(_REOPEN_SECONDS)
 

@@ -92,3 +92,30 @@ def test_write_that_is_longer_than_the_queue_waits_for_room_in_it(monkeypatch: p
     writer.write([Record("ledger", "key", b"value", 0)] * 5)
 
     assert kafka.log == ["committed 5"]
+
+
+class UnclearOnce(OutageInTheMiddle):
+    """librdkafka whose first commit is not answered; what a writer says of itself while it asks again."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.away, self.asked = False, 0
+        self.seen: list[bool] = []
+        self.writer: TransactionalWriter | None = None
+
+    def commit_transaction(self, timeout: float) -> None:
+        assert self.writer is not None
+        self.seen.append(self.writer.is_unclear)
+        if len(self.seen) == 1:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, retriable=True))
+        super().commit_transaction(timeout)
+
+
+def test_writer_says_that_a_commit_is_unclear_until_it_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka = UnclearOnce()
+    monkeypatch.setattr(module, "Producer", lambda config: kafka)
+    kafka.writer = writer = TransactionalWriter(Settings(), "sink-0")
+
+    writer.write([Record("ledger", "key", b"value", 0)])
+
+    assert (kafka.seen, writer.is_unclear) == ([False, True], False)

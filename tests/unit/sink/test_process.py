@@ -42,6 +42,7 @@ class ScriptedOwner:
     """Loses its ledger at the first opening, and keeps it at the next."""
 
     lost: list[Exception]
+    is_open = waits_for_kafka = False
 
     def __init__(self, *arguments: object) -> None:
         self.taken: list[Chunk] = []
@@ -107,3 +108,55 @@ def test_memory_that_ran_out_is_told_with_what_to_do(error: Exception) -> None:
     told = process._in_words(ExceptionGroup("unhandled errors in a TaskGroup", [ValueError("other"), error]))
 
     assert told.startswith("other; out of memory: give the process more")
+
+
+def resting(sink: Sink) -> bool:
+    return sink.rests(Partition("streams.rows", 4))
+
+
+async def test_partition_that_waits_until_kafka_takes_transactions_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kafka answers, but without a coordinator of transactions each opening of the ledger ends so."""
+    monkeypatch.setattr(process, "PartitionOwner", ScriptedOwner)
+    monkeypatch.setattr(process, "_REOPEN_SECONDS", 0)
+    monkeypatch.setattr(ScriptedOwner, "lost", [KafkaUnavailable("no coordinator")], raising=False)
+    app = ScriptedApp()
+    parts: tuple[Any, ...] = (Settings(), app, None, None, None)
+    sink = Sink(*parts)
+    await sink.assigned([Partition("streams.rows", 4)])
+    at_first = resting(sink)
+    async with asyncio.timeout(10):
+        await app.went_on.wait()
+    opening: Any = sink.owners[4]
+
+    waiting = resting(sink)
+    opening.is_open = True
+    opened = resting(sink)
+    opening.waits_for_kafka = True
+    refused = resting(sink)
+    await sink.revoked([])
+
+    assert (at_first, waiting, opened, refused) == (False, True, False, True)
+
+
+async def test_partition_that_another_process_took_does_not_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "PartitionOwner", ScriptedOwner)
+    monkeypatch.setattr(process, "_REOPEN_SECONDS", 0)
+    monkeypatch.setattr(ScriptedOwner, "lost", [Fenced("taken"), KafkaUnavailable("away")], raising=False)
+    app, asked = ScriptedApp(), asyncio.Event()
+
+    async def never() -> bool:
+        asked.set()
+        await asyncio.Event().wait()
+        return False
+
+    monkeypatch.setattr(app, "commit_now", never)
+    parts: tuple[Any, ...] = (Settings(), app, None, None, None)
+    sink = Sink(*parts)
+    await sink.assigned([Partition("streams.rows", 4)])
+    async with asyncio.timeout(10):
+        await asked.wait()
+
+    rests = resting(sink)
+    await sink.revoked([])
+
+    assert not rests
