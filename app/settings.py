@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     """Partitions of rows and ledger; fixed for the life of an installation."""
     command_partitions: Annotated[int, Field(ge=1, le=100)] = 4
     dead_letter_partitions: Annotated[int, Field(ge=1, le=100)] = 4
+    """Fixed for the life of an installation: with more of them, letters from before are neither listed nor requeued."""
     retention_hours: Annotated[float, Field(ge=1)] = 168
     """How long raw events, commands and dead letters are kept in Kafka."""
     max_message_bytes: Annotated[int, Field(ge=MIB)] = 4 * MIB

@@ -38,13 +38,15 @@ _GUESSED_BYTES = 1024
 def backlog_bytes(
     exports: Iterable[tuple[Export, ExportProgress]], topic_id: str, ends: Mapping[int, int], event_bytes: float
 ) -> int:
-    """Bytes accepted for these exports and not in their tables. `ends`: the topic's next offset by partition;
-    `event_bytes`: the size of an event of which no row has been seen. Pure.
+    """Bytes accepted for these exports and on their way into their tables. `ends`: the topic's next offset by
+    partition; `event_bytes`: the size of an event of which no row has been seen. Pure.
+
+    Of an export that is stopped, what is not staged does not count: only a person can bring it on.
     """
     total = 0.0
     for export, progress in exports:
         events = 0
-        for partition, end in ends.items():
+        for partition, end in () if progress.stopped else ends.items():
             mark = progress.marks.get((topic_id, partition), 0)
             events += max(0, end - max(mark, export.start(topic_id, partition)))
         total += progress.waiting_bytes + events * (progress.row_bytes or event_bytes)
@@ -69,7 +71,10 @@ class Quota:
             while True:
                 await asyncio.sleep(self._settings.quota_check_seconds)
                 if progress.complete:
-                    await self._look(admin, progress)
+                    try:
+                        await self._look(admin, progress)
+                    except Exception as error:  # unforeseen; what ended here would end the gateway
+                        self._warn(f"{type(error).__name__}: {error}")
         finally:
             progress.close()
 

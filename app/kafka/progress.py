@@ -12,16 +12,19 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from app.kafka.client import consumer_config
 from app.kafka.codec import CodecError, batch_codec, state_codec
 from app.kafka.names import Names
 from app.model.ledger import BatchRecord, ExportState, Phase
 from app.model.receiver import LIVE_LANE
+from app.model.replay import is_lane_number
 from app.settings import Settings
 
 _log = logging.getLogger(__name__)
+_REQUEST_SECONDS = 5.0
+_AGAIN_SECONDS = 1.0
 _BLOCK_RECORDS = 200
 _PAUSE_SECONDS = 0.005
 """After each block of a long ledger, so that the event loop of the process has its turn."""
@@ -37,6 +40,8 @@ class ExportProgress:
 
     marks: dict[tuple[str, int], int] = field(default_factory=dict)
     staged_bytes: dict[str, int] = field(default_factory=dict)
+    stopped: bool = False
+    """Whether nothing more is staged until a person has looked."""
     row_bytes: float | None = None
     """CSV bytes of a row, on average in the newest batch that was seen."""
 
@@ -46,8 +51,12 @@ class ExportProgress:
             for mark in state.marks
             if mark.source.lane == LIVE_LANE
         }
+        self.stopped = state.stopped
 
     def take_batch(self, batch: BatchRecord) -> None:
+        """Those of replays are left out: their events were accepted, and counted, when they came."""
+        if is_lane_number(batch.revision):
+            return
         size_bytes = sum(part.csv_bytes for part in batch.slices)
         if batch.count:
             self.row_bytes = size_bytes / batch.count
@@ -69,7 +78,7 @@ class LedgerProgress:
         self.complete = False
         self._settings = settings
         self._exports: dict[str, ExportProgress] = {}
-        self._unread = set(range(settings.rows_partitions))
+        self._unread: set[int] = set()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._read, name="ledger-progress", daemon=True)
 
@@ -105,6 +114,7 @@ class LedgerProgress:
         consumer = Consumer(config)
         topic = Names(self._settings.topic_prefix).ledger
         try:
+            self._unread = self._partitions(consumer, topic)
             consumer.assign([TopicPartition(topic, partition, 0) for partition in sorted(self._unread)])
             while not self._closing.is_set():
                 first = consumer.poll(0.2)
@@ -115,6 +125,22 @@ class LedgerProgress:
                 time.sleep(_PAUSE_SECONDS)
         finally:
             consumer.close()
+
+    def _partitions(self, consumer: Consumer, topic: str) -> set[int]:
+        """Those that the ledger has, whatever the settings say; asked until Kafka answers. None when told to close."""
+        told = False
+        while not self._closing.is_set():
+            try:
+                partitions = consumer.list_topics(topic, _REQUEST_SECONDS).topics[topic].partitions
+            except KafkaException as error:
+                partitions = {}
+                if not told:
+                    _log.warning("ledger: %s", error.args[0].str())
+                told = True
+            if partitions:
+                return set(partitions)
+            self._closing.wait(_AGAIN_SECONDS)
+        return set()
 
     def _look_at(self, message: Message) -> None:
         error = message.error()

@@ -41,7 +41,8 @@ class ExportState:
     """A snapshot of the fold over an export's envelopes *as of* `staged_to`.
 
     Each accepted row before `staged_to` is in exactly one recorded slice, none after it is. Dead letters before
-    `dead_letters_to` (never less than `staged_to`) are published.
+    `dead_letters_to` (never less than `staged_to`) are published. `stopped`: envelopes are missing, and a person must
+    look.
     """
 
     export_uid: str
@@ -50,6 +51,7 @@ class ExportState:
     marks: tuple[Mark, ...] = ()
     windows: tuple[Window, ...] = ()
     parked: bool = False
+    stopped: bool = False
 
     @property
     def next_offsets(self) -> dict[Source, int]:

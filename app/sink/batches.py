@@ -89,6 +89,9 @@ class Batches:
 
     def import_next(self) -> None:
         """Begin to import, unless that is under way or it is no batch's turn."""
+        for lane in [lane for lane in self._importers if lane and not self._is_used(lane)]:
+            del self._importers[lane]  # of a replay whose batches are in their table
+            self._importing.pop(lane, None)
         for lane in {lane_of(record.revision) for record in self._records.values()}:
             task = self._importing.get(lane)
             if (task is None or task.done()) and self._next(lane) is not None:
@@ -119,6 +122,11 @@ class Batches:
         if old:
             records = self._ledger.forget(self._uid, old, state=False)
             self._forgetting = self._tasks.create_task(self._ledger.write(records), name=f"forget {self._name}")
+
+    def _is_used(self, lane: int) -> bool:
+        task = self._importing.get(lane)
+        records = (*self._records.values(), *self._waiting.values())
+        return (task is not None and not task.done()) or any(lane_of(record.revision) == lane for record in records)
 
     def _importer(self, lane: int) -> Importer:
         if lane not in self._importers:

@@ -144,15 +144,18 @@ class Exchange:
         return await self._run(work)
 
     async def copy(self, export: Export, record: BatchRecord) -> StagedFile:
-        """The recorded slices and a manifest in a second file (rule 15)."""
+        """The recorded slices and a manifest in another file (rule 15).
+
+        They are read with credentials that Storage gives anew: those for uploads may have ended.
+        """
 
         def work() -> StagedFile:
             second = self._prepare(export, record.revision, record.batch_id, record.run_id)
-            source, target = self._target(record.file), self._target(second)
-            renew_source = self._renewal(export, record.revision, record.file)
-            renew_target = self._renewal(export, record.revision, second)
+            with self._client(export, record.revision) as client:
+                source = client.stored_file(int(record.file.file_id))
+            target, renew_target = self._target(second), self._renewal(export, record.revision, second)
             for part in record.slices:
-                data = self._uploader.download_slice(source, part.name, renew_source)
+                data = self._uploader.download_slice(source, part.name)
                 self._uploader.upload_slice(target, part.name, data, renew_target)
             self._manifest(export, second, record)
             return second

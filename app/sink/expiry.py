@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import orjson
 
+from app.kafka.names import Names
 from app.model.dead_letter import DeadLetter
 from app.model.event import Reason
 from app.model.ledger import BatchRecord
 from app.model.receiver import Export
+from app.model.replay import ReplayingExport
 from app.model.rows import FailedEvent
 
 _MESSAGE_CHARACTERS = 1000
@@ -45,6 +47,14 @@ def letter_of_batch(export: Export, record: BatchRecord, topic: str, now_ms: int
         event,
         now_ms,
     )
+
+
+def source_topic(export: ReplayingExport, revision: int, names: Names) -> str:
+    """The topic whose offsets a batch of this revision names: of a replay its own (of a requeue that of the dead
+    letters), else the receiver's.
+    """
+    replays = (replay.topic for replay in export.replays if replay.revision.number == revision)
+    return next(replays, names.events(export.project_id, export.receiver_id))
 
 
 def _facts(record: BatchRecord) -> dict[str, object]:

@@ -20,6 +20,7 @@ from app.model.ledger import BatchRecord, ExportState
 from app.model.receiver import LIVE_LANE
 from app.model.replay import ReplayingExport, is_lane_number
 from app.model.rows import Rows
+from app.observe.pulse import LOOK_SECONDS, Looks
 from app.observe.tracing import Attributes, traced
 from app.settings import Settings
 from app.sink.batches import Batches
@@ -84,13 +85,16 @@ class ExportOwner:
             return Importer(around.settings, around.exchange, around.ledger, around.clock, around.counters, export)
 
         self._batches = Batches(state.export_uid, self._name(), batches, importer, around.ledger, around.tasks)
-        self._uploads = Uploads(around.exchange, around.counters, export)
+        self._uploads = Uploads(around.exchange, around.counters, export, around.clock.now_ms)
         self._writing = asyncio.Lock()
         self._staging: asyncio.Task[None] | None = None
         self._publishing: asyncio.Task[None] | None = None
         self._parking: asyncio.Task[None] | None = None
+        self._stopping: asyncio.Task[None] | None = None
         self._catching_up: asyncio.Task[None] | None = None
         self._parked_in_a_row = 0
+        self._looks = Looks(max(around.settings.tick_seconds, LOOK_SECONDS))
+        self._failing_seconds = 0.0
         self._failures_since: float | None = None
         self._unstaged_since: float | None = None
         if state.parked:
@@ -145,6 +149,10 @@ class ExportOwner:
 
     def _stop(self, position: int, why: str) -> None:
         self.gap = why
+        self.fold.stopped = True
+        self._stopping = self._around.tasks.create_task(
+            self._write(lambda: self.fold.stop_write()), name=f"stop {self._name()}"
+        )
         self._around.counters.gaps += 1
         _log.critical("%s is stopped at rows offset %d: %s", self._name(), position, why)
 
@@ -167,9 +175,7 @@ class ExportOwner:
             self.stage()
         if self._failures_since is not None and now - self._failures_since >= settings.dead_letter_seconds:
             self._publish_failures()
-        failing = self._uploads.failing_since
-        patience = min(settings.park_after_seconds, _PATIENCE_SECONDS if self.fold.parked else math.inf)
-        if failing is not None and (now - failing >= patience or self._around.budget.pressed):
+        if self._is_hopeless(now):
             self.park()
         self._batches.retry(export.retries)
         self._batches.import_next()
@@ -218,7 +224,8 @@ class ExportOwner:
     async def end(self) -> None:
         """The export was deleted: stop all work and forget it in the ledger; what was not imported is discarded."""
         try:
-            await _cancel(self._parking, self._catching_up, self._staging, self._publishing, *self._batches.running)
+            work = (self._parking, self._catching_up, self._staging, self._publishing, self._stopping)
+            await _cancel(*work, *self._batches.running)
         finally:
             self._around.budget.give_back(self.held_bytes)
         ledger = self._around.ledger
@@ -268,6 +275,19 @@ class ExportOwner:
 
     # Parking
 
+    def _is_hopeless(self, now: float) -> bool:
+        """Whether Storage has taken nothing for so long that the export is to be parked; at once when memory is short.
+
+        The time in which this process was frozen does not count.
+        """
+        settings, elapsed = self._around.settings, self._looks.elapsed(now)
+        if not self._uploads.failing:
+            self._failing_seconds = 0.0
+            return False
+        self._failing_seconds += elapsed
+        patience = min(settings.park_after_seconds, _PATIENCE_SECONDS if self.fold.parked else math.inf)
+        return self._failing_seconds >= patience or self._around.budget.pressed
+
     def park(self) -> None:
         """Let go of all that is not in the ledger, so that it holds neither memory nor offsets, unless that is under
         way. It is read again from Kafka when Storage takes something.
@@ -278,14 +298,16 @@ class ExportOwner:
     async def _park(self) -> None:
         around = self._around
         async with self._writing:  # so no write is under way, and what was recorded meanwhile counts
-            if self._uploads.failing_since is None:
+            if not self._uploads.failing:
                 return
             await _cancel(self._catching_up, self._staging, self._publishing)
             write = self.fold.park_write()
             await around.ledger.write([around.ledger.state(write.state)])
             around.budget.give_back(self.held_bytes)
             self.fold = ExportFold(write.state)
-        self._uploads.failing_since = self._failures_since = self._unstaged_since = None
+            self.fold.stopped = write.state.stopped
+        self._uploads.failing = False
+        self._failures_since = self._unstaged_since = None
         pause = min(around.settings.park_seconds * 2**self._parked_in_a_row, around.settings.park_cap_seconds)
         self._parked_in_a_row += 1
         around.counters.parkings += 1
@@ -315,7 +337,8 @@ class ExportOwner:
                 reader.close()
         self._parked_in_a_row = 0
         self.stage()
-        _log.info("%s has caught up", self._name())
+        if self.gap is None:
+            _log.info("%s has caught up", self._name())
 
     async def _read_block(self, reader: RowsReader) -> None:
         around = self._around

@@ -101,6 +101,8 @@ class ExportFold:
         """What the ledger holds."""
         self.parked = state.parked
         """Whether its envelopes are read again from `position`, apart from those of the others (rule 12)."""
+        self.stopped = False
+        """Whether envelopes are missing. Found out anew after a restart: it may have been mended."""
         self.position = state.staged_to
         """Rows offset of the next envelope to take."""
         self.windows = {(w.revision, w.table_id): w for w in state.windows}
@@ -310,7 +312,7 @@ class ExportFold:
             changed[batch_id] = replace(record, phase=Phase.CLOSING, closed_by=reason, closed_ms=now_ms)
         dead_letters_to = max(self.staged.dead_letters_to, step.state.staged_to)
         return LedgerWrite(
-            replace(step.state, dead_letters_to=dead_letters_to),
+            replace(step.state, dead_letters_to=dead_letters_to, stopped=self.stopped),
             tuple(changed.values()),
             tuple(failure for failure in self._failures if failure.position < dead_letters_to),
             step,
@@ -324,8 +326,13 @@ class ExportFold:
         """
         if not self._failures:
             return None
-        state = replace(self.staged, dead_letters_to=max(self.staged.dead_letters_to, self.position))
+        dead_letters_to = max(self.staged.dead_letters_to, self.position)
+        state = replace(self.staged, dead_letters_to=dead_letters_to, stopped=self.stopped)
         return LedgerWrite(state, failures=tuple(self._failures))
+
+    def stop_write(self) -> LedgerWrite | None:
+        """What tells others that the export is stopped: the ledger's own state with the flag. None when it is told."""
+        return None if self.staged.stopped else LedgerWrite(replace(self.staged, stopped=True))
 
     # Parking
 
@@ -334,7 +341,7 @@ class ExportFold:
 
         No step or write may be under way, and a fold of the state written goes on in this one's place (rule 12).
         """
-        return LedgerWrite(replace(self.staged, parked=True))
+        return LedgerWrite(replace(self.staged, parked=True, stopped=self.stopped))
 
     def resume(self) -> None:
         """All before the next envelope that the others take is taken. The flag goes with a step cut after this, for
@@ -371,7 +378,9 @@ def _size(failures: Iterable[PendingFailure]) -> int:
 
 
 def _with_slice(record: BatchRecord | None, export_uid: str, part: Part, staged: StagedPart) -> BatchRecord:
-    """The batch's record with one more slice; a new record when this is its first."""
+    """The batch's record with one more slice; a new record when this is its first. The slices before are in the
+    part's file too, where that is another one.
+    """
     window = part.window
     record = record or BatchRecord(
         export_uid,
@@ -389,6 +398,7 @@ def _with_slice(record: BatchRecord | None, export_uid: str, part: Part, staged:
         ranges[source] = (ranges.get(source, (first, last))[0], last)
     return replace(
         record,
+        file=staged.file,
         slices=(*record.slices, staged.slice),
         sources=tuple(SourceRange(source, first, last) for source, (first, last) in sorted(ranges.items())),
     )

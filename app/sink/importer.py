@@ -17,12 +17,13 @@ from app.keboola.answers import Job, JobStatus
 from app.keboola.errors import StorageError, StorageRefused, StorageUnavailable
 from app.model.ledger import BatchRecord, Phase
 from app.model.receiver import BatchRetry, Export
+from app.model.replay import ReplayingExport
 from app.settings import Settings
 from app.sink import importing
 from app.sink.clock import BrokerClock
 from app.sink.events import StorageEvent, import_done, import_failed
 from app.sink.exchange import Exchange
-from app.sink.expiry import letter_of_batch
+from app.sink.expiry import letter_of_batch, source_topic
 from app.sink.fault_points import Point, reach
 from app.sink.importing import Act, RetryPlan
 from app.sink.ledger import Ledger
@@ -34,6 +35,7 @@ _jitter = random.SystemRandom()
 _FIRST_POLL_SECONDS = 0.05
 _LAST_POLL_SECONDS = 3.0
 _LOOK_SECONDS = 1.0
+_LOCKED = "the upload credentials of the one before have ended"
 
 
 class Importer:
@@ -46,7 +48,7 @@ class Importer:
         ledger: Ledger,
         clock: BrokerClock,
         counters: Counters,
-        export: Callable[[], Export],
+        export: Callable[[], ReplayingExport],
     ) -> None:
         self._settings, self._exchange, self._ledger = settings, exchange, ledger
         self._clock, self._counters, self._export = clock, counters, export
@@ -83,6 +85,7 @@ class Importer:
         searched_since: float | None = None
         pauses = Backoff()
         trouble: StorageError | None = None
+        locked = False
         while record.phase not in importing.TERMINAL:
             retry = importing.asked_for(record, self._export().retries)
             if retry is not None:
@@ -95,6 +98,7 @@ class Importer:
                 grace_over=grace_over,
                 expiry_ms=self._expiry_ms,
                 tried=trouble is not None,
+                locked=locked,
             )
             if act is Act.EXPIRE:
                 return await self._expire(record, recorded, trouble)
@@ -112,6 +116,8 @@ class Importer:
                 _log.warning("%s batch %s: %s: %s; trying again", self._name(), record.batch_id, act, error)
                 self._counters.storage_retries += 1
                 trouble = error
+                if isinstance(error, StorageRefused) and act is Act.BEGIN:
+                    locked = importing.is_locked(record.file, self._clock.now_ms(), error.http_status)
                 slot.release()  # others of the project, or of the table, may go on meanwhile
                 await pauses.wait()
                 continue
@@ -119,10 +125,14 @@ class Importer:
                 slot.release()
                 await pauses.wait()
                 continue
-            pauses, searched_since, trouble = Backoff(), None, None
+            pauses, searched_since, trouble, locked = Backoff(), None, None, False
             record = await self._record(following, recorded)
             if (point := _recorded(act, record)) is not None:
                 reach(point)
+            if act is Act.REFILE:
+                _log.warning(
+                    "%s batch %s is in file %s now: %s", self._name(), record.batch_id, record.file.file_id, _LOCKED
+                )
             if act in (Act.BEGIN, Act.DELETE_FIRST) and not record.attempts[-1].settled:
                 record = await self._post(record, recorded)
         return record
@@ -145,6 +155,8 @@ class Importer:
                     await self._exchange.write_manifest(export, record)
                     reach(Point.MANIFEST_WRITTEN)
                 return importing.begun(record, now_ms)
+            case Act.REFILE:
+                return importing.refiled(record, await self._exchange.copy(export, record))
             case Act.LOOK_UP:
                 job_id = await self._find(export, record)
                 return importing.adopted(record, job_id) if job_id else None
@@ -225,7 +237,7 @@ class Importer:
         """The record and its dead letter are in one transaction; there is one letter, however often it expires."""
         now_ms, export = self._clock.now_ms(), self._export()
         expired = importing.expired(record, str(trouble) if trouble else None, now_ms)
-        topic = Names(self._settings.topic_prefix).events(export.project_id, export.receiver_id)
+        topic = source_topic(export, record.revision, Names(self._settings.topic_prefix))
         letters = [] if record.expired_ms else [letter_of_batch(export, expired, topic, now_ms)]
         await self._ledger.write([self._ledger.batch(expired), *map(self._ledger.dead_letter, letters)])
         self._counters.dead_letters.update(letter.event.reason for letter in letters)

@@ -30,6 +30,8 @@ class Act(StrEnum):
     """Write the manifest, then record the attempt (`begun`), then POST."""
     LOOK_UP = "look_up"
     """List jobs of this file; then `adopted`, or look again until the grace period is over."""
+    REFILE = "refile"
+    """Copy the slices to a new file with its manifest, then record that in the place of the first (`refiled`)."""
     COPY = "copy"
     """Copy the slices to a second file with its manifest, then record it (`copied`)."""
     DELETE_FIRST = "delete_first"
@@ -59,8 +61,17 @@ class RetryPlan:
         return int(pause * (1 - 0.2 * jitter))
 
 
-def next_act(record: BatchRecord, now_ms: int, *, grace_over: bool, expiry_ms: int, tried: bool = False) -> Act:
+def next_act(
+    record: BatchRecord,
+    now_ms: int,
+    *,
+    grace_over: bool,
+    expiry_ms: int,
+    tried: bool = False,
+    locked: bool = False,
+) -> Act:
     """The next action for this record. `grace_over`: jobs have been looked for long enough since the attempt.
+    `locked`: nothing can be written to its file any more (see `is_locked`).
 
     `expiry_ms` is how long a batch may fail. It expires only after it was tried, however long it waited before: when
     it has failed and waits to be tried again, or (`tried`) when an attempt could not even begin.
@@ -69,6 +80,8 @@ def next_act(record: BatchRecord, now_ms: int, *, grace_over: bool, expiry_ms: i
         due = record.phase is Phase.CLOSING or record.retry_ms is None or now_ms >= record.retry_ms
         if (tried or not due) and now_ms - _waiting_since(record) >= expiry_ms:
             return Act.EXPIRE
+        if due and locked and not record.attempts:
+            return Act.REFILE
         return Act.BEGIN if due else Act.WAIT
     if record.phase is not Phase.IMPORTING:
         return Act.NONE
@@ -85,6 +98,21 @@ def needs_manifest(record: BatchRecord) -> bool:
     second file too; and later on the upload credentials may have ended.
     """
     return not record.attempts
+
+
+def is_locked(file: StagedFile, now_ms: int, http_status: int) -> bool:
+    """Whether a refused upload means that the file's credentials have ended: for good, a sliced file gets no others.
+
+    By the refusal and the clock: clouds answer 403 for other reasons too, and each would make another file.
+    """
+    return http_status in (401, 403) and now_ms >= file.expires_ms
+
+
+def refiled(record: BatchRecord, file: StagedFile) -> BatchRecord:
+    """The slices are in this file too. The one before was never posted, so nothing can come of it any more."""
+    if record.attempts:
+        raise RuntimeError(f"batch {record.batch_id}: its file was posted, it must not be replaced just so")
+    return replace(record, file=file)
 
 
 def begun(record: BatchRecord, now_ms: int) -> BatchRecord:

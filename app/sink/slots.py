@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from weakref import WeakValueDictionary
 
 
 class ImportSlots:
@@ -18,7 +19,8 @@ class ImportSlots:
     def __init__(self, most: int) -> None:
         self._most = most
         self._projects: dict[str, asyncio.Semaphore] = {}
-        self._tables: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._tables: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        """As long as there are claims to them."""
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._unknown = asyncio.Semaphore(most)
 
@@ -28,7 +30,7 @@ class ImportSlots:
         async def project() -> asyncio.Semaphore:
             return await self._project(project_id, limit)
 
-        return ImportSlot(self._tables[project_id, table_id], project)
+        return ImportSlot(self._tables.setdefault((project_id, table_id), asyncio.Lock()), project)
 
     async def _project(self, project_id: str, limit: Callable[[], Awaitable[int | None]]) -> asyncio.Semaphore:
         async with self._asking[project_id]:

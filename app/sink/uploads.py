@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import Callable, Mapping
 
-from app.keboola.errors import StorageError
+from app.keboola.errors import StorageError, StorageRefused
 from app.model.ledger import BatchRecord
 from app.model.receiver import Export
 from app.sink.events import slice_failed, slice_uploaded
@@ -16,6 +15,7 @@ from app.sink.exchange import Exchange
 from app.sink.fault_points import Point, reach
 from app.sink.fold import Part, StagedPart
 from app.sink.importer import Backoff
+from app.sink.importing import is_locked
 from app.sink.observe import Counters
 
 _log = logging.getLogger(__name__)
@@ -24,10 +24,13 @@ _log = logging.getLogger(__name__)
 class Uploads:
     """`stage` may be cancelled at any time: what is not recorded in the ledger is never imported."""
 
-    def __init__(self, exchange: Exchange, counters: Counters, export: Callable[[], Export]) -> None:
-        self._exchange, self._counters, self._export = exchange, counters, export
-        self.failing_since: float | None = None
-        """Since when (monotonic) Storage has taken nothing; None while it does."""
+    def __init__(
+        self, exchange: Exchange, counters: Counters, export: Callable[[], Export], now_ms: Callable[[], int]
+    ) -> None:
+        """`now_ms`: the broker's time."""
+        self._exchange, self._counters, self._export, self._now_ms = exchange, counters, export, now_ms
+        self.failing = False
+        """Whether Storage took nothing when it was asked last."""
         self.trouble = ""
         """What it said last."""
 
@@ -41,8 +44,13 @@ class Uploads:
         return {batch_id: task.result() for batch_id, task in tasks.items()}
 
     async def _upload(self, batch_id: str, part: Part, record: BatchRecord | None) -> StagedPart:
-        """One part as one slice of its batch's file. Each try has a name of its own (rule 10)."""
+        """One part as one slice of its batch's file. Each try has a name of its own (rule 10).
+
+        Where the file takes none any more the slices go on in a new one: it was never posted, and the ledger has the
+        new one with the step.
+        """
         backoff = Backoff()
+        locked = False
         revision = part.window.revision
         incremental = self._export().of_revision(revision).mapping.incremental
         file, run_id = (record.file, record.run_id) if record else (None, "")
@@ -51,10 +59,12 @@ class Uploads:
                 if file is None:
                     file, run_id = await self._exchange.open_file(self._export(), revision, batch_id)
                     reach(Point.FILE_MADE)
+                elif locked and record is not None:
+                    file, locked = await self._exchange.copy(self._export(), record), False
                 name = f"{len(record.slices) if record else 0:05d}-{secrets.token_hex(8)}.gz"
                 uploaded = await self._exchange.upload(self._export(), revision, file, name, part.csv, part.rows)
                 reach(Point.SLICE_UPLOADED)
-                self.failing_since = None
+                self.failing = False
                 self._exchange.events.tell(self._export(), revision, run_id, slice_uploaded(uploaded))
                 return StagedPart(file, run_id, incremental, uploaded)
             except StorageError as error:
@@ -68,7 +78,9 @@ class Uploads:
                 )
                 self._counters.storage_retries += 1
                 self.trouble = str(error)
-                if self.failing_since is None:
-                    self.failing_since = time.monotonic()
+                if file is not None and isinstance(error, StorageRefused):
+                    locked = locked or is_locked(file, self._now_ms(), error.http_status)
+                if not self.failing:
+                    self.failing = True
                     self._exchange.events.tell(export, revision, run_id, slice_failed(str(error)))
                 await backoff.wait()

@@ -58,6 +58,7 @@ async def test_a_gap_stops_that_export_and_no_other(bench: Any) -> None:
 
     await bench.until_arrived(whole)
     await bench.until_arrived(broken)
+    await bench.until(lambda: bench.state(broken).stopped, "a ledger that says so")
     assert "4 offsets are missing" in (bench.tmp_path / "sink-0.log").read_text()
 
 

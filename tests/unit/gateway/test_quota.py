@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
+from app.gateway import quota as quotas
 from app.gateway.answers import human_size
-from app.gateway.quota import backlog_bytes
+from app.gateway.quota import Quota, backlog_bytes
+from app.kafka import progress as following
 from app.kafka.codec import batch_codec, state_codec
 from app.kafka.progress import ExportProgress, LedgerProgress
 from app.model.conditions import MIB, Conditions
 from app.model.ledger import BatchRecord, ExportState, Mark, Phase, Slice, StagedFile
 from app.model.receiver import LIVE_LANE, Column, ColumnType, Export, Mapping, Revision, SourceOffset
+from app.model.replay import LANE_STEP
 from app.model.rows import Source
 from app.settings import Settings
 
@@ -75,6 +82,86 @@ def test_ended_export_and_forgotten_batch_count_nothing() -> None:
 
     assert forgotten == 1000
     assert progress.of("e") == ExportProgress()
+
+
+def test_what_an_export_that_is_stopped_has_not_staged_counts_nothing() -> None:
+    progress = ExportProgress()
+    progress.take_state(replace(state(("t", 0, LIVE_LANE, 40)), stopped=True))
+    progress.take_batch(batch(Phase.CLOSING, 300))
+
+    used = backlog_bytes([(EXPORT, progress)], "t", {0: 50}, event_bytes=7)
+
+    assert used == 300
+
+
+def test_batches_of_replays_count_nothing() -> None:
+    progress = ExportProgress()
+
+    progress.take_batch(replace(batch(Phase.CLOSING), revision=LANE_STEP + 1))
+
+    assert (progress.waiting_bytes, progress.row_bytes) == (0, None)
+
+
+class Ledger:
+    """A consumer of a ledger with two partitions, that is away when it is asked for the first time."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def list_topics(self, topic: str, _seconds: float) -> SimpleNamespace:
+        self.asked += 1
+        if self.asked == 1:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+        return SimpleNamespace(topics={topic: SimpleNamespace(partitions={0: None, 1: None})})
+
+
+def test_ledger_has_as_many_partitions_as_kafka_says_whatever_the_settings_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(following, "_AGAIN_SECONDS", 0)
+    progress = LedgerProgress(Settings(_env_file=None, rows_partitions=12))  # type: ignore[call-arg]  # pydantic-settings' own argument
+    kafka: Any = Ledger()
+
+    found = progress._partitions(kafka, "streams.ledger")
+
+    assert found == {0, 1}
+
+
+async def test_figures_are_asked_for_again_whatever_went_wrong(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    again, looks = asyncio.Event(), 0
+
+    class Followed:
+        complete = True
+
+        def __init__(self, _settings: Settings) -> None: ...
+        def start(self) -> None: ...
+        def close(self) -> None: ...
+
+    async def look(*_: object) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise ValueError("unforeseen")
+        again.set()
+
+    async def connect(_: Quota) -> None:
+        return
+
+    monkeypatch.setattr(quotas, "LedgerProgress", Followed)
+    monkeypatch.setattr(Quota, "_connect", connect)
+    monkeypatch.setattr(Quota, "_look", look)
+    nothing: Any = None
+    quota = Quota(Settings(_env_file=None, quota_check_seconds=0.01), nothing, nothing)  # type: ignore[call-arg]  # pydantic-settings' own argument
+    following_it = asyncio.create_task(quota.follow())
+
+    async with asyncio.timeout(10):
+        await again.wait()
+    following_it.cancel()
+    await asyncio.gather(following_it, return_exceptions=True)
+
+    assert "quota: ValueError: unforeseen; the last known figures count" in caplog.text
 
 
 async def test_sender_of_a_receiver_that_has_used_up_its_quota_is_told_so(stage: Stage) -> None:

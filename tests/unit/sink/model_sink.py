@@ -7,7 +7,7 @@ overtaken there. Methods are small where a rule lives in the order of steps, so 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from model_world import BatchKey, Job, World, place_of
 
@@ -247,6 +247,8 @@ class Shell:
         record = self.batches.get((uid, batch_id))
         file = record.file if record else self.world.prepare_file()
         yield
+        if record and self.world.locked():
+            file = yield from self.copied(record)
         data = b"".join(part.csv)
         while True:
             name = self.slice_name(record)
@@ -363,7 +365,10 @@ class Shell:
             attempt = len(record.attempts)
             grace_over = look_ups[attempt] >= GRACE_LOOK_UPS
             expiry_ms = self.world.expiry_ms
-            act = importing.next_act(record, self.world.now_ms, grace_over=grace_over, expiry_ms=expiry_ms)
+            locked = not record.attempts and self.world.locked()
+            act = importing.next_act(
+                record, self.world.now_ms, grace_over=grace_over, expiry_ms=expiry_ms, locked=locked
+            )
             if act is Act.NONE:
                 return
             if act is Act.EXPIRE:
@@ -371,6 +376,9 @@ class Shell:
                 return
             if act is Act.BEGIN:
                 yield from self.begin(key)
+            elif act is Act.REFILE:
+                file = yield from self.copied(record)
+                self.put(importing.refiled(record, file))
             elif act is Act.LOOK_UP:
                 look_ups[attempt] += 1
                 self.adopt(record)
@@ -444,6 +452,11 @@ class Shell:
 
     def copy(self, key: BatchKey) -> Task:
         record = self.batches[key]
+        second = yield from self.copied(record)
+        self.put(importing.copied(record, second))
+
+    def copied(self, record: BatchRecord) -> Generator[bool | None, None, StagedFile]:
+        """The slices that the ledger has, and a manifest of them, in another file."""
         second = self.world.prepare_file()
         yield
         copy, first = self.world.files[second.file_id], self.world.files[record.file.file_id]
@@ -454,7 +467,7 @@ class Shell:
         copy.manifest = names
         self.tell("copies file %s to %s", record.file.file_id, second.file_id)
         yield
-        self.put(importing.copied(record, second))
+        return second
 
     def move(self, key: BatchKey) -> Task:
         record = self.batches[key]

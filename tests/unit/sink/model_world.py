@@ -109,6 +109,7 @@ class LoadedRow:
 class World:
     def __init__(self, seed: int, *, tracing: bool = False) -> None:
         self.random = random.Random(seed)
+        self._credentials = random.Random(f"credentials {seed}")
         self.chaos = True
         self.now_ms = 1_000_000
         self.trace: list[str] | None = [] if tracing else None
@@ -164,6 +165,10 @@ class World:
 
     def fault(self, probability: float) -> bool:
         return self.chaos and self.random.random() < probability
+
+    def locked(self) -> bool:
+        """Whether a file's upload credentials have ended, by chances of their own."""
+        return self.chaos and self._credentials.random() < 0.02
 
     def replace_mapping(self, uid: str) -> None:
         """A new revision is in force; the end of the one before is asked for after that (rule 18)."""

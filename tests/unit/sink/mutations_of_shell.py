@@ -164,6 +164,21 @@ def jobs_of_settled_attempts_are_adopted(patch: Patch) -> None:
     patch.setattr(importing, "known_jobs", lambda record: frozenset())
 
 
+@takes_out("18: a file whose credentials have ended is replaced only if it was never posted", "DOUBLED", "POSTED-TWICE")
+def a_posted_file_is_replaced_just_so(patch: Patch) -> None:
+    real = importing.next_act
+
+    def next_act(record: BatchRecord, now_ms: int, **more: Any) -> Act:
+        act = real(record, now_ms, **more)
+        return Act.REFILE if act in (Act.LOOK_UP, Act.COPY) else act
+
+    def refiled(record: BatchRecord, file: StagedFile) -> BatchRecord:
+        return replace(record, file=file, attempts=(), phase=Phase.CLOSING)
+
+    patch.setattr(importing, "next_act", next_act)
+    patch.setattr(importing, "refiled", refiled)
+
+
 @takes_out("15: the first file is deleted before the second is posted", "DOUBLED", "POSTED-TWICE")
 def the_first_file_is_kept(patch: Patch) -> None:
     patch.setattr(Shell, "delete", lambda self, file: None)

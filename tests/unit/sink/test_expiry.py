@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
+from app.kafka.names import Names
 from app.model.conditions import Conditions
 from app.model.event import Reason
 from app.model.ledger import BatchRecord, Phase, Slice, SourceRange, StagedFile
-from app.model.receiver import Export
+from app.model.receiver import Export, Mapping, Revision
+from app.model.replay import LANE_STEP, Replay, ReplayKind, with_replays
 from app.model.rows import Source
-from app.sink.expiry import letter_of_batch
+from app.sink.expiry import letter_of_batch, source_topic
 
 EXPORT = Export("uid", "r", "1234", "clicks", "all", "All", Conditions(), 0, (), (), 0)
 RECORD = BatchRecord(
@@ -62,3 +64,14 @@ def test_letter_has_all_source_ranges_for_programs() -> None:
             {"topicId": "id", "partition": 1, "lane": "live", "first": 0, "last": 1},
         ],
     }
+
+
+def test_letter_names_the_topic_whose_offsets_it_has() -> None:
+    revision = Revision(LANE_STEP + 2, Mapping("t", ()), "2", b"", 0)
+    facts = ("lane", ReplayKind.REQUEUE, "1234", "clicks", "all", "uid", revision)
+    requeue = Replay(*facts, "streams.events.1234.clicks", "streams.dead-letters", "letters-id", (), 0, b"")
+    export, names = with_replays(EXPORT, [requeue]), Names("streams")
+
+    topics = [source_topic(export, number, names) for number in (2, LANE_STEP + 2)]
+
+    assert topics == ["streams.events.1234.clicks", "streams.dead-letters"]

@@ -348,3 +348,32 @@ def test_buffered_bytes_are_those_that_no_step_has_taken() -> None:
 
     assert before == len(row(0) + row(1))
     assert fold.buffered_bytes == len(row(2))
+
+
+# Stopping
+
+
+def test_export_that_is_stopped_says_so_once_and_in_all_that_it_writes_after() -> None:
+    fold, batches = ExportFold(ExportState("x")), dict[str, BatchRecord]()
+    take(fold, 5, envelope(0, [ROW]))
+    fold.cut()
+    fold.stopped = True
+
+    told = fold.stop_write()
+    assert told is not None
+    fold.written(told)
+    again, step = fold.stop_write(), record_step(fold, batches)
+
+    assert (told.state, again) == (ExportState("x", stopped=True), None)
+    assert step.state.stopped
+    assert fold.park_write().state.stopped
+
+
+def test_export_is_not_stopped_after_a_restart_until_that_is_seen_again() -> None:
+    fold = ExportFold(ExportState("x", stopped=True))
+    take(fold, 5, envelope(0, [ROW]))
+    fold.cut()
+
+    write = record_step(fold, {})
+
+    assert not write.state.stopped

@@ -365,3 +365,30 @@ def test_pauses_grow_to_their_cap_less_up_to_a_fifth(
 
 def test_pause_after_very_many_failures_is_the_cap() -> None:
     assert RetryPlan(first_ms=1000, factor=4.0, cap_ms=2000).pause_ms(10_000, 0) == 2000
+
+
+def test_file_that_takes_nothing_any_more_is_replaced_as_long_as_it_was_never_posted() -> None:
+    acts = [
+        next_act(record, 5, grace_over=False, expiry_ms=NEVER_MS, locked=True)
+        for record in (CLOSING, BEGUN, importing.refused(BEGUN, "no", 0))
+    ]
+
+    assert acts == [Act.REFILE, Act.LOOK_UP, Act.BEGIN]
+
+
+def test_file_that_was_posted_is_not_replaced_just_so() -> None:
+    with pytest.raises(RuntimeError, match="was posted"):
+        importing.refiled(BEGUN, SECOND)
+
+
+@pytest.mark.parametrize(
+    ("now_ms", "status", "locked"),
+    [(100, 403, True), (100, 401, True), (99, 403, False), (100, 400, False), (100, 0, False)],
+    ids=["ended", "ended (GCS)", "refused before the end", "another refusal", "not by the cloud"],
+)
+def test_credentials_have_ended_when_the_cloud_refuses_and_their_time_is_over(
+    now_ms: int, status: int, locked: bool
+) -> None:
+    file = StagedFile("f", 0, 100, b"")
+
+    assert importing.is_locked(file, now_ms, status) is locked

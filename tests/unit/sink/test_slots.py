@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 from app.sink.slots import ImportSlot, ImportSlots
 
@@ -73,3 +74,19 @@ async def test_project_whose_limit_was_not_known_is_asked_again() -> None:
 
     assert got == [True, False]
     assert project.asked == 2
+
+
+async def test_table_is_remembered_as_long_as_somebody_imports_into_it() -> None:
+    slots, project = ImportSlots(8), Project(8)
+    first, second = slots.slot("1", "t", project.limit), slots.slot("1", "t", project.limit)
+    await first.acquire()
+    waiting = asyncio.create_task(second.acquire())
+    first.release()
+    del first
+    await waiting
+    remembered = list(slots._tables)
+    second.release()
+    del second, waiting
+    gc.collect()
+
+    assert (remembered, list(slots._tables)) == ([("1", "t")], [])
