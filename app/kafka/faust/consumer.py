@@ -203,8 +203,11 @@ class ChunkConsumer(driver.Consumer):
 
     @property
     def joined(self) -> bool:
-        """Whether the group has given us our part, which may be nothing, and no rebalance is under way."""
-        return self._joined
+        """Whether the group has given us our part, which may be nothing, and no rebalance is under way.
+
+        Faust seeks, by which we know it, only where there is something to seek.
+        """
+        return self._joined or (self.app.unassigned and not self.app.rebalancing)
 
     def progress(self) -> list[Progress]:
         """How far we are, for each partition that we hold. From any thread."""
