@@ -56,11 +56,11 @@ class Uploads:
         file, run_id = (record.file, record.run_id) if record else (None, "")
         while True:
             try:
+                if locked:
+                    file, locked = None if record is None else await self._exchange.copy(self._export(), record), False
                 if file is None:
                     file, run_id = await self._exchange.open_file(self._export(), revision, batch_id)
                     reach(Point.FILE_MADE)
-                elif locked and record is not None:
-                    file, locked = await self._exchange.copy(self._export(), record), False
                 name = f"{len(record.slices) if record else 0:05d}-{secrets.token_hex(8)}.gz"
                 uploaded = await self._exchange.upload(self._export(), revision, file, name, part.csv, part.rows)
                 reach(Point.SLICE_UPLOADED)
