@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -23,11 +24,11 @@ from app.control.records import (
 )
 from app.control.run import Run, now_ms
 from app.control.steps import Failure, Progress, Wanted, token_description
-from app.control.topics import ensure_receiver_topic, find_topic
+from app.control.topics import ends_or_gone, ensure_receiver_topic
 from app.kafka.codec import ControlValue
 from app.model.errors import KafkaUnavailable
 from app.model.ids import new_secret, new_uid
-from app.model.receiver import Draining, Export, Receiver
+from app.model.receiver import Draining, Export, Receiver, SourceOffset
 from app.model.receiver import Mapping as TableMapping
 
 _LOOK_AGAIN_SECONDS = 0.1
@@ -102,23 +103,28 @@ async def _begin(run: Run, result: str) -> None:
     partition, nobody would ever say that the export has taken it (`app.sink.retiring`).
     """
     receiver = find_receiver(run.catalog, run.task.project_id, run.task.receiver_id)
-    facts = await topic_ends(run, receiver.topic)
+    starts = await topic_ends(run, receiver)
 
     def entities() -> list[Export]:
         exports = [e for e in run.catalog.exports_of(receiver) if run.task.export_id in (None, e.export_id)]
-        if facts is None or facts.topic_id != receiver.topic_id:
-            return []
-        return [replace(export, starts=facts.starts) for export in exports]
+        return [] if starts is None else [replace(export, starts=starts) for export in exports]
 
     await run.succeed(result, entities)
 
 
-async def topic_ends(run: Run, topic: str) -> TopicFacts | None:
-    """Tried until Kafka says it: what is made stays made."""
+async def topic_ends(
+    run: Run, receiver: Receiver, until: float = math.inf, named: Sequence[SourceOffset] = ()
+) -> tuple[SourceOffset, ...] | None:
+    """Where the receiver's topic ends; None when it is gone for good. Tried until Kafka says it, or until this time on
+    the monotonic clock: then raises KafkaUnavailable. `named` are places of the topic from before.
+    """
+    partitions = max([receiver.partitions, *(place.partition + 1 for place in named)])
     while True:
         try:
-            return await find_topic(run.around.admin, topic)
+            return await ends_or_gone(run.around.admin, receiver.topic, receiver.topic_id, partitions)
         except KafkaUnavailable as trouble:
+            if time.monotonic() > until:
+                raise
             _log.warning("task %s waits: %s", run.task.task_id, trouble)
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 

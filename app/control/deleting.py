@@ -13,16 +13,17 @@ from dataclasses import replace
 from app.api.drafts import Deletion, load_draft
 from app.api.rules import find_export, find_receiver
 from app.control.patience import StepFailed
-from app.control.records import TopicFacts, control_records, tokens_of
+from app.control.records import control_records, tokens_of
 from app.control.run import Run, now_ms
 from app.control.steps import Progress
 from app.control.tokens import delete_spent_tokens, say_left
 from app.control.topics import delete_topic, find_topic
 from app.kafka.transaction import Record
 from app.model.errors import KafkaUnavailable
-from app.model.receiver import Draining, Export, Receiver
+from app.model.receiver import Draining, Export, Receiver, SourceOffset
 
 TOKEN_DELETION_SECONDS = 10.0
+Places = tuple[SourceOffset, ...]
 
 
 async def delete_receiver(run: Run) -> None:
@@ -44,25 +45,25 @@ async def delete_export(run: Run) -> None:
     export_id = task.export_id
     if run.progress is None:
         receiver = find_receiver(run.catalog, task.project_id, task.receiver_id)
-        facts = await find_topic(run.around.admin, receiver.topic)
+        drain_to = await _ends(run, receiver)
 
         def end() -> list[Record]:
             now = find_receiver(run.catalog, task.project_id, task.receiver_id)
             export = find_export(run.catalog, task.project_id, task.receiver_id, export_id)
-            return _ended(run, now, [export], [], facts)
+            return _ended(run, now, [export], [], drain_to)
 
         await run.log.transact(end)
     await _finish(run, "export deleted")
 
 
 def _ended(
-    run: Run, receiver: Receiver, exports: Sequence[Export], ended: Sequence[Receiver], facts: TopicFacts | None
+    run: Run, receiver: Receiver, exports: Sequence[Export], ended: Sequence[Receiver], drain_to: Places | None
 ) -> list[Record]:
     """What is drained, then tombstones, exports before their receiver; and in the task what is to go in Storage and
     Kafka.
     """
     deletion = load_draft(Deletion, run.command.payload)
-    drained = [] if deletion.discard else [_draining(run, receiver, export, facts) for export in exports]
+    drained = [] if deletion.discard else [_draining(run, receiver, export, drain_to) for export in exports]
     replays = [r for export in exports for r in run.catalog.replays_of(export.uid)] if deletion.discard else []
     lane_tokens = [replay.revision.token_id for replay in replays if not replay.is_finished]
     progress = Progress(spent_tokens=(*tokens_of(exports), *lane_tokens) if deletion.discard else ())
@@ -73,8 +74,14 @@ def _ended(
     return control_records(run.log.names, [*drained, run.with_progress(progress)], [*replays, *exports, *ended])
 
 
-def _draining(run: Run, receiver: Receiver, export: Export, facts: TopicFacts | None) -> Draining:
-    drain_to = None if facts is None else facts.ends_of(receiver.topic_id)
+async def _ends(run: Run, receiver: Receiver) -> Places | None:
+    """Where the receiver's events end now; None where `Settling` has to find it out."""
+    facts = await find_topic(run.around.admin, receiver.topic)
+    known = facts is not None and facts.topic_id == receiver.topic_id and len(facts.ends) >= receiver.partitions
+    return facts.starts if facts is not None and known else None
+
+
+def _draining(run: Run, receiver: Receiver, export: Export, drain_to: Places | None) -> Draining:
     return Draining(
         replace(export, drain_to=drain_to, ended_by=run.command.token),
         receiver.topic,

@@ -41,10 +41,6 @@ class TopicFacts:
         """Where something created now begins to take events; a partition that is empty needs no word."""
         return tuple(SourceOffset(self.topic_id, number, end) for number, end in enumerate(self.ends) if end > 0)
 
-    def ends_of(self, topic_id: str) -> tuple[SourceOffset, ...]:
-        """Where the topic with this id ends now: nowhere if another one has its name, since it is gone."""
-        return self.starts if topic_id == self.topic_id else ()
-
 
 def make_receiver(
     project_id: str, draft: ReceiverDraft, topic: TopicFacts, *, uid: str, secret: bytes, now_ms: int

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from app.control.log import ControlLog, Interrupted
 from app.control.records import control_records
 from app.control.run import Surroundings
-from app.control.topics import find_topic
+from app.control.topics import ends_or_gone
 from app.kafka.codec import ControlValue
 from app.kafka.transaction import Record
 from app.model.catalog import Catalog
@@ -36,12 +36,18 @@ class Open(NamedTuple):
     revision: int | None
     topic: str
     topic_id: str
+    partitions: int
+    """How many the topic has at least."""
+
+    @property
+    def source(self) -> tuple[str, str, int]:
+        return self.topic, self.topic_id, self.partitions
 
 
 def open_ends(catalog: Catalog) -> list[Open]:
     """Everything of which the end has to be found out."""
     found = [
-        Open(uid, None, draining.topic, draining.topic_id)
+        Open(uid, None, draining.topic, draining.topic_id, draining.partitions)
         for uid, draining in catalog.draining.items()
         if draining.export.drain_to is None
     ]
@@ -49,7 +55,7 @@ def open_ends(catalog: Catalog) -> list[Open]:
         if len(export.revisions) > 1:  # few have; this is asked twice a second
             receiver = catalog.receivers[entity_key(export.project_id, export.receiver_id)]
             found += [
-                Open(export.uid, revision.number, receiver.topic, receiver.topic_id)
+                Open(export.uid, revision.number, receiver.topic, receiver.topic_id, receiver.partitions)
                 for revision in export.revisions[:-1]
                 if revision.until is None
             ]
@@ -87,22 +93,25 @@ class Settling:
         while True:
             await asyncio.sleep(_EVERY_SECONDS)
             try:
-                await self._settle(time.monotonic())
-            except (KafkaUnavailable, Interrupted) as trouble:
-                _log.warning("ends of events are not known yet: %s", trouble)
+                await self.settle(time.monotonic())
+            except Interrupted as trouble:
+                _log.warning("ends of events are not written yet: %s", trouble)
 
-    async def _settle(self, now: float) -> None:
-        """What was seen first long enough ago, by our own clock: how old a record is says nothing (rule 24)."""
+    async def settle(self, now: float) -> None:
+        """Those that were seen first long enough ago, by our own clock: a record's age says nothing (rule 24)."""
         catalog = self._log.catalog
         ends = [end for end in open_ends(catalog) if self._ours(catalog.exports_by_uid[end.uid].project_id)]
         self._seen = {end: self._seen.get(end, now) for end in ends}
         due = [end for end, since in self._seen.items() if now - since >= self._wait_seconds]
-        for topic in sorted({end.topic for end in due}):
-            facts = await find_topic(self._around.admin, topic)
+        for source in sorted({end.source for end in due}):
+            try:
+                places = await ends_or_gone(self._around.admin, *source)
+            except KafkaUnavailable as trouble:
+                _log.warning("ends of events are not known yet: %s", trouble)  # those of other topics may be
+                continue
             for end in due:
-                if end.topic == topic:
-                    places = () if facts is None else facts.ends_of(end.topic_id)
-                    await self._log.transact(lambda e=end, p=places: self._record(e, p))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+                if end.source == source:
+                    await self._log.transact(lambda e=end, p=places or (): self._record(e, p))  # type: ignore[misc]  # mypy knows no defaults of lambdas
 
     def _record(self, end: Open, places: tuple[SourceOffset, ...]) -> list[Record]:
         value = with_end(self._log.catalog, end, places)

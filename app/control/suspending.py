@@ -4,13 +4,16 @@ rule 22).
 Each takes two transactions. The first says that it is going on, and from then on mappers hold what they have fetched of
 the receiver; so whatever lies at or behind the ends of the topic that are asked for next was fetched by a mapper that
 knows of it. The second says the offsets, and mappers go on. What comes between "suspended" and "resumed" is mapped by a
-lane of its own. Nothing that can fail for long lies between the two: a lane's table and token are made before.
+lane of its own. Nothing that can fail for long lies between the two: a lane's table and token are made before, and
+Kafka is asked once before, too. What fails nevertheless takes the first back: as nothing was mapped or skipped in
+between, the export is then as if nobody had asked.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from app.api.drafts import Suspending, load_draft
@@ -23,14 +26,18 @@ from app.api.rules import (
     suspensions_to_keep,
 )
 from app.control.creating import Tokens, is_made, topic_ends, wanted_for, with_provisions
-from app.control.records import TopicFacts, control_records
+from app.control.log import Closed, Interrupted
+from app.control.records import control_records
 from app.control.run import Run, now_ms
-from app.control.steps import Progress
+from app.control.steps import Failure, Progress
+from app.control.tokens import delete_spent_tokens, say_left
 from app.kafka.codec import ControlValue
+from app.kafka.transaction import Record
 from app.model.ids import new_uid
 from app.model.receiver import Export, Receiver, Revision, Suspension, offset_at
 from app.model.replay import OffsetRange, Replay, ReplayKind, lane_number
 
+TOKEN_DELETION_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -63,6 +70,11 @@ async def resume_export(run: Run) -> None:
     """Events that come from now on are mapped as they arrive, those that waited by a lane beside them."""
     task = run.task
     if not is_made(run):
+        suspension = _export(run).suspension
+        if suspension is not None and suspension.first is None:
+            # Left behind by a task that did not come to its end: mappers hold all since, so nothing was skipped.
+            await run.succeed("export resumed; no event had been left out", lambda: _before(_export(run)))
+            return
         mapping = replay_mapping(_export(run), None)
 
         def check() -> None:
@@ -70,6 +82,7 @@ async def resume_export(run: Run) -> None:
 
         async def conclude(tokens: Tokens) -> None:
             (token,) = tokens.values()
+            await topic_ends(run, _receiver(run), run.make_until)  # while it can fail and nobody is held up
 
             def resuming() -> Export:
                 export = _export(run)
@@ -80,42 +93,95 @@ async def resume_export(run: Run) -> None:
             await _announce(run, resuming)
 
         await with_provisions(run, [wanted_for(run, task.export_id or "", mapping)], check, conclude)
-    if is_made(run):
-        receiver = find_receiver(run.catalog, task.project_id, task.receiver_id)
-        facts = await topic_ends(run, receiver.topic)
+
+    async def settle() -> None:
+        receiver = _receiver(run)
+        end = await topic_ends(run, receiver, run.undo_until, _last(_export(run)).first or ())
         lane = new_uid()
 
         def resumed() -> Sequence[ControlValue]:
             export = _export(run)
-            suspension = replace(_last(export), end=() if facts is None else facts.ends_of(receiver.topic_id))
+            suspension = replace(_last(export), end=end or ())
             replay = _replay(run, export, suspension, receiver, lane)
             return [_with_last(export, replace(suspension, lane=None)), replay]
 
-        await run.succeed(f"export resumed; replay {lane} maps what waited", resumed)
+        lost = "; what waited is gone with its topic" if end is None else ""
+        await run.succeed(f"export resumed; replay {lane} maps what waited{lost}", resumed)
+
+    if is_made(run):
+        await _settle(run, lambda: _export(run), settle)
 
 
 async def _suspend(run: Run, entity: Callable[[], Export], reason: str | None) -> None:
     if not is_made(run):
+        await topic_ends(run, _receiver(run), run.make_until)  # while it can fail and nobody is held up
 
         def pausing() -> Export:
             export = entity()
             return replace(export, suspensions=(*suspensions_to_keep(export, run.limits), Suspension(now_ms(), reason)))
 
         await _announce(run, pausing)
-    receiver = find_receiver(run.catalog, run.task.project_id, run.task.receiver_id)
-    facts: TopicFacts | None = await topic_ends(run, receiver.topic)
 
-    def paused() -> list[Export]:
-        first = () if facts is None else facts.ends_of(receiver.topic_id)
-        return [_with_last(entity(), replace(_last(entity()), first=first))]
+    async def settle() -> None:
+        first = await topic_ends(run, _receiver(run), run.undo_until)
 
-    await run.succeed("export suspended", paused)
+        def paused() -> list[Export]:
+            return [_with_last(entity(), replace(_last(entity()), first=first or ()))]
+
+        await run.succeed("export suspended", paused)
+
+    await _settle(run, entity, settle)
 
 
 async def _announce(run: Run, entity: Callable[[], Export]) -> None:
     """The first of the two transactions."""
     progress = replace(run.progress or Progress(), made=True)
     await run.log.transact(lambda: control_records(run.log.names, [entity(), run.with_progress(progress)]))
+
+
+async def _settle(run: Run, entity: Callable[[], Export], second: Callable[[], Awaitable[None]]) -> None:
+    """The second of them or, where that cannot be, the first one taken back: a task must not end in between, since
+    mappers hold the receiver's events for as long.
+    """
+    failure = run.progress.failure if run.progress is not None else None
+    if failure is None:
+        try:
+            await second()
+            return
+        except (Interrupted, Closed):
+            raise
+        except Exception as error:
+            failure = run.failure(error)
+            failure = replace(failure, message=f"{failure.message} The export is as it was before.")
+            await _take_back(run, entity, failure)
+    spent = run.progress.spent_tokens if run.progress is not None else ()
+    if spent:
+        until = time.monotonic() + TOKEN_DELETION_SECONDS
+        say_left(run, await delete_spent_tokens(run, run.command.token, spent, until))
+    await run.fail(failure)
+
+
+async def _take_back(run: Run, entity: Callable[[], Export], failure: Failure) -> None:
+    """In one transaction with the word that the task is to fail, and which token is to be deleted then."""
+
+    def records() -> list[Record]:
+        export = entity()
+        lane = None if export.suspension is None else export.suspension.lane
+        spent = () if lane is None else (lane.token_id,)
+        progress = replace(run.progress or Progress(), failure=failure, spent_tokens=spent)
+        return control_records(run.log.names, [*_before(export), run.with_progress(progress)])
+
+    await run.log.transact(records)
+
+
+def _before(export: Export) -> list[Export]:
+    """The export before the announcement that it is under; none when it is under none."""
+    last = export.suspension
+    if last is None or not last.is_settling:
+        return []
+    if last.first is None:
+        return [replace(export, suspensions=export.suspensions[:-1])]
+    return [_with_last(export, replace(last, lane=None))]
 
 
 def _replay(run: Run, export: Export, suspension: Suspension, receiver: Receiver, lane: str) -> Replay:
@@ -142,6 +208,10 @@ def _replay(run: Run, export: Export, suspension: Suspension, receiver: Receiver
         now_ms(),
         run.command.token,
     )
+
+
+def _receiver(run: Run) -> Receiver:
+    return find_receiver(run.catalog, run.task.project_id, run.task.receiver_id)
 
 
 def _export(run: Run) -> Export:

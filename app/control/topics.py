@@ -13,8 +13,10 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from app.control.records import TopicFacts
 from app.kafka.client import learn_leaders
+from app.kafka.gone import is_surely_gone
 from app.kafka.plan import describe_topics, ensure_topics, receiver_topic
 from app.model.errors import KafkaUnavailable
+from app.model.receiver import SourceOffset
 from app.model.replay import OffsetRange
 from app.settings import Settings
 
@@ -49,6 +51,30 @@ async def find_topic(admin: AdminClient, name: str) -> TopicFacts | None:
         return None
     topic_id, partitions = found[name]
     return TopicFacts(name, topic_id, await asyncio.to_thread(_ends, admin, name, partitions))
+
+
+async def ends_or_gone(
+    admin: AdminClient, name: str, topic_id: str, partitions: int = 0
+) -> tuple[SourceOffset, ...] | None:
+    """Where the topic with this id ends now; None when it is gone for good (see `app.kafka.gone`).
+
+    The one place that may say so: an end that is written down of a topic that is only not known at the moment loses
+    events or has them twice. `partitions` are those that it is known to have. Raises KafkaUnavailable as long as
+    neither is sure.
+    """
+    found: TopicFacts | None = None
+
+    async def look() -> str | None:
+        nonlocal found
+        found = await find_topic(admin, name)
+        return None if found is None else found.topic_id
+
+    if await is_surely_gone(admin, name, topic_id, look):
+        return None
+    assert found is not None
+    if len(found.ends) < partitions:
+        raise KafkaUnavailable(f"Kafka shows {len(found.ends)} partitions of topic {name}, which has {partitions}.")
+    return found.starts
 
 
 @dataclass(frozen=True)

@@ -53,21 +53,22 @@ def run_of(kind: TaskType, export_id: str | None = None) -> tuple[Run, Log]:
     return Run(surroundings, cast(Any, log), Command(task, dump_draft(draft), b"")), log
 
 
-def topic_is(monkeypatch: pytest.MonkeyPatch, *answers: TopicFacts | KafkaUnavailable | None) -> None:
+def topic_ends_at(monkeypatch: pytest.MonkeyPatch, *answers: Sequence[int] | KafkaUnavailable | None) -> None:
+    """What Kafka says one time after the other: the end of each partition, or (None) that the topic is gone."""
     left = list(answers)
 
-    async def find_topic(_admin: Any, _name: str) -> TopicFacts | None:
+    async def ends_or_gone(*_: Any) -> tuple[SourceOffset, ...] | None:
         answer = left.pop(0)
         if isinstance(answer, KafkaUnavailable):
             raise answer
-        return answer
+        return None if answer is None else TopicFacts("topic", "id", tuple(answer)).starts
 
-    monkeypatch.setattr(creating, "find_topic", find_topic)
+    monkeypatch.setattr(creating, "ends_or_gone", ends_or_gone)
     monkeypatch.setattr(creating, "_LOOK_AGAIN_SECONDS", 0)
 
 
 async def test_export_begins_where_its_topic_ends_once_it_is_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic_is(monkeypatch, TopicFacts("topic", "id", (3, 0, 7)))
+    topic_ends_at(monkeypatch, (3, 0, 7))
     run, log = run_of(TaskType.EXPORT_CREATE, "e")
 
     await create_export(run)
@@ -79,7 +80,7 @@ async def test_export_begins_where_its_topic_ends_once_it_is_in_the_log(monkeypa
 
 
 async def test_all_exports_of_a_new_receiver_begin_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic_is(monkeypatch, TopicFacts("topic", "id", (3, 0, 0)))
+    topic_ends_at(monkeypatch, (3, 0, 0))
     run, log = run_of(TaskType.RECEIVER_CREATE)
 
     await create_receiver(run)
@@ -92,7 +93,7 @@ async def test_all_exports_of_a_new_receiver_begin_there(monkeypatch: pytest.Mon
 
 
 async def test_what_is_made_waits_for_kafka_and_is_not_undone(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic_is(monkeypatch, KafkaUnavailable("away"), KafkaUnavailable("away"), TopicFacts("topic", "id", (1, 1, 1)))
+    topic_ends_at(monkeypatch, KafkaUnavailable("away"), KafkaUnavailable("away"), (1, 1, 1))
     run, log = run_of(TaskType.EXPORT_CREATE, "e")
 
     await create_export(run)
@@ -100,9 +101,8 @@ async def test_what_is_made_waits_for_kafka_and_is_not_undone(monkeypatch: pytes
     assert [type(value) for value in log.written] == [Export, Task]
 
 
-@pytest.mark.parametrize("facts", [None, TopicFacts("topic", "another", (9, 9, 9))])
-async def test_ends_of_another_topic_say_nothing(monkeypatch: pytest.MonkeyPatch, facts: TopicFacts | None) -> None:
-    topic_is(monkeypatch, facts)
+async def test_topic_that_is_gone_leaves_the_export_where_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    topic_ends_at(monkeypatch, None)
     run, log = run_of(TaskType.EXPORT_CREATE, "e")
 
     await create_export(run)

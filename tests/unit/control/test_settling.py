@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
-from app.control.settling import Open, open_ends, with_end
+from app.control import settling
+from app.control.run import Surroundings
+from app.control.settling import Open, Settling, open_ends, with_end
+from app.kafka.codec import control_codec
+from app.kafka.names import Names
+from app.kafka.transaction import Record
 from app.model.catalog import Catalog
 from app.model.conditions import Conditions
+from app.model.errors import KafkaUnavailable
 from app.model.receiver import Draining, Export, Mapping, Receiver, Revision, SourceOffset
+from app.settings import Settings
 
 RECEIVER = Receiver("r", "1", "a", "a", "", b"", "topic", "id", 4, 0)
 REVISIONS = tuple(Revision(number, Mapping("in.c-b.t", ()), str(number), b"", 0) for number in (1, 2, 3))
 EXPORT = Export("e", "r", "1", "a", "e", "e", Conditions(), 0, (), REVISIONS, 0)
 PLACES = (SourceOffset("id", 0, 7),)
+
+
+class Log:
+    """A control log that keeps to where exports are drained."""
+
+    def __init__(self) -> None:
+        self.catalog, self.names = Catalog(), Names("test")
+        self.ends: dict[str, Any] = {}
+
+    async def transact(self, decide: Callable[[], Sequence[Record]]) -> None:
+        for record in decide():
+            value = control_codec.decode(record.value or b"")
+            assert isinstance(value, Draining)
+            self.ends[value.export.uid] = value.export.drain_to
 
 
 def catalog_of(export: Export, *, drained: bool = False) -> Catalog:
@@ -30,11 +53,11 @@ def catalog_of(export: Export, *, drained: bool = False) -> Catalog:
 def test_earlier_revisions_have_ends_to_be_found_out() -> None:
     catalog = catalog_of(EXPORT)
 
-    assert open_ends(catalog) == [Open("e", 1, "topic", "id"), Open("e", 2, "topic", "id")]
+    assert open_ends(catalog) == [Open("e", 1, "topic", "id", 4), Open("e", 2, "topic", "id", 4)]
 
 
 def test_deleted_export_has_one_end() -> None:
-    assert open_ends(catalog_of(EXPORT, drained=True)) == [Open("e", None, "topic", "id")]
+    assert open_ends(catalog_of(EXPORT, drained=True)) == [Open("e", None, "topic", "id", 4)]
 
 
 @pytest.mark.parametrize("drained", [False, True])
@@ -45,14 +68,14 @@ def test_end_that_is_known_is_not_asked_for_again(drained: bool) -> None:
 
 
 def test_end_of_a_revision_is_written_into_it_alone() -> None:
-    export = with_end(catalog_of(EXPORT), Open("e", 2, "topic", "id"), PLACES)
+    export = with_end(catalog_of(EXPORT), Open("e", 2, "topic", "id", 4), PLACES)
 
     assert isinstance(export, Export)
     assert [revision.until for revision in export.revisions] == [None, PLACES, None]
 
 
 def test_end_of_a_deleted_export_is_where_it_is_drained_to() -> None:
-    draining = with_end(catalog_of(EXPORT, drained=True), Open("e", None, "topic", "id"), PLACES)
+    draining = with_end(catalog_of(EXPORT, drained=True), Open("e", None, "topic", "id", 4), PLACES)
 
     assert isinstance(draining, Draining)
     assert draining.export.drain_to == PLACES
@@ -61,12 +84,37 @@ def test_end_of_a_deleted_export_is_where_it_is_drained_to() -> None:
 @pytest.mark.parametrize(
     ("end", "drained"),
     [
-        (Open("x", 1, "topic", "id"), False),
-        (Open("e", None, "topic", "id"), False),
-        (Open("e", 3, "topic", "id"), False),
-        (Open("e", 9, "topic", "id"), False),
-        (Open("e", 1, "topic", "id"), True),
+        (Open("x", 1, "topic", "id", 4), False),
+        (Open("e", None, "topic", "id", 4), False),
+        (Open("e", 3, "topic", "id", 4), False),
+        (Open("e", 9, "topic", "id", 4), False),
+        (Open("e", 1, "topic", "id", 4), True),
     ],
 )
 def test_end_that_interests_nobody_any_more_is_not_written(end: Open, drained: bool) -> None:
     assert with_end(catalog_of(EXPORT, drained=drained), end, PLACES) is None
+
+
+async def test_topic_that_is_unclear_holds_up_no_other_and_is_ends_nowhere_only_when_it_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Three deleted exports, in the order in which they are asked for."""
+    log = Log()
+    for topic in ("gone", "there", "anew"):
+        export = replace(EXPORT, uid=topic)
+        log.catalog.put_draining(Draining(export, topic, "id", 4, False, 0))
+    answers = {"gone": None, "there": PLACES}
+
+    async def ends_or_gone(_admin: Any, topic: str, *_: Any) -> tuple[SourceOffset, ...] | None:
+        if topic not in answers:
+            raise KafkaUnavailable("not clear")
+        return answers[topic]
+
+    monkeypatch.setattr(settling, "ends_or_gone", ends_or_gone)
+    settings = Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own argument
+    around = Surroundings(settings, cast(Any, None), cast(Any, None), rows_partitions=1)
+    found = Settling(around, cast(Any, log), lambda _project_id: True)
+    await found.settle(0)
+    await found.settle(1000)
+
+    assert log.ends == {"gone": (), "there": PLACES}

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from app.control import topics
-from app.control.topics import find_topic
-from app.kafka import plan
+from app.control.records import TopicFacts
+from app.control.topics import ends_or_gone, find_topic
+from app.kafka import gone, plan
 from app.model.errors import KafkaUnavailable
+from app.model.receiver import SourceOffset
 
 
 class Silent:
@@ -45,3 +47,29 @@ async def test_no_answer_counts_as_kafka_being_away(monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(KafkaUnavailable, match="within"):
         await find_topic(admin, "t")
+
+
+def topic_is(monkeypatch: pytest.MonkeyPatch, *answers: TopicFacts | None) -> None:
+    """What Kafka shows, one time after the other."""
+    left = list(answers)
+
+    async def find(_admin: Any, _name: str) -> TopicFacts | None:
+        return left.pop(0)
+
+    monkeypatch.setattr(topics, "find_topic", find)
+    monkeypatch.setattr(gone, "PAUSE_SECONDS", 0)
+
+
+async def test_ends_are_those_of_the_topic_once_it_is_known_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    topic_is(monkeypatch, None, TopicFacts("t", "earlier", (9,)), TopicFacts("t", "id", (3, 0)))
+    admin: Any = None
+
+    assert await ends_or_gone(admin, "t", "id", 2) == (SourceOffset("id", 0, 3),)
+
+
+async def test_broker_that_does_not_know_all_partitions_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    topic_is(monkeypatch, TopicFacts("t", "id", (3,)))
+    admin: Any = None
+
+    with pytest.raises(KafkaUnavailable, match="1 partitions"):
+        await ends_or_gone(admin, "t", "id", 2)
