@@ -117,6 +117,8 @@ class Settings(BaseSettings):
     """Validations and dry runs that one gateway holds, under way or waiting; further ones are answered 503."""
     max_validation_events: Count = 100
     """Events that one validation or dry run may have."""
+    max_dry_run_events: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Events that a dry run of a replay maps, or dead letters that one of a requeue looks at."""
     max_kafka_reads: Count = 2
     """Calls that read dead letters or batches, or newest events for a dry run, on one gateway at once; further ones are
     answered 503."""
@@ -168,6 +170,8 @@ class Settings(BaseSettings):
     """How long an export may rest before it is suspended, so that its events wait in Kafka instead of becoming dead
     letters; 0: never."""
     chunk_events: Annotated[int, Field(ge=1, le=100_000)] = 5000
+    replay_readers: Annotated[int, Field(ge=1, le=100)] = 4
+    """Partitions of replays that one mapper reads at a time, with up to 8 MiB read ahead each; others wait."""
     reconcile_seconds: Seconds = 0.25
     fetch_wait_ms: Annotated[int, Field(ge=1, le=10_000)] = 100
     fetch_min_bytes: Count = 64 * KIB

@@ -234,6 +234,10 @@ def fields(settings: Settings) -> dict[str, dict[str, Any]]:
         "Replay.rows": _text("Rows that it brought into the table.", 990, minimum=0),
         "Replay.failures": _text("Events that became dead letters.", 7, minimum=0),
         "Replay.skipped": _text("Offsets that are no event, or that were left out on purpose.", 3, minimum=0),
+        "Replay.note": _text(
+            "Why not all of it was mapped.",
+            "Topic streams.events.1234.clicks is gone: what was not mapped before is left out.",
+        ),
         # Dry runs
         "DryRunPayload.mapping": {"description": "How an event would become a row; it is not saved."},
         "DraftMappingPayload.tableId": _text("The table; it need not be named.", "in.c-web.clicks", pattern=_TABLE_ID),

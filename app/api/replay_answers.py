@@ -19,7 +19,7 @@ class ReplayRangeAnswer(Answer):
 
 
 class ReplayAnswer(Answer):
-    """`rows`, `failures` and `skipped` are there when it is finished."""
+    """`rows`, `failures` and `skipped` are there when it is finished, `note` when not all of it could be mapped."""
 
     id: str
     kind: str
@@ -36,6 +36,7 @@ class ReplayAnswer(Answer):
     rows: int | None = None
     failures: int | None = None
     skipped: int | None = None
+    note: str | None = None
 
 
 class ReplaysAnswer(Answer):
@@ -75,4 +76,5 @@ def show_replay(replay: Replay, mapped_to: Mapping[int, int]) -> ReplayAnswer:
         rows=replay.rows,
         failures=replay.failures,
         skipped=replay.skipped,
+        note=replay.note,
     )

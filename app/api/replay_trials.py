@@ -19,9 +19,6 @@ from app.model.event import EventBatch, Reason
 from app.model.receiver import Export, Receiver
 from app.model.replay import OffsetRange
 
-MOST_EVENTS = 1000
-"""Events that a dry run maps, and dead letters that it looks at."""
-
 
 class TriedRangeAnswer(Answer):
     partition: int
@@ -48,17 +45,18 @@ async def try_replay(context: Context, export: Export, receiver: Receiver, draft
     """`mended`: of the events that become rows, how many are among the export's newest dead letters."""
     mapping = replay_mapping(export, draft.table_id)
     settings = context.settings
+    most = settings.max_dry_run_events
 
     def read() -> tuple[Span, Sampled]:
         span = read_span(settings, receiver.topic, draft.from_ms, draft.to_ms)
-        return span, read_sample(settings, receiver.topic, span.ranges, MOST_EVENTS)
+        return span, read_sample(settings, receiver.topic, span.ranges, most)
 
     with trial_place(context):
         span, sampled = await context.reads.run(read)
         places = [(partition, record.offset) for partition, record in sampled.records if record.value is not None]
         batch = joined([to_batch([r], receiver.topic_id, partition, ids=True) for partition, r in sampled.records])
         rows, failures = await context.trials.counts(mapping, batch)
-    page = await context.reads.run(lambda: context.letters.page(export, Selection(MOST_EVENTS)))
+    page = await context.reads.run(lambda: context.letters.page(export, Selection(most)))
     letters = {
         (letter.source.partition, letter.event.offset)
         for letter in (found.letter for found in page.letters)
@@ -82,7 +80,7 @@ async def try_requeue(context: Context, export: Export, draft: RequeueDraft) -> 
     """Of the newest letters; an event that is not in its letter is not tried."""
     mapping = replay_mapping(export, None)
     reason = None if draft.reason is None else Reason(draft.reason)
-    selection = Selection(MOST_EVENTS, reason, draft.since_ms, draft.until_ms)
+    selection = Selection(context.settings.max_dry_run_events, reason, draft.since_ms, draft.until_ms)
     with trial_place(context):
         page = await context.reads.run(lambda: context.letters.page(export, selection))
         wanted = _wanted(context, export, draft, page.letters)

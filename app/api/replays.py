@@ -55,7 +55,7 @@ async def create_replay(
     one; by a task, whose result names the replay. Each event is a row once more: in a table without a primary key it is
     there beside the row of the first time.
 
-    With `dryRun` nothing is begun or stored: the first 1,000 events are mapped on trial.
+    With `dryRun` nothing is begun or stored: the first events (1,000, unless set otherwise) are mapped on trial.
     """
     draft = _draft(body)
     caller = await context.enter(token)

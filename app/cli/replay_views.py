@@ -48,6 +48,7 @@ def replay_view(replay: Mapping[str, Any]) -> RenderableType:
     for name, key in (("rows", "rows"), ("dead letters", "failures"), ("left out", "skipped")):
         if key in replay:
             facts[name] = f"{replay[key]:,}"
+    facts["note"] = replay.get("note", "")
     return _facts(facts)
 
 

@@ -128,8 +128,8 @@ async def begin_lane(run: Run, kind: ReplayKind, table_id: str | None, find: Fin
     await with_provisions(run, [wanted_for(run, export_id, mapping)], check, conclude)
 
 
-def finished(replay: Replay, rows: int, failures: int) -> Replay:
-    """The replay once all of it is in the table; its token is gone."""
+def finished(replay: Replay, rows: int, failures: int, note: str | None = None) -> Replay:
+    """The replay once all of it is in the table; its token is gone. `note`: why not all of it was mapped."""
     return replace(
         replay,
         revision=replace(replay.revision, token=b""),
@@ -138,4 +138,5 @@ def finished(replay: Replay, rows: int, failures: int) -> Replay:
         rows=rows,
         failures=failures,
         skipped=max(0, replay.count - rows - failures),
+        note=note,
     )

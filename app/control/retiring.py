@@ -19,7 +19,7 @@ from app.control.records import Ended
 from app.control.replaying import finished
 from app.control.run import Run
 from app.control.tokens import delete_spent_tokens, say_left
-from app.control.topics import delete_topic
+from app.control.topics import delete_topic, ends_or_gone
 from app.kafka.codec import ControlValue
 from app.model.receiver import Draining, Export, Revision
 from app.model.replay import Replay
@@ -38,6 +38,7 @@ async def retire_revisions(run: Run) -> None:
     if export is None or not (spent or lanes):
         await run.succeed("nothing to retire")
         return
+    over = {replay.lane: _finished(replay, asked, await _note(run, replay, asked)) for replay in lanes}
     for replay in lanes:
         await _delete(run, replay.begun_by, [replay.revision.token_id])
     if export.ended_by is not None:
@@ -60,8 +61,8 @@ async def retire_revisions(run: Run) -> None:
         export, draining = left(), run.catalog.draining.get(asked.uid)
         if export is None:
             return []
-        over = [_finished(replay, asked) for replay in run.catalog.replays_of(asked.uid) if _ends(replay, asked)]
-        return [*over, export if draining is None else replace(draining, export=export)]
+        ends = [over[replay.lane] for replay in run.catalog.replays_of(asked.uid) if replay.lane in over]
+        return [*ends, export if draining is None else replace(draining, export=export)]
 
     def ended() -> list[Ended]:
         draining = run.catalog.draining.get(asked.uid)
@@ -95,9 +96,21 @@ def _ends(replay: Replay, asked: Retirement) -> bool:
     return replay.revision.number in asked.revisions and not replay.is_finished
 
 
-def _finished(replay: Replay, asked: Retirement) -> Replay:
+def _finished(replay: Replay, asked: Retirement, note: str | None = None) -> Replay:
     result = next((r for r in asked.results if r.revision == replay.revision.number), None)
-    return finished(replay, result.rows if result else 0, result.failures if result else 0)
+    return finished(replay, result.rows if result else 0, result.failures if result else 0, note)
+
+
+async def _note(run: Run, replay: Replay, asked: Retirement) -> str | None:
+    """That the topic is gone, when not all of its offsets became something: whoever maps leaves out the rest then.
+
+    Ids of topics never come back, so what a mapper found to be gone is gone now. Raises KafkaUnavailable.
+    """
+    if not _finished(replay, asked).skipped:
+        return None
+    if await ends_or_gone(run.around.admin, replay.topic, replay.topic_id) is not None:
+        return None
+    return f"Topic {replay.topic} is gone: what was not mapped before is left out."
 
 
 def _spent(run: Run, export: Export, asked: Retirement) -> list[Revision]:

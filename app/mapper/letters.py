@@ -62,7 +62,7 @@ async def find_event(settings: Settings, topic_ids: TopicIds, at: LetterAt, grou
     letter = at.letter
     for _ in range(_MOST_STEPS):
         place, offset = letter.source, letter.event.offset
-        if await topic_ids.of(letter.event.topic) != place.topic_id:
+        if await topic_ids.is_gone(letter.event.topic, place.topic_id):
             return None
         reader = RangeReader(settings, letter.event.topic, place.partition, offset + 1, group)
         try:

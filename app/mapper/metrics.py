@@ -21,6 +21,10 @@ FILTERED = Counter("streams_mapper_filtered", "Events that an export's filter sk
 FAILURES = Counter("streams_mapper_failures", "Events that could not be mapped, by reason", ["reason"])
 ENVELOPES = Counter("streams_mapper_envelopes", "Envelopes delivered to the rows topic")
 REPLAYED = Counter("streams_mapper_events_replayed", "Events that replays have mapped again")
+REPLAY_FAILURES = Counter(
+    "streams_mapper_replay_failures", "Times that a lane of a replay met a defect; it is tried again"
+)
+REPLAY_READERS = Gauge("streams_mapper_replay_readers", "Lanes of replays that read now")
 RETRIES = Counter("streams_mapper_envelope_retries", "Envelopes sent again because Kafka did not acknowledge them")
 STALE = Counter("streams_mapper_chunks_dropped", "Chunks dropped because their topic was made again or is gone")
 IN_FLIGHT = Gauge("streams_mapper_bytes_in_flight", "Memory of chunks that are not yet done, estimated")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Collection, Sequence
 
 from app.kafka.codec import rows_codec
@@ -22,6 +23,7 @@ from app.mapper.envelopes import to_envelopes
 from app.mapper.letters import Piece, find_event, lost_event, pieces
 from app.mapper.mapper import Pool
 from app.mapper.topic_ids import TopicIds
+from app.mapper.turns import Turns
 from app.model.errors import KafkaUnavailable
 from app.model.event import EventBatch, Segment
 from app.model.receiver import ColumnType, Export
@@ -30,14 +32,19 @@ from app.model.rows import Rows, Source
 from app.settings import Settings
 
 _log = logging.getLogger(__name__)
+FIRST_PAUSE_SECONDS = 1.0
+LAST_PAUSE_SECONDS = 60.0
+SEAT_SECONDS = 30.0
+"""How long a lane reads while others wait for their turn."""
 _LOOK_AGAIN_SECONDS = 1.0
+_MOST_IDLE = 5
+"""Looks in a row without anything new, after which it is asked whether the topic is gone."""
 
 
 class ReplayLane:
     """`run` returns when all before the range's end is delivered; it may be cancelled at any time.
 
-    `replays` are all of the export, this one among them. `turn` is held while a block is in memory, so that all lanes
-    of a process together hold as many as it lets.
+    `replays` are all of the export, this one among them. `turns` says when the lane may read.
     """
 
     def __init__(
@@ -46,61 +53,97 @@ class ReplayLane:
         producer: AsyncProducer,
         pool: Pool,
         topic_ids: TopicIds,
-        turn: asyncio.Semaphore,
+        turns: Turns,
         export: Export,
         replay: Replay,
         part: OffsetRange,
         replays: Collection[Replay],
     ) -> None:
         self._settings, self._producer, self._pool, self._topic_ids = settings, producer, pool, topic_ids
-        self._turn, self._export, self._replay, self._part = turn, export, replay, part
+        self._turns, self._export, self._replay, self._part, self._replays = turns, export, replay, part, replays
         self._names = Names(settings.topic_prefix)
         self._source = Source(replay.topic_id, part.partition, replay.lane)
-        self._criteria = Criteria.of(replay, replays)
+        self._moved = False
+        """Whether anything was delivered since the last failure."""
 
     async def run(self) -> None:
-        """Raises ProducerBroken."""
+        """Whatever goes wrong is tried again, with longer and longer pauses: a replay must not end the process that
+        maps events as they arrive. Raises ProducerBroken alone, with which nothing can be mapped.
+        """
+        lane, pause = self._replay.lane, FIRST_PAUSE_SECONDS
         while True:
-            part, group = self._part, self._names.replay_group(self._replay.lane)
-            reader = RangeReader(self._settings, self._replay.topic, part.partition, part.end, group)
             try:
-                await self._run(reader)
-                return
+                if await self._topic_ids.is_gone(self._replay.topic, self._replay.topic_id):
+                    await self._leave_out()
+                    return
+                async with self._turns.seat():
+                    if await self._read_on():
+                        return
+                continue
             except ProducerBroken:
                 raise
             except KafkaUnavailable as trouble:
-                _log.warning("replay %s waits: %s", self._replay.lane, trouble)
-                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-            finally:
-                reader.close()
+                _log.warning("replay %s waits: %s", lane, trouble)
+            except Exception:
+                metrics.REPLAY_FAILURES.inc()
+                _log.exception("replay %s failed in partition %d and is tried again", lane, self._part.partition)
+            pause = FIRST_PAUSE_SECONDS if self._moved else min(2 * pause, LAST_PAUSE_SECONDS)
+            self._moved = False
+            await asyncio.sleep(pause)
 
-    async def _run(self, reader: RangeReader) -> None:
-        position = max(self._part.first, await reader.committed() or 0)
-        while position < self._part.end:
-            async with self._turn:
-                block = await self._read(reader, position)
-                if block.next_offset > position:
-                    await self._deliver(position, block)
-                    await reader.commit(block.next_offset)
-            if block.next_offset == position:
-                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-            position = block.next_offset
+    async def _read_on(self) -> bool:
+        """From where the lane is until its end (True), until others have waited for long enough, or until it looks as
+        if nothing came any more.
+        """
+        part = self._part
+        group = self._names.replay_group(self._replay.lane)
+        reader = RangeReader(self._settings, self._replay.topic, part.partition, part.end, group)
+        metrics.REPLAY_READERS.inc()
+        until, idle = time.monotonic() + SEAT_SECONDS, 0
+        try:
+            position = max(part.first, await reader.committed() or 0)
+            while position < part.end:
+                async with self._turns.block:
+                    block = await self._read(reader, position)
+                    if block.next_offset > position:
+                        await self._deliver(position, block)
+                        await reader.commit(block.next_offset)
+                        self._moved = True
+                if block.next_offset == position:
+                    idle += 1
+                    if idle == _MOST_IDLE:
+                        return False
+                    await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+                elif self._turns.waiting and time.monotonic() > until:
+                    return block.next_offset >= part.end
+                position = block.next_offset
+            return True
+        finally:
+            metrics.REPLAY_READERS.dec()
+            reader.close()
 
     async def _read(self, reader: RangeReader, position: int) -> RangeBlock:
-        """The next block of the topic with the replay's id. One that was made anew has none of its events."""
+        """The next block of the topic with the replay's id; nothing while its name stands for no topic or another."""
         before = await self._topic_ids.of(self._replay.topic)
         block = await reader.read(position, self._settings.chunk_events)
         after = await self._topic_ids.of(self._replay.topic)
-        if before == after == self._replay.topic_id:
-            return block
-        if after in (None, self._replay.topic_id):
-            return RangeBlock((), position)  # not there now; looked at again
-        _log.error("replay %s: topic %s is another one now, its events are gone", self._replay.lane, self._replay.topic)
-        return RangeBlock((), self._part.end)
+        return block if before == after == self._replay.topic_id else RangeBlock((), position)
+
+    async def _leave_out(self) -> None:
+        """Say of all that was not delivered before that nothing becomes of it.
+
+        From the beginning, since how far the lane was is gone with the topic: the sink knows it (rule 2).
+        """
+        part = self._part
+        _log.error(
+            "replay %s: topic %s is gone; what of partition %d was not mapped before is left out",
+            *(self._replay.lane, self._replay.topic, part.partition),
+        )
+        await self._deliver_events(part.first, part.end, EventBatch([], [], [], [], [], []))
 
     async def _deliver(self, base: int, block: RangeBlock) -> None:
         if self._replay.kind is ReplayKind.REQUEUE:
-            letters = wanted_letters(block.records, self._criteria)
+            letters = wanted_letters(block.records, Criteria.of(self._replay, self._replays))
             for piece in pieces(letters, base, block.next_offset):
                 await self._deliver_piece(piece)
             return

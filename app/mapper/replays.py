@@ -1,12 +1,15 @@
 """The replays that this mapper runs: those of the partitions that it owns, as the control log names them now.
 
-Whoever owns a partition of a receiver's topic also runs the lanes of replays there. One block of all lanes together is
-in memory, so that replays go gently beside the events that arrive (delivery protocol, rule 21).
+Whoever owns a partition of a receiver's topic also runs the lanes of replays there. A few lanes read at a time, and one
+block of all together is in memory, so that replays go gently beside the events that arrive (delivery protocol, rule
+21). A topic that is gone is owned by nobody: then every mapper runs the lane, which does no harm, since what the others
+send is a repeat.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -16,11 +19,15 @@ from app.kafka.view import ControlView
 from app.mapper.mapper import Pool
 from app.mapper.replay_lane import ReplayLane
 from app.mapper.topic_ids import TopicIds
+from app.mapper.turns import Turns
 from app.model.catalog import Catalog
+from app.model.errors import KafkaUnavailable
 from app.model.replay import OffsetRange, Replay, ReplayKind
 from app.settings import Settings
 
-_BLOCKS_IN_FLIGHT = 1
+_GONE_SECONDS = 5.0
+"""How often it is looked whether topics of replays are gone."""
+_log = logging.getLogger(__name__)
 
 
 class LanePart(NamedTuple):
@@ -30,15 +37,34 @@ class LanePart(NamedTuple):
     partition: int
 
 
-def wanted_lanes(catalog: Catalog, owned: Collection[Partition]) -> dict[LanePart, tuple[Replay, OffsetRange]]:
-    """What this process has to run when it owns these partitions. Pure."""
+def wanted_lanes(
+    catalog: Catalog, owned: Collection[Partition], gone: Collection[str] = ()
+) -> dict[LanePart, tuple[Replay, OffsetRange]]:
+    """What this process has to run when it owns these partitions, and the receiver's topic of these lanes is gone; the
+    oldest first. Pure.
+    """
     return {
         LanePart(replay.lane, part.partition): (replay, part)
-        for replay in catalog.running_replays()
+        for replay in sorted(catalog.running_replays(), key=lambda replay: (replay.created_ms, replay.lane))
         if replay.export_uid in catalog.exports_by_uid
         for part in replay.ranges
-        if part.count and _runs_at(replay, part) in owned
+        if part.count and (_runs_at(replay, part) in owned or replay.lane in gone)
     }
+
+
+def receiver_topics(catalog: Catalog, owned: Collection[Partition]) -> dict[str, tuple[str, str]]:
+    """For each lane that others run, if anybody does, its receiver's topic: name and id. Pure."""
+    return {
+        replay.lane: (replay.receiver_topic, _receiver_topic_id(catalog, replay))
+        for replay in catalog.running_replays()
+        if any(part.count and _runs_at(replay, part) not in owned for part in replay.ranges)
+    }
+
+
+def _receiver_topic_id(catalog: Catalog, replay: Replay) -> str:
+    if replay.kind is not ReplayKind.REQUEUE:
+        return replay.topic_id
+    return catalog.topic_id(replay.receiver_topic) or ""
 
 
 def _runs_at(replay: Replay, part: OffsetRange) -> Partition:
@@ -54,7 +80,8 @@ class Replays:
     ) -> None:
         self._settings, self._view, self._producer = settings, view, producer
         self._pool, self._topic_ids = pool, topic_ids
-        self._turn = asyncio.Semaphore(_BLOCKS_IN_FLIGHT)
+        self._turns = Turns(settings.replay_readers)
+        self._gone: frozenset[str] = frozenset()
         self._owned: frozenset[Partition] = frozenset()
         self._lanes: dict[LanePart, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
@@ -76,18 +103,37 @@ class Replays:
     async def run(self) -> None:
         """Until cancelled. A lane that is done stays until its replay has ended, so that it is not begun again."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_topics(), name="replays-topics")
             while True:
                 await self._changed.wait()
                 self._changed.clear()
-                wanted = wanted_lanes(self._view.catalog, self._owned)
+                wanted = wanted_lanes(self._view.catalog, self._owned, self._gone)
                 for key in [key for key in self._lanes if key not in wanted]:
                     self._lanes.pop(key).cancel()
-                for key in wanted.keys() - self._lanes.keys():
+                for key in [key for key in wanted if key not in self._lanes]:
                     self._lanes[key] = group.create_task(self._lane(*wanted[key]).run(), name=f"replay {key}")
+
+    async def _watch_topics(self) -> None:
+        while True:
+            await asyncio.sleep(_GONE_SECONDS)
+            await self.look_for_gone()
+
+    async def look_for_gone(self) -> None:
+        """Find out of which replays the receiver's topic is gone."""
+        gone = set()
+        for lane, (topic, topic_id) in receiver_topics(self._view.catalog, self._owned).items():
+            try:
+                if await self._topic_ids.is_gone(topic, topic_id):
+                    gone.add(lane)
+            except KafkaUnavailable as trouble:
+                _log.warning("replay %s waits: %s", lane, trouble)
+        if gone != self._gone:
+            self._gone = frozenset(gone)
+            self._changed.set()
 
     def _lane(self, replay: Replay, part: OffsetRange) -> ReplayLane:
         export = self._view.catalog.exports_by_uid[replay.export_uid]
         replays = self._view.catalog.replays_of(export.uid)
         return ReplayLane(
-            self._settings, self._producer, self._pool, self._topic_ids, self._turn, export, replay, part, replays
+            self._settings, self._producer, self._pool, self._topic_ids, self._turns, export, replay, part, replays
         )

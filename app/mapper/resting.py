@@ -55,15 +55,17 @@ class RestReports:
         return export
 
     async def report(self, export: Export) -> None:
-        """Send it; when Kafka does not take it, the next one will do."""
-        why = self._rests.why(_key(export))
-        reason = f"It rested for {self._after:g} s because its mapping takes too much time in vain."
-        reason = f"{reason} What it failed with last: {why}"[:_MOST_REASON_CHARACTERS] if why else reason
-        task = new_task(export.project_id, TaskType.EXPORT_SUSPEND, export.receiver_id, export.export_id)
+        """Send it; when that cannot be, the next one will do."""
         try:
+            why = self._rests.why(_key(export))
+            reason = f"It rested for {self._after:g} s because its mapping takes too much time in vain."
+            reason = f"{reason} What it failed with last: {why}"[:_MOST_REASON_CHARACTERS] if why else reason
+            task = new_task(export.project_id, TaskType.EXPORT_SUSPEND, export.receiver_id, export.export_id)
             await self._send(task, dump_draft(Suspending(export.uid, export.revision.number, reason)))
         except KafkaUnavailable as trouble:
             _log.warning("%s/%s is not suspended yet: %s", export.receiver_id, export.export_id, trouble)
+        except Exception:  # mapping must go on, whatever this one export does
+            _log.exception("%s/%s is not suspended yet", export.receiver_id, export.export_id)
 
 
 def _key(export: Export) -> str:

@@ -15,6 +15,8 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from app.kafka.gone import is_surely_gone
+
 _log = logging.getLogger(__name__)
 _REQUEST_SECONDS = 10
 _AGAIN_SECONDS = 0.2
@@ -27,6 +29,8 @@ class TopicIds:
         self._admin = admin
         self._waiting: dict[str, list[asyncio.Future[str | None]]] = defaultdict(list)
         self._asked = asyncio.Event()
+        self._gone: set[tuple[str, str]] = set()
+        """Found out once, since ids never come back."""
 
     async def of(self, topic: str) -> str | None:
         """The topic's id at some moment after the call; None when there is no such topic. Waits while Kafka is away."""
@@ -34,6 +38,14 @@ class TopicIds:
         self._waiting[topic].append(waiter)
         self._asked.set()
         return await waiter
+
+    async def is_gone(self, topic: str, topic_id: str) -> bool:
+        """Whether the topic with this id is gone for good (see `app.kafka.gone`). Raises KafkaUnavailable."""
+        if (topic, topic_id) not in self._gone and await is_surely_gone(
+            self._admin, topic, topic_id, lambda: self.of(topic)
+        ):
+            self._gone.add((topic, topic_id))
+        return (topic, topic_id) in self._gone
 
     async def run(self) -> None:
         while True:

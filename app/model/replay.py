@@ -46,7 +46,8 @@ class Replay:
     Events are those of `ranges` in the topic `topic` with the id `topic_id`, found out once; the processes that own the
     partitions of `receiver_topic` read them. `revision` is its own (see `lane_number`). `begun_by` is the token,
     encrypted, of who began it. `reason` is of a requeue: only letters with this reason. `finished_ms` is there once all
-    of it is in the table; then `rows`, `failures` and `skipped` say what became of its offsets.
+    of it is in the table; then `rows`, `failures` and `skipped` say what became of its offsets, and `note`, if there is
+    one, why not all of them were mapped.
     """
 
     lane: str
@@ -67,6 +68,7 @@ class Replay:
     rows: int | None = None
     failures: int | None = None
     skipped: int | None = None
+    note: str | None = None
 
     @property
     def is_finished(self) -> bool:

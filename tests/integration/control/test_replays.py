@@ -6,14 +6,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from buffer_stack import Client, export_body, export_of, tokens_of, until
+from buffer_stack import Client, api_client, export_body, export_of, tokens_of, until
 from confluent_kafka import Producer
 
 from app.api.commands import CommandSender
 from app.api.drafts import LaneResult, Retirement, dump_draft
+from app.control.topics import delete_topic
+from app.kafka.client import connect_admin
 from app.kafka.names import Names
 from app.keboola.client import StorageClient
 from app.keboola.errors import StorageNotFound
+from app.local.storage import Emulator
 from app.model.cipher import Cipher
 from app.model.replay import OffsetRange, Replay
 from app.model.task import TaskType, new_task
@@ -133,6 +136,28 @@ async def test_dry_run_maps_on_trial_and_begins_nothing(api: Client, settings: S
     assert replays_of(api, name) == []
 
 
+async def test_dry_run_tries_as_many_events_as_the_setting_says(
+    api: Client, settings: Settings, emulator: Emulator, path: str, name: str
+) -> None:
+    produce(settings, name, 0, 0, 1)
+
+    async with api_client(settings.model_copy(update={"max_dry_run_events": 2}), emulator.master_token) as frugal:
+        tried = (await frugal.post(f"{path}/replay?dryRun=1", {"from": FIRST, "to": now()})).json()
+
+    assert (tried["offsets"], tried["tried"], tried["isWhole"]) == (3, 2, False)
+
+
+async def test_replay_whose_topic_is_gone_says_so(api: Client, settings: Settings, path: str, name: str) -> None:
+    replay = await begun(api, settings, name)
+    await delete_topic(connect_admin(settings), replay.topic, replay.topic_id)
+
+    await end(api, settings, replay, LaneResult(replay.revision.number, 1, 0))
+
+    shown = (await api.get(f"{path}/replays/{replay.lane}")).json()
+    assert (shown["state"], shown["rows"], shown["skipped"]) == ("finished", 1, 1)
+    assert shown["note"] == f"Topic {replay.topic} is gone: what was not mapped before is left out."
+
+
 async def test_replay_that_is_over_keeps_no_token(
     api: Client, storage: StorageClient, settings: Settings, path: str, name: str
 ) -> None:
@@ -142,6 +167,7 @@ async def test_replay_that_is_over_keeps_no_token(
 
     shown = (await api.get(f"{path}/replays/{replay.lane}")).json()
     assert (shown["state"], shown["rows"], shown["failures"], shown["skipped"]) == ("finished", 1, 1, 0)
+    assert "note" not in shown
     assert tokens_of(storage, name) == [export_of(api, name, "e").revision.token_id]
     assert (replays_of(api, name)[-1].revision.token, replays_of(api, name)[-1].begun_by) == (b"", b"")
 

@@ -181,6 +181,11 @@ class Installation:
         wait_until(lambda: self.folded(export).count >= count, f"{count} entries")
         return self.folded(export)
 
+    def wait_for_sources(self, export: Export, *sources: Source) -> Folded:
+        """Until the export has envelopes of each of these."""
+        wait_until(lambda: set(sources) <= self.folded(export).marks.keys(), f"envelopes of {sources}")
+        return self.folded(export)
+
     def committed(self, receiver: Receiver) -> list[int]:
         """Committed offsets of the receiver's two partitions."""
         consumer = Consumer(

@@ -1,4 +1,4 @@
-"""A requeue reads letters, and events that were too big for theirs from where they lie."""
+"""A requeue reads letters, and events that were too big for theirs from where they lie; what is gone is left out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from app.model.replay import OffsetRange, Replay, ReplayKind
 from app.model.rows import FailedEvent, Source
 
 
-def test_letters_are_events_again_also_those_too_big_for_one(installation: Any, start: Callable[[], Any]) -> None:
+def test_letters_are_events_again_also_those_too_big_and_replays_of_topics_that_are_gone_end(
+    installation: Any, start: Callable[[], Any]
+) -> None:
     topic_id = installation.create_topic("q")
     receiver = installation.receiver("q", topic_id)
     export = installation.export(receiver, "e")
@@ -43,13 +45,21 @@ def test_letters_are_events_again_also_those_too_big_for_one(installation: Any, 
     names_of = ("lane", ReplayKind.REQUEUE, "1", "q", "e", export.uid)
     revision = replace(export.revision, number=100_001)
     ranges = (OffsetRange(partition, 0, 5),)
-    installation.announce(Replay(*names_of, revision, receiver.topic, names.dead_letters, letters_id, ranges, 0, b""))
+    requeue = Replay(*names_of, revision, receiver.topic, names.dead_letters, letters_id, ranges, 0, b"")
+    of_gone = replace(requeue, kind=ReplayKind.REPLAY, ranges=(OffsetRange(0, 0, 7),))
+    made_anew = replace(of_gone, lane="anew", topic=receiver.topic, topic_id="earlier")
+    nowhere = names.events("1", "nowhere")
+    no_more = replace(of_gone, lane="no more", receiver_topic=nowhere, topic=nowhere, topic_id="another")
+    installation.announce(requeue, made_anew, no_more)
 
     start()
-    folded = installation.wait_for_count(export, 5)
+    installation.wait_for_count(export, 5)
+    left_out = Source("earlier", 0, "anew"), Source("another", 0, "no more")
+    folded = installation.wait_for_sources(export, *left_out)
 
     source = Source(letters_id, partition, "lane")
     assert folded.rows[source] == {0: '"small"', 1: '"big"', 4: '"big"'}
     assert [(offset, failed.body) for offset, failed in folded.failures[source].items()] == [(2, None)]
     assert folded.marks[source] == 5
     assert folded.rows[live] == {0: '"big"'}
+    assert {folded.marks[source] for source in left_out} == {7}

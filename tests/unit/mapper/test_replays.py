@@ -7,12 +7,12 @@ from dataclasses import replace
 from app.kafka.faust import Partition
 from app.kafka.requeue import LetterAt
 from app.mapper.letters import Piece, lost_event, pieces
-from app.mapper.replays import LanePart, wanted_lanes
+from app.mapper.replays import LanePart, receiver_topics, wanted_lanes
 from app.model.catalog import Catalog
 from app.model.conditions import Conditions
 from app.model.dead_letter import DeadLetter
 from app.model.event import Reason
-from app.model.receiver import LIVE_LANE, Export, Mapping, Revision
+from app.model.receiver import LIVE_LANE, Export, Mapping, Receiver, Revision
 from app.model.replay import OffsetRange, Replay, ReplayKind
 from app.model.rows import FailedEvent, Source
 
@@ -61,6 +61,32 @@ def test_replay_of_an_export_that_is_gone_is_not_run() -> None:
     found.drop_export("1/a/e")
 
     assert wanted_lanes(found, {Partition("topic", 0)}) == {}
+
+
+def test_oldest_replay_comes_first() -> None:
+    found = catalog(replace(REPLAY, lane="a", created_ms=2))
+    found.put_replay(replace(REPLAY, lane="b", created_ms=1))
+
+    assert [key.lane for key in wanted_lanes(found, {Partition("topic", 0)})] == ["b", "a"]
+
+
+def test_replay_of_a_topic_that_is_gone_is_run_though_nobody_owns_it() -> None:
+    assert wanted_lanes(catalog(REPLAY), ()).keys() == set()
+    assert wanted_lanes(catalog(REPLAY), (), {"lane"}).keys() == {LanePart("lane", 0), LanePart("lane", 1)}
+
+
+def test_topic_is_looked_for_where_a_partition_is_not_owned() -> None:
+    found = catalog(REPLAY)
+
+    assert receiver_topics(found, {Partition("topic", 0), Partition("topic", 1)}) == {}
+    assert receiver_topics(found, {Partition("topic", 0)}) == {"lane": ("topic", "id")}
+
+
+def test_topic_of_a_requeue_is_that_of_its_receiver() -> None:
+    found = catalog(replace(REPLAY, kind=ReplayKind.REQUEUE, topic="letters", topic_id="id of letters"))
+    found.put_receiver(Receiver("r", "1", "a", "a", "", b"", "topic", "id", 1, 0))
+
+    assert receiver_topics(found, ()) == {"lane": ("topic", "id")}
 
 
 def test_letters_are_mapped_together_up_to_one_that_is_too_big() -> None:

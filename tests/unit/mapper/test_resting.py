@@ -95,3 +95,12 @@ async def test_kafka_that_is_away_ends_nothing() -> None:
     await reports(world).report(EXPORT)
 
     assert world.sent == []
+
+
+async def test_report_that_fails_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Surroundings()
+    monkeypatch.setattr(world, "why", lambda _key: 1 // 0)
+
+    await reports(world).report(EXPORT)
+
+    assert world.sent == []
