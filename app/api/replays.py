@@ -21,10 +21,9 @@ from app.api.tasks import start_task
 from app.kafka.replay_progress import replay_progress
 from app.model.errors import BadRequest, NotFound, clipped
 from app.model.receiver import TableId
-from app.model.replay import Replay
+from app.model.replay import KEPT_REPLAYS, Replay
 from app.model.task import TaskType, new_task
 
-MAX_LISTED = 100
 router = APIRouter(prefix="/v1/receivers/{receiver_id}/exports/{export_id}")
 
 
@@ -74,7 +73,7 @@ async def list_replays(receiver_id: str, export_id: str, context: InContext, tok
     """The export's replays, newest first; of one that is under way, `GET .../replays/{replayId}` says how far it is."""
     caller = await context.enter(token)
     export = find_export(context.catalog, caller.project_id, receiver_id, export_id)
-    newest = reversed(context.catalog.replays_of(export.uid)[-MAX_LISTED:])
+    newest = reversed(context.catalog.replays_of(export.uid)[-KEPT_REPLAYS:])
     return ReplaysAnswer(replays=[show_replay(replay, {}) for replay in newest])
 
 

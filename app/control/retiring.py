@@ -17,12 +17,12 @@ from confluent_kafka import KafkaException
 from app.api.drafts import Retirement, load_draft
 from app.control.records import Ended
 from app.control.replaying import finished
-from app.control.run import Run
+from app.control.run import Run, now_ms
 from app.control.tokens import delete_spent_tokens, say_left
 from app.control.topics import delete_topic, ends_or_gone
 from app.kafka.codec import ControlValue
 from app.model.receiver import Draining, Export, Revision
-from app.model.replay import Replay
+from app.model.replay import Replay, forgettable
 
 _SECONDS = 10.0
 PATIENCE_SECONDS = 10.0
@@ -67,7 +67,8 @@ async def retire_revisions(run: Run) -> None:
     def ended() -> list[Ended]:
         draining = run.catalog.draining.get(asked.uid)
         if draining is None or left() is not None:
-            return []
+            replays = run.catalog.replays_of(asked.uid)
+            return [*forgettable(replays, now_ms(), run.limits.suspensions_kept_ms)]
         return [draining, *run.catalog.replays_of(asked.uid)]
 
     await run.succeed("revisions retired", entities, ended)

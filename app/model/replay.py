@@ -17,6 +17,10 @@ LANE_STEP = 100_000
 """Numbers of revisions below this one are those of events as they arrive."""
 
 
+KEPT_REPLAYS = 100
+"""Replays of an export that the control log keeps in any case, the newest ones: as many as are shown."""
+
+
 class ReplayKind(StrEnum):
     REPLAY = "replay"
     """A range of time of the receiver's topic, asked for by a person."""
@@ -96,6 +100,17 @@ def with_replays(export: Export, replays: Collection[Replay]) -> ReplayingExport
     """The export together with those of its replays that are not finished."""
     known = {part.name: getattr(export, part.name) for part in fields(Export)}
     return ReplayingExport(**known, replays=tuple(replay for replay in replays if not replay.is_finished))
+
+
+def forgettable(replays: Collection[Replay], now_ms: int, kept_ms: int) -> list[Replay]:
+    """Those of an export's replays that may go from the control log.
+
+    The newest stay, and with them the last number, so that none comes twice. Of the others those stay that are not
+    finished, and those from whose time (`kept_ms`) there may be dead letters: which of these a requeue is of follows
+    from all replays before it. Marks, skipped offsets and batches know only replays that are not finished.
+    """
+    older = sorted(replays, key=lambda replay: replay.revision.number)[:-KEPT_REPLAYS]
+    return [r for r in older if r.finished_ms is not None and now_ms - r.finished_ms > kept_ms]
 
 
 def lane_number(replays: Collection[Replay], mapping_number: int) -> int:

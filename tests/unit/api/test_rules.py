@@ -25,6 +25,7 @@ from app.model.catalog import Catalog
 from app.model.conditions import Conditions
 from app.model.errors import BadRequest, Conflict, NotFound
 from app.model.receiver import Column, ColumnType, Mapping, Suspension
+from app.model.replay import Replay, ReplayKind
 from app.model.task import Task, TaskStatus, TaskType
 
 LIMITS = Limits(max_receivers=2, max_exports=2)
@@ -194,3 +195,20 @@ def test_suspended_export_is_not_changed_to_load_its_table_as_a_whole() -> None:
 
     with pytest.raises(Conflict, match="once it is resumed"):
         check_export_update(suspended(Suspension(NOW_MS, first=())), (), LIMITS, "1", "r", "e", change)
+
+
+@pytest.mark.parametrize(("finished_ms", "allowed"), [(None, False), (1, True)])
+def test_only_replays_that_are_not_finished_count_for_the_limit(finished_ms: int | None, allowed: bool) -> None:
+    catalog = suspended(Suspension(NOW_MS, first=()))
+    export = catalog.exports["1/r/e"]
+    names = (ReplayKind.REPLAY, "1", "r", "e", export.uid)
+    for number in range(LIMITS.max_replays):
+        replay = Replay(f"lane-{number}", *names, export.revision, "t", "t", "id", (), 0, b"", finished_ms=finished_ms)
+        catalog.put_replay(replay)
+
+    if allowed:
+        check_export_resume(catalog, (), LIMITS, "1", "r", "e")
+    else:
+        with pytest.raises(Conflict) as refused:
+            check_export_resume(catalog, (), LIMITS, "1", "r", "e")
+        assert refused.value.name == "buffer.replayCountLimitReached"

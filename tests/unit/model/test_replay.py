@@ -7,7 +7,17 @@ from dataclasses import replace
 from app.model.catalog import Catalog
 from app.model.conditions import Conditions
 from app.model.receiver import Export, Mapping, Revision
-from app.model.replay import OffsetRange, Replay, ReplayKind, is_lane_number, lane_number, replay_key
+from app.model.replay import (
+    KEPT_REPLAYS,
+    LANE_STEP,
+    OffsetRange,
+    Replay,
+    ReplayKind,
+    forgettable,
+    is_lane_number,
+    lane_number,
+    replay_key,
+)
 
 LIVE = Revision(3, Mapping("t", ()), "1", b"", 0)
 EXPORT = Export("e", "r", "1", "a", "e", "e", Conditions(), 0, (), (LIVE,), 0)
@@ -66,3 +76,22 @@ def test_replay_that_is_forgotten_leaves_nothing() -> None:
 
     assert catalog.replays == {}
     assert catalog.replays_of("e") == []
+
+
+def replays(count: int, finished_ms: int | None) -> list[Replay]:
+    numbered = [replace(REPLAY.revision, number=number * LANE_STEP) for number in range(1, count + 1)]
+    return [replace(REPLAY, revision=revision, finished_ms=finished_ms) for revision in numbered]
+
+
+def test_newest_replays_are_kept_for_ever() -> None:
+    old = replays(KEPT_REPLAYS + 2, finished_ms=0)
+
+    assert forgettable(old, 1001, 1000) == old[:2]
+
+
+def test_replay_is_kept_while_there_may_be_dead_letters_from_its_time() -> None:
+    assert forgettable(replays(KEPT_REPLAYS + 2, finished_ms=1), 1001, 1000) == []
+
+
+def test_replay_that_is_not_finished_is_kept() -> None:
+    assert forgettable(replays(KEPT_REPLAYS + 2, finished_ms=None), 1001, 1000) == []

@@ -1,0 +1,74 @@
+"""What the log has of replays when one of them is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from app.api.drafts import LaneResult, Retirement, dump_draft
+from app.control import retiring
+from app.control.retiring import retire_revisions
+from app.control.run import Run, Surroundings
+from app.kafka.codec import control_codec
+from app.kafka.names import Names
+from app.kafka.transaction import Record
+from app.model.catalog import Catalog
+from app.model.conditions import Conditions
+from app.model.receiver import Export, Mapping, Revision
+from app.model.replay import KEPT_REPLAYS, LANE_STEP, OffsetRange, Replay, ReplayKind
+from app.model.task import Command, Task, TaskStatus, TaskType
+from app.settings import Settings
+
+REVISION = Revision(1, Mapping("t", ()), "1", b"", 0)
+EXPORT = Export("e", "r", "1", "a", "e", "e", Conditions(), 0, (), (REVISION,), 0)
+NAMES = (ReplayKind.REPLAY, "1", "a", "e", "e")
+
+
+class Log:
+    """A control log that keeps what is written."""
+
+    def __init__(self, task: Task) -> None:
+        self.catalog, self.names, self.written = Catalog(), Names("test"), list[Record]()
+        self.catalog.put_task(task)
+        self.catalog.put_export(EXPORT)
+
+    async def transact(self, decide: Callable[[], Sequence[Record]]) -> None:
+        self.written += decide()
+
+
+def replay(number: int, finished_ms: int | None) -> Replay:
+    revision = replace(REVISION, number=number * LANE_STEP)
+    ranges = (OffsetRange(0, 0, 3),)
+    return Replay(f"lane-{number}", *NAMES, revision, "topic", "topic", "id", ranges, 0, b"", finished_ms=finished_ms)
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Storage and Kafka do what is asked; the topic is there."""
+
+    async def nothing(*_: Any) -> tuple[()]:
+        return ()
+
+    for name in ("_delete", "_forget_progress", "ends_or_gone"):
+        monkeypatch.setattr(retiring, name, nothing)
+
+
+async def test_oldest_finished_replays_are_forgotten_when_another_is_over() -> None:
+    last = replay(KEPT_REPLAYS + 2, None)
+    asked = Retirement("e", (last.revision.number,), (LaneResult(last.revision.number, 3, 0),))
+    task = Task("1", "t", TaskType.EXPORT_RETIRE, TaskStatus.PROCESSING, 0, "a", "e")
+    log = Log(task)
+    for one in (*(replay(number, 1) for number in range(1, KEPT_REPLAYS + 2)), last):
+        log.catalog.put_replay(one)
+    settings = Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own argument
+    around = Surroundings(settings, cast(Any, None), cast(Any, None), rows_partitions=1)
+
+    await retire_revisions(Run(around, cast(Any, log), Command(task, dump_draft(asked), b"")))
+
+    assert [record.key for record in log.written if record.value is None] == ["replay:e/lane-1", "replay:e/lane-2"]
+    values = [control_codec.decode(record.value) for record in log.written if record.value is not None]
+    (finished,) = [value for value in values if isinstance(value, Replay)]
+    assert (finished.lane, finished.is_finished, finished.rows, finished.note) == (last.lane, True, 3, None)
