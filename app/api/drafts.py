@@ -102,6 +102,13 @@ class RequeueDraft:
 
 
 @dataclass(frozen=True)
+class Cancelling:
+    """The replay with this id is to go no further."""
+
+    lane: str
+
+
+@dataclass(frozen=True)
 class LaneResult:
     """What became of the offsets of the replay whose revision has this number."""
 
@@ -146,6 +153,7 @@ Draft = (
     | Deletion
     | ReplayDraft
     | RequeueDraft
+    | Cancelling
     | Retirement
     | Retry
     | Suspending

@@ -54,6 +54,10 @@ _MESSAGES: dict[int, dict[str, str]] = {
         "buffer.receiverAlreadyExists": 'Receiver "clicks" already exists in the project.',
         "buffer.receiverCountLimitReached": "Receiver count limit reached in the project, the maximum is 100.",
         "buffer.replayCountLimitReached": "Replay count limit reached in the export, the maximum is 10 at a time.",
+        "buffer.replayFinished": 'Replay "019b0a5d-ac96-774b-bcce-b302099a8057" is finished.',
+        "buffer.replayNotCancellable": 'Replay "019b0a5d-ac96-774b-bcce-b302099a8057" maps what came while the export '
+        "was suspended; those events would be lost, so it cannot be cancelled. It ends with the export when that is "
+        "deleted with discard=true.",
         "buffer.tableInUse": 'Table "in.c-web.clicks" is the target of the export "clicks/all"; exports share a table '
         'only when all of them are incremental ("incremental": true).',
         "buffer.taskAlreadyRunning": 'Task "export.create" is already running on the export "all"; wait for it to '
@@ -227,6 +231,13 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "createReplay": (*_REPLAY, *_EXPORT),
     "listReplays": (*_TOKEN, *_EXPORT),
     "getReplay": (*_TOKEN, *_EXPORT, *_READ, "buffer.replayNotFound"),
+    "cancelReplay": (
+        *_WAIT,
+        *_EXPORT,
+        "buffer.replayNotFound",
+        "buffer.replayFinished",
+        "buffer.replayNotCancellable",
+    ),
     "testExport": (*_TRIAL, *_EXPORT),
     "testMapping": (*_TRIAL, *_BODY),
     "getTask": (*_TOKEN, *_TASK),

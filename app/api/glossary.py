@@ -108,6 +108,7 @@ def fields(settings: Settings) -> dict[str, dict[str, Any]]:
         "status": _text("How far it is.", "success", enum=[status.value for status in TaskStatus]),
         "isFinished": _text("Whether it has ended, well or not.", True),
         "createdAt": _text("When it began (UTC).", "2026-01-02T03:04:05.678Z", pattern=_DATE),
+        "cancelledAt": _text("Since when no more of it is mapped (UTC).", "2026-01-02T03:05:06.789Z", pattern=_DATE),
         "finishedAt": _text("When it ended (UTC).", "2026-01-02T03:04:06.789Z", pattern=_DATE),
         "duration": _text("Milliseconds that it took.", 1111, minimum=0),
         "result": _text("What was done, when it succeeded.", "receiver created"),
@@ -207,7 +208,9 @@ def fields(settings: Settings) -> dict[str, dict[str, Any]]:
         "replays": {"description": "Replays, newest first."},
         "Replay.id": _text("The replay's id; also the lane of its rows.", _REPLAY_ID),
         "kind": _text("Why it was begun.", "replay", enum=[kind.value for kind in ReplayKind]),
-        "state": _text("How far it is.", "mapping", enum=["mapping", "importing", "finished"]),
+        "state": _text(
+            "How far it is.", "mapping", enum=["mapping", "importing", "finished", "cancelling", "cancelled"]
+        ),
         "since": _text(
             "Only letters published at this time or later, as the list's `since`.",
             "2026-01-02T03:04:05Z",

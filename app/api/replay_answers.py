@@ -10,12 +10,15 @@ from app.model.task import iso_time
 
 
 class ReplayRangeAnswer(Answer):
-    """Offsets of one partition, from `first` to before `end`; those before `mapped_to` are mapped."""
+    """Offsets of one partition, from `first` to before `end`; those before `mapped_to` are mapped.
+
+    Of a replay that was cancelled only batches tell how far that is.
+    """
 
     partition: int
     first: int
     end: int
-    mapped_to: int
+    mapped_to: int | None = None
 
 
 class ReplayAnswer(Answer):
@@ -29,10 +32,11 @@ class ReplayAnswer(Answer):
     reason: str | None = None
     created_at: str
     finished_at: str | None = None
+    cancelled_at: str | None = None
     topic: str
     ranges: list[ReplayRangeAnswer]
     offsets: int
-    mapped: int
+    mapped: int | None = None
     rows: int | None = None
     failures: int | None = None
     skipped: int | None = None
@@ -49,32 +53,40 @@ def show_replay(replay: Replay, mapped_to: Mapping[int, int]) -> ReplayAnswer:
     def reached(partition: int, first: int, end: int) -> int:
         return end if replay.is_finished else min(end, max(first, mapped_to.get(partition, first)))
 
-    ranges = [
-        ReplayRangeAnswer(
-            partition=part.partition,
-            first=part.first,
-            end=part.end,
-            mapped_to=reached(part.partition, part.first, part.end),
-        )
-        for part in replay.ranges
-    ]
-    mapped = sum(part.mapped_to - part.first for part in ranges)
-    running = "importing" if mapped == replay.count else "mapping"
+    places = {part.partition: reached(part.partition, part.first, part.end) for part in replay.ranges}
+    mapped = sum(places[part.partition] - part.first for part in replay.ranges)
     return ReplayAnswer(
         id=replay.lane,
         kind=replay.kind.value,
-        state="finished" if replay.is_finished else running,
+        state=_state(replay, mapped),
         table_id=replay.revision.mapping.table_id,
         revision=mapping_number(replay.revision.number),
         reason=replay.reason,
         created_at=iso_time(replay.created_ms),
         finished_at=None if replay.finished_ms is None else iso_time(replay.finished_ms),
+        cancelled_at=None if replay.cancelled_ms is None else iso_time(replay.cancelled_ms),
         topic=replay.topic,
-        ranges=ranges,
+        ranges=[
+            ReplayRangeAnswer(
+                partition=part.partition,
+                first=part.first,
+                end=part.end,
+                mapped_to=None if replay.is_cancelled else places[part.partition],
+            )
+            for part in replay.ranges
+        ],
         offsets=replay.count,
-        mapped=mapped,
+        mapped=None if replay.is_cancelled else mapped,
         rows=replay.rows,
         failures=replay.failures,
         skipped=replay.skipped,
         note=replay.note,
     )
+
+
+def _state(replay: Replay, mapped: int) -> str:
+    if replay.is_cancelled:
+        return "cancelled" if replay.is_finished else "cancelling"
+    if replay.is_finished:
+        return "finished"
+    return "importing" if mapped == replay.count else "mapping"

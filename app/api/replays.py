@@ -11,15 +11,15 @@ from pydantic import Field, StrictStr
 from app.api.answers import TaskAnswer, as_json
 from app.api.context import Context, InContext, TokenHeader
 from app.api.dead_letters import time_of
-from app.api.drafts import ReplayDraft, dump_draft
+from app.api.drafts import Cancelling, ReplayDraft, dump_draft
 from app.api.payloads import Payload, unknown_fields
 from app.api.queries import DryRun
 from app.api.replay_answers import ReplayAnswer, ReplaysAnswer, show_replay
 from app.api.replay_trials import TriedReplayAnswer, try_replay
-from app.api.rules import check_replay_create, find_export, find_receiver
-from app.api.tasks import start_task
+from app.api.rules import check_replay_cancel, check_replay_create, find_export, find_receiver, find_replay
+from app.api.tasks import run_task, start_task
 from app.kafka.replay_progress import replay_progress
-from app.model.errors import BadRequest, NotFound, clipped
+from app.model.errors import BadRequest, clipped
 from app.model.receiver import TableId
 from app.model.replay import KEPT_REPLAYS, Replay
 from app.model.task import TaskType, new_task
@@ -84,10 +84,26 @@ async def get_replay(
     """One replay, and how far it is."""
     caller = await context.enter(token)
     export = find_export(context.catalog, caller.project_id, receiver_id, export_id)
-    replay = next((r for r in context.catalog.replays_of(export.uid) if r.lane == replay_id), None)
-    if replay is None:
-        raise NotFound(f'Replay "{clipped(replay_id)}" not found in the export.', "buffer.replayNotFound")
+    replay = find_replay(context.catalog, export, replay_id)
     return show_replay(replay, {} if replay.is_finished else await _progress(context, replay))
+
+
+@router.delete("/replays/{replay_id}", response_model_exclude_none=True)
+async def cancel_replay(
+    receiver_id: str, export_id: str, replay_id: str, context: InContext, token: TokenHeader
+) -> ReplayAnswer:
+    """Cancel a replay that is under way: no more of its events are mapped. What is mapped already comes into the table,
+    of each partition what lies before some offset; the export's batches say which (`sources`). The rest is left out.
+
+    A replay that a resume began, or a requeue, cannot be cancelled: its events would be lost.
+    """
+    caller = await context.enter(token)
+    running = context.running.of_project(caller.project_id)
+    place = caller.project_id, receiver_id, export_id
+    check_replay_cancel(context.catalog, running, *place, replay_id)
+    task = new_task(caller.project_id, TaskType.REPLAY_CANCEL, receiver_id, export_id)
+    await run_task(context, caller, task, dump_draft(Cancelling(replay_id)))
+    return show_replay(find_replay(context.catalog, find_export(context.catalog, *place), replay_id), {})
 
 
 async def _progress(context: Context, replay: Replay) -> dict[int, int]:

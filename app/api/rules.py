@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 from app.api.drafts import ExportChange, ExportDraft, ReceiverDraft
 from app.model.catalog import Catalog
-from app.model.errors import BadRequest, Conflict, NotFound
+from app.model.errors import BadRequest, Conflict, NotFound, clipped
 from app.model.receiver import Export, Mapping, Receiver, Suspension, entity_key
+from app.model.replay import Replay, ReplayKind
 from app.model.task import Task, TaskType
 from app.settings import Settings
 
@@ -219,6 +220,34 @@ def check_replay_create(
             "buffer.replayCountLimitReached",
         )
     _check_tables(catalog, project_id, [(export_id, replay_mapping(export, table_id))])
+
+
+def find_replay(catalog: Catalog, export: Export, lane: str) -> Replay:
+    """Raises NotFound."""
+    replay = catalog.replays.get(export.uid, {}).get(lane)
+    if replay is None:
+        raise NotFound(f'Replay "{clipped(lane)}" not found in the export.', "buffer.replayNotFound")
+    return replay
+
+
+def check_replay_cancel(
+    catalog: Catalog, running: Sequence[Task], project_id: str, receiver_id: str, export_id: str, lane: str
+) -> None:
+    """What a resume or a requeue leaves out would never be mapped. Raises NotFound or Conflict."""
+    check_idle(running, project_id, receiver_id, export_id)
+    replay = find_replay(catalog, find_export(catalog, project_id, receiver_id, export_id), lane)
+    if replay.kind is not ReplayKind.REPLAY:
+        why = {
+            ReplayKind.RESUME: "maps what came while the export was suspended; those events would be lost",
+            ReplayKind.REQUEUE: "is of dead letters that no later requeue takes up; their events would be lost",
+        }[replay.kind]
+        raise Conflict(
+            f'Replay "{lane}" {why}, so it cannot be cancelled. It ends with the export when that is deleted with '
+            "discard=true.",
+            "buffer.replayNotCancellable",
+        )
+    if replay.is_finished and not replay.is_cancelled:
+        raise Conflict(f'Replay "{lane}" is finished.', "buffer.replayFinished")
 
 
 def replay_mapping(export: Export, table_id: str | None) -> Mapping:

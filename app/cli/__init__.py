@@ -18,7 +18,7 @@ from app.cli.exports import exports
 from app.cli.local import local
 from app.cli.processes import add_processes
 from app.cli.receivers import receivers
-from app.cli.replaying import replay
+from app.cli.replays import replays
 from app.cli.tasks import tasks, tokens
 from app.cli.topics import topics
 from app.cli.trying import try_
@@ -62,7 +62,6 @@ def key() -> None:
 
 
 app.command("try")(try_)
-app.command("replay")(replay)
 add_processes(app)
 _PANEL = "What the Buffer API keeps"
 app.add_typer(receivers, name="receivers", rich_help_panel=_PANEL)
@@ -71,6 +70,7 @@ app.add_typer(tasks, name="tasks", rich_help_panel=_PANEL)
 app.add_typer(tokens, name="tokens", rich_help_panel=_PANEL)
 app.add_typer(batches, name="batches", rich_help_panel=_PANEL)
 app.add_typer(dead_letters, name="dead-letters", rich_help_panel=_PANEL)
+app.add_typer(replays, name="replay", rich_help_panel=_PANEL)
 app.add_typer(topics, name="topics")
 app.add_typer(local, name="local")
 

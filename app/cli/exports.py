@@ -169,7 +169,7 @@ def resume(
 ) -> None:
     """Resume an export: new events are mapped as they come, those that waited beside them, each exactly once.
 
-    `streams replay show` follows the replay that maps those that waited.
+    `streams replay show` says how far the replay is that maps those that waited.
     Try: `streams exports resume clicks all`
     """
     _switch("resume", receiver, export, address, no_wait, as_json)

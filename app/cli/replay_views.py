@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -34,6 +34,17 @@ def tried_view(tried: Mapping[str, Any]) -> RenderableType:
     return Group(ranges, Text(), _facts(facts))
 
 
+def replays_table(replays: Iterable[Mapping[str, Any]]) -> RenderableType:
+    """One line each; how far those are that are under way is not in a list."""
+    table = Table("id", "kind", "state", "table", "begun", box=None)
+    for one in ("offsets", "rows", "dead letters"):
+        table.add_column(one, justify="right")
+    for replay in replays:
+        numbers = (f"{replay[key]:,}" if key in replay else "" for key in ("offsets", "rows", "failures"))
+        table.add_row(*(printable(replay[key]) for key in ("id", "kind", "state", "tableId", "createdAt")), *numbers)
+    return table
+
+
 def replay_view(replay: Mapping[str, Any]) -> RenderableType:
     facts = {
         "id": replay["id"],
@@ -42,8 +53,9 @@ def replay_view(replay: Mapping[str, Any]) -> RenderableType:
         "table": replay["tableId"],
         "revision": str(replay["revision"]),
         "begun": replay["createdAt"],
+        "cancelled": replay.get("cancelledAt", ""),
         "finished": replay.get("finishedAt", ""),
-        "mapped": f"{replay['mapped']:,} of {replay['offsets']:,} offsets",
+        "mapped": f"{replay['mapped']:,} of {replay['offsets']:,} offsets" if "mapped" in replay else "",
     }
     for name, key in (("rows", "rows"), ("dead letters", "failures"), ("left out", "skipped")):
         if key in replay:

@@ -18,13 +18,14 @@ NoWait = Annotated[bool, typer.Option("--no-wait", help="Give the replay at once
 
 
 def replay(
-    receiver: Annotated[str, typer.Option(help="Id of the receiver.", show_default=False)],
-    export: Annotated[str, typer.Option(help="Id of the export.", show_default=False)],
+    context: typer.Context,
+    receiver: Annotated[str | None, typer.Option(help="Id of the receiver.", show_default=False)] = None,
+    export: Annotated[str | None, typer.Option(help="Id of the export.", show_default=False)] = None,
     from_: Annotated[
-        str,
+        str | None,
         typer.Option("--from", help="Events received since: a time (2026-01-02T03:04:05Z) or an age (2h)."),
-    ],
-    to: Annotated[str, typer.Option(help="Events received before: a time or an age.")],
+    ] = None,
+    to: Annotated[str | None, typer.Option(help="Events received before: a time or an age.")] = None,
     table: Annotated[
         str | None, typer.Option(help="Another table for the rows, made if it is not there.", show_default=False)
     ] = None,
@@ -45,6 +46,14 @@ def replay(
     from app.cli.replay_views import tried_view
     from app.cli.terminal import api, ask, give, show, spinner
 
+    if context.invoked_subcommand is not None:
+        return
+    given = {"--receiver": receiver, "--export": export, "--from": from_, "--to": to}
+    missing = [name for name, value in given.items() if value is None]
+    if missing:
+        context.fail(f"Missing option {' and '.join(missing)}.")
+    assert receiver is not None
+    assert export is not None
     path = export_path(receiver, export)
     body: dict[str, Any] = {"from": moment(from_), "to": moment(to)} | ({} if table is None else {"tableId": table})
     with api(address) as buffer:
@@ -72,9 +81,10 @@ def begin(buffer: BufferApi, path: str, where: str, body: dict[str, Any], no_wai
     warn([note.removeprefix("; ")] if note else [])
     with spinner("map …", as_json) as status:
         found = buffer.call("GET", f"{path}/replays/{lane}")
-        while not no_wait and found["state"] != "finished":
+        while not no_wait and "finishedAt" not in found:
             if status is not None:
-                status.update(f"{found['state']}: {found['mapped']:,} of {found['offsets']:,} mapped")
+                mapped = f": {found['mapped']:,} of {found['offsets']:,} mapped" if "mapped" in found else ""
+                status.update(f"{found['state']}{mapped}")
             time.sleep(_PAUSE_SECONDS)
             found = buffer.call("GET", f"{path}/replays/{lane}")
     give(found, replay_view, as_json)

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.api.drafts import Deletion, ExportChange, ExportDraft, ReceiverDraft, ReplayDraft, load_draft
+from app.api.drafts import Cancelling, Deletion, ExportChange, ExportDraft, ReceiverDraft, ReplayDraft, load_draft
 from app.api.rules import (
     Limits,
     check_deletion,
@@ -24,6 +24,7 @@ from app.api.rules import (
     check_export_update,
     check_receiver_change,
     check_receiver_create,
+    check_replay_cancel,
     check_replay_create,
 )
 from app.api.running import RunningTasks
@@ -196,6 +197,9 @@ class PartitionWorker:
                 replay = load_draft(ReplayDraft, command.payload)
                 table_id = replay.table_id
                 check_replay_create(catalog, running, limits, project_id, receiver_id, export_id, table_id)
+            case TaskType.REPLAY_CANCEL:
+                lane = load_draft(Cancelling, command.payload).lane
+                check_replay_cancel(catalog, running, project_id, receiver_id, export_id, lane)
             case TaskType.DEAD_LETTERS_REQUEUE:
                 check_replay_create(catalog, running, limits, project_id, receiver_id, export_id, None)
             case TaskType.EXPORT_PAUSE:

@@ -10,8 +10,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from app.api.drafts import ReplayDraft, RequeueDraft, load_draft
-from app.api.rules import check_replay_create, find_export, find_receiver, replay_mapping
+from app.api.drafts import Cancelling, ReplayDraft, RequeueDraft, load_draft
+from app.api.rules import (
+    check_replay_cancel,
+    check_replay_create,
+    find_export,
+    find_receiver,
+    find_replay,
+    replay_mapping,
+)
 from app.control.creating import Tokens, wanted_for, with_provisions
 from app.control.patience import StepFailed
 from app.control.run import Run, now_ms
@@ -78,6 +85,20 @@ async def requeue_letters(run: Run) -> None:
         return LaneSource(topic, spans.topic_id, (part,), draft.reason, note)
 
     await begin_lane(run, ReplayKind.REQUEUE, None, find)
+
+
+async def cancel_replay(run: Run) -> None:
+    """Mappers that see it map no more of it and leave out the rest; so it ends as any other (`app.mapper.replays`)."""
+    task = run.task
+    lane = load_draft(Cancelling, run.command.payload).lane
+    place = task.project_id, task.receiver_id, task.export_id or ""
+
+    def cancelled() -> Sequence[ControlValue]:
+        check_replay_cancel(run.catalog, (), *place, lane)
+        replay = find_replay(run.catalog, find_export(run.catalog, *place), lane)
+        return [] if replay.is_cancelled else [replace(replay, cancelled_ms=now_ms())]
+
+    await run.succeed(f"replay {lane} cancelled", cancelled)
 
 
 async def begin_lane(run: Run, kind: ReplayKind, table_id: str | None, find: Find) -> None:

@@ -103,12 +103,14 @@ def _finished(replay: Replay, asked: Retirement, note: str | None = None) -> Rep
 
 
 async def _note(run: Run, replay: Replay, asked: Retirement) -> str | None:
-    """That the topic is gone, when not all of its offsets became something: whoever maps leaves out the rest then.
+    """Why whoever maps has left out the rest, when not all of its offsets became something and there is a reason.
 
     Ids of topics never come back, so what a mapper found to be gone is gone now. Raises KafkaUnavailable.
     """
     if not _finished(replay, asked).skipped:
         return None
+    if replay.is_cancelled:
+        return "It was cancelled: what was not mapped before is left out."
     if await ends_or_gone(run.around.admin, replay.topic, replay.topic_id) is not None:
         return None
     return f"Topic {replay.topic} is gone: what was not mapped before is left out."

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from app.control.creating import create_export, create_receiver
 from app.control.deleting import delete_export, delete_receiver
 from app.control.log import Closed, Interrupted
-from app.control.replaying import create_replay, requeue_letters
+from app.control.replaying import cancel_replay, create_replay, requeue_letters
 from app.control.retiring import retire_revisions
 from app.control.retrying import retry_batch
 from app.control.run import Run
@@ -26,6 +26,7 @@ _CARRIED_OUT_BY: dict[TaskType, Callable[[Run], Awaitable[None]]] = {
     TaskType.EXPORT_RETIRE: retire_revisions,
     TaskType.TOKENS_REFRESH: refresh_tokens,
     TaskType.REPLAY_CREATE: create_replay,
+    TaskType.REPLAY_CANCEL: cancel_replay,
     TaskType.DEAD_LETTERS_REQUEUE: requeue_letters,
     TaskType.BATCH_RETRY: retry_batch,
     TaskType.EXPORT_PAUSE: pause_export,

@@ -73,8 +73,9 @@ class ReplayLane:
         lane, pause = self._replay.lane, FIRST_PAUSE_SECONDS
         while True:
             try:
-                if await self._topic_ids.is_gone(self._replay.topic, self._replay.topic_id):
-                    await self._leave_out()
+                why = await self._why_not()
+                if why is not None:
+                    await self._leave_out(why)
                     return
                 async with self._turns.seat():
                     if await self._read_on():
@@ -129,15 +130,23 @@ class ReplayLane:
         after = await self._topic_ids.of(self._replay.topic)
         return block if before == after == self._replay.topic_id else RangeBlock((), position)
 
-    async def _leave_out(self) -> None:
+    async def _why_not(self) -> str | None:
+        """Why no more is to be mapped, if there is a reason. Raises KafkaUnavailable."""
+        if self._replay.is_cancelled:
+            return "it was cancelled"
+        gone = await self._topic_ids.is_gone(self._replay.topic, self._replay.topic_id)
+        return f"topic {self._replay.topic} is gone" if gone else None
+
+    async def _leave_out(self, why: str) -> None:
         """Say of all that was not delivered before that nothing becomes of it.
 
-        From the beginning, since how far the lane was is gone with the topic: the sink knows it (rule 2).
+        From the beginning: the sink takes of it what lies behind its mark (rule 2). How far this lane was may be gone
+        with the topic, and an envelope of its earlier life may still be on its way: it comes before or is a repeat.
         """
         part = self._part
-        _log.error(
-            "replay %s: topic %s is gone; what of partition %d was not mapped before is left out",
-            *(self._replay.lane, self._replay.topic, part.partition),
+        _log.warning(
+            "replay %s: %s; what of partition %d was not mapped before is left out",
+            *(self._replay.lane, why, part.partition),
         )
         await self._deliver_events(part.first, part.end, EventBatch([], [], [], [], [], []))
 

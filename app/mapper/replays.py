@@ -35,6 +35,8 @@ class LanePart(NamedTuple):
 
     lane: str
     partition: int
+    is_cancelled: bool = False
+    """One that is under way gives place to one that leaves out the rest."""
 
 
 def wanted_lanes(
@@ -44,7 +46,7 @@ def wanted_lanes(
     oldest first. Pure.
     """
     return {
-        LanePart(replay.lane, part.partition): (replay, part)
+        LanePart(replay.lane, part.partition, replay.is_cancelled): (replay, part)
         for replay in sorted(catalog.running_replays(), key=lambda replay: (replay.created_ms, replay.lane))
         if replay.export_uid in catalog.exports_by_uid
         for part in replay.ranges

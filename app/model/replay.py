@@ -51,7 +51,7 @@ class Replay:
     partitions of `receiver_topic` read them. `revision` is its own (see `lane_number`). `begun_by` is the token,
     encrypted, of who began it. `reason` is of a requeue: only letters with this reason. `finished_ms` is there once all
     of it is in the table; then `rows`, `failures` and `skipped` say what became of its offsets, and `note`, if there is
-    one, why not all of them were mapped.
+    one, why not all of them were mapped. From `cancelled_ms` on no more of it is.
     """
 
     lane: str
@@ -73,6 +73,11 @@ class Replay:
     failures: int | None = None
     skipped: int | None = None
     note: str | None = None
+    cancelled_ms: int | None = None
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self.cancelled_ms is not None
 
     @property
     def is_finished(self) -> bool:

@@ -23,6 +23,7 @@ class TaskType(StrEnum):
     EXPORT_DELETE = "export.delete"
     TOKENS_REFRESH = "tokens.refresh"
     REPLAY_CREATE = "replay.create"
+    REPLAY_CANCEL = "replay.cancel"
     DEAD_LETTERS_REQUEUE = "dead-letters.requeue"
     BATCH_RETRY = "batch.retry"
     """Ours, as those before it and after it are."""

@@ -147,6 +147,22 @@ async def test_dry_run_tries_as_many_events_as_the_setting_says(
     assert (tried["offsets"], tried["tried"], tried["isWhole"]) == (3, 2, False)
 
 
+async def test_replay_that_is_cancelled_ends_with_what_was_mapped(
+    api: Client, settings: Settings, path: str, name: str
+) -> None:
+    replay = await begun(api, settings, name)
+
+    answer = await api.delete(f"{path}/replays/{replay.lane}")
+    again = await api.delete(f"{path}/replays/{replay.lane}")
+    await end(api, settings, replay, LaneResult(replay.revision.number, 1, 0))
+
+    assert (answer.status_code, again.status_code, answer.json()["state"]) == (200, 200, "cancelling")
+    shown = (await api.get(f"{path}/replays/{replay.lane}")).json()
+    assert (shown["state"], shown["rows"], shown["skipped"]) == ("cancelled", 1, 1)
+    assert (shown["cancelledAt"], "mapped" in shown) == (answer.json()["cancelledAt"], False)
+    assert shown["note"] == "It was cancelled: what was not mapped before is left out."
+
+
 async def test_replay_whose_topic_is_gone_says_so(api: Client, settings: Settings, path: str, name: str) -> None:
     replay = await begun(api, settings, name)
     await delete_topic(connect_admin(settings), replay.topic, replay.topic_id)

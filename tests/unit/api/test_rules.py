@@ -19,6 +19,7 @@ from app.api.rules import (
     check_export_update,
     check_receiver_change,
     check_receiver_create,
+    check_replay_cancel,
 )
 from app.control.records import SealedToken, TopicFacts, make_export, make_receiver
 from app.model.catalog import Catalog
@@ -212,3 +213,34 @@ def test_only_replays_that_are_not_finished_count_for_the_limit(finished_ms: int
         with pytest.raises(Conflict) as refused:
             check_export_resume(catalog, (), LIMITS, "1", "r", "e")
         assert refused.value.name == "buffer.replayCountLimitReached"
+
+
+def with_replay(kind: ReplayKind = ReplayKind.REPLAY, finished_ms: int | None = None) -> Catalog:
+    """With the export "r/e" and its replay "lane"."""
+    catalog = catalog_of(r=(export_draft("e"),))
+    export = catalog.exports["1/r/e"]
+    names = (kind, "1", "r", "e", export.uid)
+    catalog.put_replay(Replay("lane", *names, export.revision, "t", "t", "id", (), 0, b"", finished_ms=finished_ms))
+    return catalog
+
+
+def test_replay_that_is_under_way_may_be_cancelled() -> None:
+    check_replay_cancel(with_replay(), (), "1", "r", "e", "lane")
+
+
+@pytest.mark.parametrize("kind", [ReplayKind.RESUME, ReplayKind.REQUEUE])
+def test_replay_whose_events_would_be_lost_is_not_cancelled(kind: ReplayKind) -> None:
+    with pytest.raises(Conflict, match="would be lost") as refused:
+        check_replay_cancel(with_replay(kind), (), "1", "r", "e", "lane")
+
+    assert refused.value.name == "buffer.replayNotCancellable"
+
+
+def test_replay_that_is_finished_is_not_cancelled() -> None:
+    with pytest.raises(Conflict, match="is finished"):
+        check_replay_cancel(with_replay(finished_ms=1), (), "1", "r", "e", "lane")
+
+
+def test_replay_that_is_not_there_is_not_cancelled() -> None:
+    with pytest.raises(NotFound, match='Replay "x" not found'):
+        check_replay_cancel(with_replay(), (), "1", "r", "e", "x")

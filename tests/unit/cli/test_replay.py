@@ -36,7 +36,18 @@ REPLAY = {
     "offsets": 2500,
     "mapped": 10,
 }
-FINISHED = REPLAY | {"state": "finished", "mapped": 2500, "rows": 2490, "failures": 7, "skipped": 3}
+CANCELLING = {key: value for key, value in REPLAY.items() if key != "mapped"} | {
+    "state": "cancelling",
+    "cancelledAt": "2026-01-02T03:05:05.678Z",
+}
+FINISHED = REPLAY | {
+    "state": "finished",
+    "finishedAt": "2026-01-02T03:06:05.678Z",
+    "mapped": 2500,
+    "rows": 2490,
+    "failures": 7,
+    "skipped": 3,
+}
 
 
 class Api:
@@ -47,6 +58,10 @@ class Api:
 
     def call(self, method: str, path: str, body: Any = None, query: Any = None) -> dict[str, Any]:
         self.asked.append((method, path, body, query))
+        if path.endswith("/replays"):
+            return {"replays": [REPLAY]}
+        if method == "DELETE":
+            return CANCELLING
         if method == "GET":
             return FINISHED if sum(asked[0] == "GET" for asked in self.asked) > 2 else REPLAY
         if query:
@@ -100,6 +115,35 @@ def test_nothing_is_replayed_where_nobody_can_be_asked(api: Api) -> None:
 
     assert "add --yes" in getattr(result.exception, "message", "")
     assert [query for _, _, _, query in api.asked] == [{"dryRun": "1"}]
+
+
+@pytest.mark.parametrize(("missing", "given"), [("--to", SPAN[:2]), ("--from and --to", ())])
+def test_replay_without_its_time_says_what_is_missing(api: Api, missing: str, given: tuple[str, ...]) -> None:
+    result = run("replay", "--receiver", "clicks", "--export", "all", *given)
+
+    assert result.exit_code == 2
+    assert f"Missing option {missing}" in " ".join(result.stderr.split())
+    assert api.asked == []
+
+
+def test_replay_is_cancelled_once_a_person_has_agreed(api: Api) -> None:
+    refused = run("replay", "cancel", "clicks/all", "lane")
+    result = run("replay", "cancel", "clicks/all", "lane", "--yes")
+
+    assert "add --yes" in getattr(refused.exception, "message", "")
+    assert [asked[:2] for asked in api.asked] == [
+        *[("GET", f"{PATH}/replays/lane")] * 2,
+        ("DELETE", f"{PATH}/replays/lane"),
+    ]
+    assert "cancelling" in result.stdout
+
+
+def test_replays_are_listed_and_shown(api: Api) -> None:
+    listed = run("replay", "list", "clicks/all")
+    shown = run("replay", "show", "clicks/all", "lane")
+
+    assert ("lane" in listed.stdout, "2,500" in listed.stdout) == (True, True)
+    assert "10 of 2,500 offsets" in shown.stdout
 
 
 def test_requeue_asks_for_its_letters(api: Api) -> None:

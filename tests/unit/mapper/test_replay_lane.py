@@ -72,10 +72,12 @@ def _scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert Reader.open == 0
 
 
-def lane(world: Surroundings, turns: Turns | None = None, name: str = "lane") -> ReplayLane:
+def lane(
+    world: Surroundings, turns: Turns | None = None, name: str = "lane", cancelled_ms: int | None = None
+) -> ReplayLane:
     settings = Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own argument
     world_: Any = world
-    replay = replace(REPLAY, lane=name)
+    replay = replace(REPLAY, lane=name, cancelled_ms=cancelled_ms)
     return ReplayLane(settings, world_, world_, world_, turns or Turns(4), EXPORT, replay, RANGES[0], [replay])
 
 
@@ -108,6 +110,15 @@ async def test_topic_that_is_gone_ends_the_lane_and_leaves_out_what_was_not_mapp
     world.gone = True
 
     await lane(world).run()
+
+    ((_, _, rows),) = world.sent
+    assert (rows.base, rows.end, rows.count, rows.skipped) == (0, 4, 0, 4)
+
+
+async def test_replay_that_is_cancelled_leaves_out_what_was_not_mapped_before() -> None:
+    world = Surroundings()
+
+    await lane(world, cancelled_ms=1).run()
 
     ((_, _, rows),) = world.sent
     assert (rows.base, rows.end, rows.count, rows.skipped) == (0, 4, 0, 4)

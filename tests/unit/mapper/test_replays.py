@@ -56,6 +56,12 @@ def test_replay_that_is_finished_is_not_run() -> None:
     assert lanes(replace(REPLAY, finished_ms=1), 0, 1) == set()
 
 
+def test_lane_of_a_replay_gives_place_to_another_when_it_is_cancelled() -> None:
+    before, after = lanes(REPLAY, 0), lanes(replace(REPLAY, cancelled_ms=1), 0)
+
+    assert (len(before), len(after), before & after) == (1, 1, set())
+
+
 def test_replay_of_an_export_that_is_gone_is_not_run() -> None:
     found = catalog(REPLAY)
     found.drop_export("1/a/e")
