@@ -1,4 +1,4 @@
-"""Past events are mapped again, into another table, through `kill -9` of all that takes part, each exactly once."""
+"""Past events are mapped again, into another table or the same, through `kill -9` of all that takes part, each once."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ EVENTS = 3000
 LATER = '{"n":-1}'
 """An event that comes after the time that is replayed."""
 PATH = "/v1/receivers/replays/exports/e"
+KEYED_PATH = "/v1/receivers/replays/exports/keyed"
 FAILING = 'if Body("n") % 10 == 0 then error "no" else 1'
 """A template that fails for every tenth event."""
 
@@ -33,6 +34,18 @@ def export(template: str) -> dict[str, Any]:
         "mapping": {"tableId": f"{BUCKET}.live", "columns": columns},
         "conditions": {"count": 1000, "size": "50MB", "time": "1s"},
     }
+
+
+KEYED = {
+    "id": "keyed",
+    "name": "keyed",
+    "mapping": {
+        "tableId": f"{BUCKET}.keyed",
+        "columns": [{"name": "id", "type": "id", "primaryKey": True}, {"name": "body", "type": "body"}],
+    },
+    "conditions": {"count": 1000, "size": "50MB", "time": "1s"},
+}
+"""An export whose table has a primary key."""
 
 
 def counted(system: Any, table: str) -> Counter[str]:
@@ -75,15 +88,20 @@ async def until_letters(system: Any, count: int) -> None:
     await system.until(are_there, f"{count} dead letters")
 
 
-async def newest_finished(system: Any) -> dict[str, Any]:
-    """The newest replay, once it is finished."""
+async def newest(system: Any, path: str = PATH) -> dict[str, Any]:
+    found: dict[str, Any] = (await system.call("GET", f"{path}/replays")).json()["replays"][0]
+    return found
+
+
+async def end_of(system: Any, replay: dict[str, Any], path: str = PATH) -> dict[str, Any]:
+    """The replay once it is over."""
     found: dict[str, Any] = {}
 
-    async def is_finished() -> bool:
-        found.update((await system.call("GET", f"{PATH}/replays")).json()["replays"][0])
-        return bool(found["state"] == "finished")
+    async def is_over() -> bool:
+        found.update((await system.call("GET", f"{path}/replays/{replay['id']}")).json())
+        return "finishedAt" in found
 
-    await system.until(is_finished, "a finished replay")
+    await system.until(is_over, "the end of a replay")
     return found
 
 
@@ -99,9 +117,10 @@ def command(system: Any, *arguments: str) -> dict[str, Any]:
 
 
 def kill_the_way(system: Any) -> None:
+    """The mapper goes on; no replay is over as long as there is no sink."""
     for name in ("mapper", "sink"):
         system.kill(name)
-    system.revive()
+    system.start("mapper")
 
 
 def system_tokens(system: Any) -> int:
@@ -112,12 +131,13 @@ def system_tokens(system: Any) -> int:
 
 async def test_replay_and_requeue_are_exactly_once_through_kills(system: Any) -> None:
     await system.ready()
-    receiver = await system.create_receiver({"id": "replays", "name": "r", "exports": [export(FAILING)]})
+    receiver = await system.create_receiver({"id": "replays", "name": "r", "exports": [export(FAILING), KEYED]})
     bodies = [f'{{"n":{number}}}' for number in range(EVENTS)]
     bad = Counter(bodies[::10])
     begun = now()
     await send(receiver["url"], bodies)
     await until_total(system, "live", EVENTS - len(bad))
+    await until_total(system, "keyed", EVENTS)
     await until_letters(system, len(bad))
     ended = now()
     await send(receiver["url"], [LATER])
@@ -126,8 +146,13 @@ async def test_replay_and_requeue_are_exactly_once_through_kills(system: Any) ->
     wanted = {"from": begun, "to": ended, "tableId": f"{BUCKET}.again"}
     tried = (await system.call("POST", f"{PATH}/replay?dryRun=1", wanted)).json()
     await system.succeed("POST", f"{PATH}/replay", wanted)
+    again = await newest(system)
     kill_the_way(system)
-    replay = await newest_finished(system)
+    await system.succeed("POST", f"{PATH}/replay", wanted | {"tableId": f"{BUCKET}.part"})
+    part = await newest(system)
+    await asyncio.to_thread(command, system, "replay", "cancel", "replays/e", part["id"], "--yes", "--json")
+    system.revive()
+    replay, cancelled = await end_of(system, again), await end_of(system, part)
 
     assert (tried["offsets"], tried["tried"], tried["rows"], tried["failures"]) == (EVENTS, 1000, 1000, 0)
     assert not tried["isWhole"]
@@ -135,17 +160,30 @@ async def test_replay_and_requeue_are_exactly_once_through_kills(system: Any) ->
     assert counted(system, "again") == Counter(bodies)
     assert (replay["kind"], replay["rows"], replay["failures"], replay["offsets"]) == ("replay", EVENTS, 0, EVENTS)
     assert counted(system, "live") - Counter([LATER]) == Counter(bodies) - bad
+    assert (cancelled["state"], cancelled["rows"] + cancelled["skipped"]) == ("cancelled", EVENTS)
+    assert counted(system, "part").total() == cancelled["rows"]
+    assert counted(system, "part") <= Counter(bodies)
 
     tried = (await system.call("POST", f"{PATH}/dead-letters/requeue?dryRun=1", {})).json()
     await system.succeed("POST", f"{PATH}/dead-letters/requeue", {"reason": "template.error"})
-    requeue = await newest_finished(system)
+    requeue = await end_of(system, await newest(system))
 
     assert (tried["tried"], tried["rows"], tried["isWhole"]) == (len(bad), len(bad), True)
     assert (requeue["kind"], requeue["rows"], requeue["failures"]) == ("requeue", len(bad), 0)
     assert counted(system, "live") == Counter(bodies) + Counter([LATER])
 
-    again = await asyncio.to_thread(command, system, "dead-letters", "requeue", "replays/e", "--yes", "--json")
+    once_more = await asyncio.to_thread(command, system, "dead-letters", "requeue", "replays/e", "--yes", "--json")
 
-    assert (again["rows"], again["failures"]) == (0, 0)
-    assert again["id"] != requeue["id"]
-    assert system_tokens(system) == 1
+    assert (once_more["rows"], once_more["failures"]) == (0, 0)
+    assert once_more["id"] != requeue["id"]
+    assert system_tokens(system) == 2
+
+    await system.succeed("POST", f"{PATH}/replay", {"from": begun, "to": ended})
+    await system.succeed("POST", f"{KEYED_PATH}/replay", {"from": begun, "to": ended})
+    same = await end_of(system, await newest(system))
+    keyed = await end_of(system, await newest(system, KEYED_PATH), KEYED_PATH)
+
+    assert (same["rows"], same["tableId"]) == (EVENTS, f"{BUCKET}.live")
+    assert counted(system, "live") == Counter(bodies * 2) + Counter([LATER])
+    assert (keyed["rows"], keyed["tableId"]) == (EVENTS, f"{BUCKET}.keyed")
+    assert counted(system, "keyed") == Counter(bodies) + Counter([LATER])
