@@ -25,11 +25,11 @@ environment: $(VENV_READY) ## Install the Python packages alone (what the image 
 	@:
 
 test: setup lint ## Run every check that CI runs
-	@scripts/prerequisites curl chromium npm
+	@scripts/prerequisites curl chromium npm faketime
 	$(BIN)/pytest -m "not long" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-test-long: setup ## Run the long tests: chaos, matrices
-	@scripts/prerequisites promtool faketime
+test-long: setup ## Run the long tests: longer searches, whole matrices
+	@scripts/prerequisites promtool
 	$(BIN)/pytest -m long
 
 chaos: setup ## Load and faults on a whole installation for MINUTES (10), by SEED (chance); every event is looked for

@@ -31,7 +31,7 @@ os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 _STACKS: pytest.StashKey[tempfile.TemporaryDirectory[str]] = pytest.StashKey()
 _STACK_LINES = 50
 HERE = Path(__file__).parent
-LONGEST_FIRST = ("e2e/", "integration/sink/", "conformance/", "integration/", "browser/")
+LONGEST_FIRST = ("chaos/", "e2e/", "integration/sink/", "conformance/", "integration/", "browser/")
 ONE_AFTER_THE_OTHER = ("tests/e2e/", "tests/conformance/rules/")
 """Each test keeps a whole installation busy; all share one installation."""
 

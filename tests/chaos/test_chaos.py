@@ -6,7 +6,6 @@ import os
 import sys
 from pathlib import Path
 
-import pytest
 from chaos.__main__ import summary
 from chaos.plan import SHORT
 from chaos.run import Options, run
@@ -16,7 +15,6 @@ SECONDS = 30.0
 EVENTS_PER_SECOND, KAFKA_EVENTS_PER_SECOND = 60.0, 25.0
 
 
-@pytest.mark.long
 async def test_every_event_is_in_exactly_one_place_after_chaos(tmp_path: Path) -> None:
     lines: list[str] = []
 
