@@ -22,6 +22,7 @@ from app.kafka.view import ControlView
 from app.limits import connections_within
 from app.model.cipher import Cipher
 from app.model.conditions import MIB
+from app.observe.pulse import LOOK_SECONDS, Looks
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ _TELL_SECONDS = 60
 _log = logging.getLogger(__name__)
 KEEP_ALIVE_SECONDS = 75.0
 """How long a connection may be idle: longer than the 60 s of usual load balancers, so that they close first."""
+_THAW_SECONDS = 2.0
+"""How long nobody is held to a deadline after the process was frozen."""
 LINGER_SECONDS = 2.0
 """How long what a sender still sends is read and dropped after an answer that ends its connection."""
 
@@ -54,6 +57,8 @@ class Lane:
         self.connections: set[IngestProtocol] = set()
         self.max_connections = connections_within(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._told_connections_at = float("-inf")
+        self._looks = Looks(LOOK_SECONDS)
+        self._lenient, self._lenient_until = False, float("-inf")
         self.settled: list[Ingest] = []
         """Requests all of whose events have been reported in this round."""
         self.fresh_until = float("-inf")
@@ -124,6 +129,16 @@ class Lane:
             await asyncio.sleep(SWEEP_SECONDS)
             self.publisher.poll()
             self.look_at_view()
-            now = time.monotonic()
+            self.hold_to_deadlines(time.monotonic())
+
+    def hold_to_deadlines(self, now: float) -> None:
+        """End what takes too long. After this process was frozen the answers that came meanwhile have a moment first:
+        Kafka's to events, and what senders sent. One moment: a loop that is merely slow must not put it off for ever.
+        """
+        self._looks.elapsed(now)
+        if self._looks.was_frozen and not self._lenient:
+            self._lenient_until = now + _THAW_SECONDS
+        self._lenient = now < self._lenient_until
+        if not self._lenient:
             for connection in tuple(self.connections):
                 connection.sweep(now)

@@ -66,10 +66,13 @@ class Looks:
     def __init__(self, every_seconds: float) -> None:
         self._most_seconds = _MOST_LOOKS * every_seconds
         self._looked_at: float | None = None
+        self.was_frozen = False
+        """Whether there was such a pause before the last look."""
 
     def elapsed(self, now: float) -> float:
         """Seconds since the look before this one; 0 at the first."""
         before, self._looked_at = self._looked_at, now
+        self.was_frozen = before is not None and now - before > self._most_seconds
         return 0.0 if before is None else min(now - before, self._most_seconds)
 
 

@@ -420,3 +420,27 @@ async def test_late_acknowledgement_is_503_once_and_the_report_gives_the_bytes_b
     connection.feed(post())
     stage.publisher.report()
     assert connection.statuses == [503, 200]
+
+
+async def test_deadline_that_passed_while_the_process_was_frozen_leaves_kafka_a_moment_to_answer(stage: Stage) -> None:
+    connection, now = stage.connect(), time.monotonic()
+    connection.feed(post(b"{}"))
+    stage.lane.hold_to_deadlines(now)
+
+    stage.lane.hold_to_deadlines(now + 60)
+    stage.lane.hold_to_deadlines(now + 61)
+    frozen = list(connection.statuses)
+    stage.publisher.report()
+
+    assert (frozen, connection.statuses) == ([], [200])
+
+
+async def test_moment_after_a_freeze_ends(stage: Stage) -> None:
+    connection, now = stage.connect(), time.monotonic()
+    connection.feed(post(b"{}"))
+    stage.lane.hold_to_deadlines(now)
+
+    for second in (60, 63):  # the loop is slow after that too
+        stage.lane.hold_to_deadlines(now + second)
+
+    assert connection.statuses == [503]
