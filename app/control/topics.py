@@ -128,7 +128,7 @@ async def delete_topic(admin: AdminClient, name: str, topic_id: str) -> None:
     process that was frozen on the way must not delete the topic of a receiver that was made again meanwhile. Where
     Kafka does not let us delete it, the log says that a person must, and nothing waits for that.
     """
-    if not await _is_there(admin, name, topic_id):
+    if await ends_or_gone(admin, name, topic_id) is None:
         return
     (future,) = admin.delete_topics([name], request_timeout=_SECONDS).values()
     try:

@@ -9,7 +9,7 @@ import pytest
 
 from app.control import topics
 from app.control.records import TopicFacts
-from app.control.topics import ends_or_gone, find_topic
+from app.control.topics import delete_topic, ends_or_gone, find_topic
 from app.kafka import gone, plan
 from app.model.errors import KafkaUnavailable
 from app.model.receiver import SourceOffset
@@ -65,6 +65,24 @@ async def test_ends_are_those_of_the_topic_once_it_is_known_again(monkeypatch: p
     admin: Any = None
 
     assert await ends_or_gone(admin, "t", "id", 2) == (SourceOffset("id", 0, 3),)
+
+
+async def test_topic_that_is_not_known_for_a_moment_is_deleted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    topic_is(monkeypatch, None, TopicFacts("t", "id", (3,)))
+    monkeypatch.setattr(topics, "describe_topics", lambda *_: {})
+    deleted: list[str] = []
+
+    class Admin:
+        def delete_topics(self, names: list[str], **_: Any) -> dict[str, Future[Any]]:
+            deleted.extend(names)
+            future: Future[Any] = Future()
+            future.set_result(None)
+            return {names[0]: future}
+
+    admin: Any = Admin()
+    await delete_topic(admin, "t", "id")
+
+    assert deleted == ["t"]
 
 
 async def test_broker_that_does_not_know_all_partitions_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
