@@ -95,7 +95,7 @@ def test_end_that_interests_nobody_any_more_is_not_written(end: Open, drained: b
     assert with_end(catalog_of(EXPORT, drained=drained), end, PLACES) is None
 
 
-async def test_topic_that_is_unclear_holds_up_no_other_and_is_ends_nowhere_only_when_it_is_gone(
+async def test_unclear_topic_holds_up_no_other_and_only_one_that_is_gone_ends_nowhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Three deleted exports, in the order in which they are asked for."""

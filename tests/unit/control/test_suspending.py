@@ -107,7 +107,7 @@ def kafka_says(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 async def test_topic_that_is_unclear_announces_no_suspension(kafka_says: Callable[..., None]) -> None:
     kafka_says(KafkaUnavailable("not clear"))
     run, log = run_of(TaskType.EXPORT_PAUSE)
-    run.make_until = 0
+    run.make_until = run.undo_until = 0
 
     await carry_out(run)
 
