@@ -118,3 +118,24 @@ async def test_unclear_topic_holds_up_no_other_and_only_one_that_is_gone_ends_no
     await found.settle(1000)
 
     assert log.ends == {"gone": (), "there": PLACES}
+
+
+async def test_end_is_asked_for_once_no_gateway_can_acknowledge_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway's view may be `view_staleness_seconds` old (rule 20): what it still takes lies before the end."""
+    log = Log()
+    log.catalog.put_draining(Draining(EXPORT, "topic", "id", 4, False, 0))
+
+    async def ends_or_gone(*_: Any) -> tuple[SourceOffset, ...] | None:
+        return PLACES
+
+    monkeypatch.setattr(settling, "ends_or_gone", ends_or_gone)
+    settings = Settings(_env_file=None, view_staleness_seconds=15)  # type: ignore[call-arg]  # pydantic-settings' own
+    around = Surroundings(settings, cast(Any, None), cast(Any, None), rows_partitions=1)
+    found = Settling(around, cast(Any, log), lambda _project_id: True)
+    await found.settle(100)
+    await found.settle(115)
+    too_soon = dict(log.ends)
+    await found.settle(117)
+
+    assert too_soon == {}
+    assert log.ends == {"e": PLACES}

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from app.model.ledger import BatchRecord, Phase, StagedFile
 from app.model.replay import LANE_STEP
 from app.sink.batches import Batches
 
 CLOSING = BatchRecord("e", "b1", 1, "t", True, Phase.CLOSING, 0, "run", StagedFile("f", 0, 0, b""))
+
+
+OPEN = replace(CLOSING, phase=Phase.OPEN)
 
 
 class Importer:
@@ -35,3 +38,50 @@ async def test_importer_of_a_replay_is_kept_as_long_as_the_replay_has_batches() 
 
     assert begun == {0, 1}
     assert (set(batches._importers), set(batches._importing)) == ({0}, {0})
+
+
+class Patient:
+    """Imports when it is told to, and keeps what was begun."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.goes_on = asyncio.Event()
+
+    async def import_batch(self, record: BatchRecord, recorded: Callable[[BatchRecord], None]) -> BatchRecord:
+        self.begun.append(record.batch_id)
+        await self.goes_on.wait()
+        return replace(record, phase=Phase.IMPORTED, finished_ms=1)
+
+
+async def imported(*records: BatchRecord) -> tuple[list[str], list[str]]:
+    """The batches whose import was begun before one of them ended, and in the end."""
+    importer = Patient()
+    ledger: Any = None
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        batches = Batches("e", "r/e", records, lambda: cast(Any, importer), ledger, tasks)
+        for _ in range(3):
+            batches.import_next()
+            await asyncio.sleep(0)
+        first = list(importer.begun)
+        importer.goes_on.set()
+        await asyncio.gather(*batches.running)
+    return first, importer.begun
+
+
+async def test_batches_are_imported_one_at_a_time_in_their_order() -> None:
+    """Rule 17: by revision, then by age."""
+    of_the_next_mapping = replace(CLOSING, batch_id="b0", revision=2)
+
+    first, in_the_end = await imported(of_the_next_mapping, replace(CLOSING, batch_id="b2"), CLOSING)
+
+    assert (first, in_the_end) == (["b1"], ["b1", "b2", "b0"])
+
+
+async def test_no_batch_of_a_later_mapping_is_imported_while_an_earlier_window_for_its_table_is_open() -> None:
+    """Rule 17; into another table it may."""
+    later = replace(CLOSING, batch_id="b2", revision=2)
+
+    into_the_same, _ = await imported(OPEN, later)
+    into_another, _ = await imported(OPEN, replace(later, table_id="other"))
+
+    assert (into_the_same, into_another) == ([], ["b2"])
