@@ -1,6 +1,7 @@
 """Asking the sink to try a batch again: by the export's record, since the ledger is the sink's alone to write.
 
-The sink takes a request up once, and only if the batch is still as the person saw it (`app.sink.importing`).
+The sink takes a request up once, and only if the batch is still as the person saw it (`app.sink.importing`; delivery
+protocol, rule 19).
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Which topics there must be, with which settings; how they differ from what is there; how to create them.
 
 Topics are created by this explicit plan only, never by the broker's auto-creation, and never altered or deleted here.
+They take messages of 4 MiB, and the broker stamps what windows and retention age by (delivery protocol, rules 4 and
+24).
 """
 
 from __future__ import annotations

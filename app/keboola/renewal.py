@@ -2,7 +2,7 @@
 
 Renewed ones are kept in memory alone; after a restart they are renewed again. `credentials_end` of an answer is by
 Storage's clock, and ours may be wrong, so a caller whose credentials are refused (401) renews them whatever the clock
-says; of renewed ones the age counts, which no clock can falsify.
+says; of renewed ones the age counts, which no clock can falsify. Source: delivery protocol, rule 18.
 """
 
 from __future__ import annotations

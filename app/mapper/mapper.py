@@ -1,7 +1,9 @@
 """The loop of the mapper: chunks in, lanes that map and deliver them, and their coming and going with partitions.
 
 Which events an export takes is decided here, behind the read barrier, so that a finished task is in force for every
-event that was accepted after it (delivery protocol, rule 6). Order and repetition are the lanes'.
+event that was accepted after it (delivery protocol, rule 6), and held while it is not known where a suspension
+begins or ends (rule 22). A chunk counts only if its topic was the receiver's before and after the fetch (identity).
+Order and repetition are the lanes'.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the mapper tells control: that an export has rested for so long that its events had better wait.
 
 A command may be lost or come twice: it is repeated while the export goes on resting, and control skips what it has
-done. Source: docs/decisions/011.
+done. Source: delivery protocol, rule 22; docs/decisions/011.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Which exports take which events of a chunk, by the control log as it is now. Pure."""
+"""Which exports take which events of a chunk, by the control log as it is now. Pure.
+
+Neither what comes at or behind the end of one that was deleted, nor what came while one was suspended (delivery
+protocol, rules 20 and 22).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watching a child while it works: waits for its answers and ends it when it is stuck at one event.
+"""Watching a child while it works: waits for its answers and ends it when it is stuck at one event. Source: rule 5.
 
 Time is the child's own CPU time, so that a busy machine makes no dead letters. A child that gets no CPU at all
 (stopped, swapped out) is ended too, but that is blamed on an event only when it happens again with that event alone.

@@ -2,7 +2,7 @@
 may be forgotten.
 
 At most one import of events as they arrive is under way, and one of each replay, so that a replay whose imports fail
-holds nobody. The records are kept in step with the ledger by whoever writes them.
+holds nobody (delivery protocol, rules 17 and 21). The records are kept in step with the ledger by whoever writes them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One export in this sink: its fold, its staging steps and its imports, each as a task of the partition that owns it.
 
 At most one staging step and one import are under way, and one ledger write of the fold at a time, so what the ledger
-gets is always the fold's own next state.
+gets is always the fold's own next state. Source: delivery protocol, rules 8, 9, 12 and 18.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Chunks that come while it opens wait in its inbox and are never dropped. Its ledger, its exports' staging and imports
 run as tasks of one group: when the ledger is fenced the group ends, and the caller decides whether the partition is
-lost (rule 11).
+lost (rule 11). Envelopes of exports that the control log, read behind a barrier, does not have are dropped (delivery
+protocol, identity).
 """
 
 from __future__ import annotations
@@ -181,7 +182,7 @@ class PartitionOwner:
                 )
         if self._budget.pressed and self.exports:
             max(self.exports.values(), key=lambda owner: owner.fold.buffered_bytes).stage()
-        if self._next is not None:
+        if self._next is not None:  # what the ledger covers may be committed, and no more (rule 9)
             unstaged = [first for o in self.exports.values() if (first := o.first_unstaged) is not None]
             self._committable(min([self._next, *unstaged]), self._generation)
 

@@ -1,7 +1,7 @@
 """The Faust app: one agent, one queue of chunks and ticks, one consumer group.
 
-Offsets are committed when the caller says `done`, never by Faust. What a chunk means, and when it is done, is the
-caller's.
+Offsets are committed when the caller says `done`, never by Faust (delivery protocol, rule 3). What a chunk means, and
+when it is done, is the caller's.
 """
 
 from __future__ import annotations
