@@ -27,6 +27,9 @@ settings.load_profile("untimed")
 
 # Brokers live for minutes here: code that is compiled quickly costs half the CPU time of code that is compiled well.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+# Each partition costs the broker and every process of ours time, for each of hundreds of installations.
+for _name, _count in {"ROWS": 4, "COMMAND": 2, "DEAD_LETTER": 2}.items():
+    os.environ.setdefault(f"STREAMS_{_name}_PARTITIONS", str(_count))
 
 _STACKS: pytest.StashKey[tempfile.TemporaryDirectory[str]] = pytest.StashKey()
 _STACK_LINES = 50

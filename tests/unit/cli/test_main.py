@@ -105,12 +105,13 @@ def test_every_command_says_what_it_is_for() -> None:
 
 def test_plan_is_printed_without_kafka(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAMS_TOPIC_PREFIX", "mine")
+    monkeypatch.setenv("STREAMS_ROWS_PARTITIONS", "7")
 
     result = runner.invoke(app, ["topics", "plan", "--json"])
 
     planned = {topic["name"]: topic["partitions"] for topic in json.loads(result.stdout)}
     assert planned["mine.control"] == 1
-    assert planned["mine.rows"] == planned["mine.ledger"] == 12
+    assert planned["mine.rows"] == planned["mine.ledger"] == 7
 
 
 def test_key_can_be_used_at_once(runner: CliRunner) -> None:
