@@ -1,4 +1,7 @@
-"""Making receivers and exports: bucket, token, table, topic, log; or nothing of it."""
+"""Making receivers and exports: bucket, token, table, topic, log; or nothing of it.
+
+Each gets a uid of its own, so that it shares nothing with an earlier one of its name (delivery protocol, identity).
+"""
 
 from __future__ import annotations
 

@@ -62,8 +62,9 @@ class TransactionalWriter:
         )
 
     def start(self) -> None:
-        """Take the id (0.5 s). Raises Fenced when another process took it meanwhile, KafkaUnavailable when Kafka is
-        away.
+        """Take the id (0.5 s), so that earlier holders write no more (rules 11 and 23).
+
+        Raises Fenced when another process took it meanwhile, KafkaUnavailable when Kafka is away.
         """
         self._run("init", lambda: self._producer.init_transactions(self._timeout * 3))
 

@@ -11,7 +11,7 @@ import pytest
 from app.api.drafts import ExportDraft, ReceiverDraft, dump_draft
 from app.control import creating
 from app.control.creating import create_export, create_receiver
-from app.control.records import TopicFacts
+from app.control.records import SealedToken, TopicFacts
 from app.control.run import Run, Surroundings
 from app.control.steps import Progress, dump_progress
 from app.kafka.codec import ControlValue, control_codec
@@ -108,3 +108,14 @@ async def test_topic_that_is_gone_leaves_the_export_where_it_began(monkeypatch: 
     await create_export(run)
 
     assert [type(value) for value in log.written] == [Task]
+
+
+def test_export_made_again_under_its_name_is_another_one() -> None:
+    """What is left of the first, in Kafka or the ledger, is told apart by its uid (delivery protocol, identity)."""
+    run, _ = run_of(TaskType.EXPORT_CREATE, "e")
+    draft = ExportDraft("e", "e", Mapping("t", ()), Conditions())
+    tokens, topic = {"e": SealedToken("1", b"")}, TopicFacts("topic", "id", (0,))
+
+    first, again = (creating._exports(run, RECEIVER, [draft], tokens, topic)[0].uid for _ in range(2))
+
+    assert first != again

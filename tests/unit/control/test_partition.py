@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
@@ -14,7 +14,7 @@ from app.control import partition
 from app.control.forgetting import Forgetting
 from app.control.log import ControlLog
 from app.control.partition import MAX_OPEN, PartitionWorker
-from app.control.run import Surroundings
+from app.control.run import Run, Surroundings
 from app.kafka.codec import command_codec
 from app.kafka.faust import Chunk
 from app.kafka.names import Names
@@ -199,3 +199,33 @@ async def test_task_is_traced_where_traces_are_asked_for(bench: Bench, monkeypat
 
     (span,) = traces.spans("control.task")
     assert facts(span) == {"streams.task": "r1", "streams.task.type": "receiver.create"}
+
+
+async def test_projects_run_side_by_side_and_a_projects_commands_in_order(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Delivery protocol, rule 23."""
+    begun: list[str] = []
+    both, go_on = asyncio.Event(), asyncio.Event()
+
+    async def carry_out(run: Run) -> None:
+        begun.append(run.task.task_id)
+        if len(begun) == 2:
+            both.set()
+        await go_on.wait()
+        bench.log.catalog.put_task(replace(run.task, status=TaskStatus.SUCCESS, finished_ms=2))
+
+    monkeypatch.setattr(partition, "carry_out", carry_out)
+    tasks = [Task(p, t, TaskType.RECEIVER_CREATE, TaskStatus.PROCESSING, 1, "r") for p, t in ("1a", "1b", "2c")]
+    for task in tasks:
+        bench.log.catalog.put_task(task)
+        bench.slots.release()
+    await bench.worker.take(bench.chunk([command_codec.encode(Command(task, "{}", b"")) for task in tasks]))
+    async with asyncio.timeout(10):
+        await both.wait()
+    together = set(begun)
+
+    go_on.set()
+    await bench.finish(3)
+
+    assert (together, begun[2:]) == ({"a", "c"}, ["b"])

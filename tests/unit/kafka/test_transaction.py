@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from app.kafka import transaction as module
-from app.kafka.transaction import Record, TransactionalWriter
+from app.kafka.transaction import Fenced, Record, TransactionalWriter
 from app.model.errors import KafkaUnavailable
 from app.settings import Settings
 
@@ -119,3 +119,33 @@ def test_writer_says_that_a_commit_is_unclear_until_it_is_answered(monkeypatch: 
     writer.write([Record("ledger", "key", b"value", 0)])
 
     assert (kafka.seen, writer.is_unclear) == ([False, True], False)
+
+
+class Fencing:
+    """librdkafka that keeps how it was made, and refuses the id."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+        self.waits: list[float] = []
+
+    def init_transactions(self, timeout: float) -> None:
+        self.waits.append(timeout)
+        raise KafkaException(KafkaError(KafkaError._FENCED))
+
+
+def test_start_fences_earlier_holders_of_the_id_or_says_that_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Delivery protocol, rules 11 and 23; a transaction that is left open holds readers no longer than its time-out."""
+    kafka: list[Fencing] = []
+
+    def make(config: dict[str, Any]) -> Fencing:
+        kafka.append(Fencing(config))
+        return kafka[0]
+
+    monkeypatch.setattr(module, "Producer", make)
+    writer = TransactionalWriter(Settings(), "control-3", timeout_seconds=10)
+
+    with pytest.raises(Fenced):
+        writer.start()
+
+    assert kafka[0].waits == [30]
+    assert (kafka[0].config["transactional.id"], kafka[0].config["transaction.timeout.ms"]) == ("control-3", 10_000)

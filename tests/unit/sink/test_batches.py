@@ -85,3 +85,16 @@ async def test_no_batch_of_a_later_mapping_is_imported_while_an_earlier_window_f
     into_another, _ = await imported(OPEN, replace(later, table_id="other"))
 
     assert (into_the_same, into_another) == ([], ["b2"])
+
+
+async def test_file_ends_30_minutes_before_its_upload_credentials_do() -> None:
+    """Rule 18: a slice takes minutes over a slow line, and so do tries that fail."""
+    ends_ms = 12 * 3_600_000
+    file = replace(OPEN.file, expires_ms=ends_ms)
+    ledger: Any = None
+    async with asyncio.TaskGroup() as tasks:
+        records = [replace(OPEN, file=file), replace(CLOSING, batch_id="b2", file=file)]
+        batches = Batches("e", "r/e", records, lambda: cast(Any, None), ledger, tasks)
+
+    assert batches.expiring(ends_ms - 30 * 60_000) == []
+    assert batches.expiring(ends_ms - 30 * 60_000 + 1) == ["b1"]

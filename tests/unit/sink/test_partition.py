@@ -67,7 +67,8 @@ async def test_bytes_of_a_chunk_that_could_not_be_folded_are_given_back(monkeypa
     owner.take(chunk(1, "unknown", size_bytes=300))
 
     with pytest.raises(ExceptionGroup):
-        await owner.run()
+        async with asyncio.timeout(10):
+            await owner.run()
 
     assert budget.used_bytes == 0
 
