@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -20,7 +21,7 @@ from app.kafka.transaction import Record
 from app.model.catalog import Catalog
 from app.model.conditions import Conditions
 from app.model.errors import KafkaUnavailable
-from app.model.receiver import Export, Mapping, Receiver, Revision, SourceOffset
+from app.model.receiver import Draining, Export, Mapping, Receiver, Revision, SourceOffset
 from app.model.task import Command, Task, TaskStatus, TaskType
 from app.settings import Settings
 
@@ -119,3 +120,37 @@ def test_export_made_again_under_its_name_is_another_one() -> None:
     first, again = (creating._exports(run, RECEIVER, [draft], tokens, topic)[0].uid for _ in range(2))
 
     assert first != again
+
+
+async def test_receiver_made_again_waits_until_it_is_known_where_the_earlier_ones_events_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A gateway may still write into the topic for the earlier one (delivery protocol, rule 20)."""
+    run, log = run_of(TaskType.RECEIVER_CREATE)
+    log.catalog.put_task(replace(run.task, progress=None))
+    drained = Draining(replace(OTHER, uid="d"), run.topic, "id", 3, False, 0)
+    log.catalog.put_draining(drained)
+    known: list[bool] = []
+
+    class Enough(Exception):
+        """The topic is asked for; what follows is of no interest."""
+
+    async def with_provisions(_run: Run, _wanted: object, _check: object, conclude: Callable[..., Any]) -> None:
+        await conclude({})
+
+    async def ensure_receiver_topic(*_: object) -> None:
+        known.append(log.catalog.draining["d"].export.drain_to is not None)
+        raise Enough
+
+    monkeypatch.setattr(creating, "with_provisions", with_provisions)
+    monkeypatch.setattr(creating, "ensure_receiver_topic", ensure_receiver_topic)
+    monkeypatch.setattr(creating, "_LOOK_AGAIN_SECONDS", 0)
+    making = asyncio.create_task(create_receiver(run))
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+    log.catalog.put_draining(replace(drained, export=replace(drained.export, drain_to=())))
+    with pytest.raises(Enough):
+        await making
+
+    assert known == [True]
