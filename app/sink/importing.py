@@ -103,9 +103,11 @@ def needs_manifest(record: BatchRecord) -> bool:
 def is_locked(file: StagedFile, now_ms: int, http_status: int) -> bool:
     """Whether a refused upload means that the file's credentials have ended: for good, a sliced file gets no others.
 
-    By the refusal and the clock: clouds answer 403 for other reasons too, and each would make another file.
+    By the clock, and any refusal (4xx; 0 is one of our own): S3 answers 400 (`ExpiredToken`), Azure 403, Google 401,
+    and Storage 422 where it renews Google's no more. Before their end clouds answer so for other reasons, and each
+    would make another file.
     """
-    return http_status in (401, 403) and now_ms >= file.expires_ms
+    return 400 <= http_status < 500 and now_ms >= file.expires_ms
 
 
 def refiled(record: BatchRecord, file: StagedFile) -> BatchRecord:

@@ -20,7 +20,7 @@ async def end_credentials(bench: Any, export: Export) -> BatchRecord:
     ended = replace(record, file=replace(record.file, expires_ms=1))
     topic, key = Names(bench.settings.topic_prefix).ledger, f"{export.uid}/{record.batch_id}"
     await bench.producer.send(topic, batch_codec.encode(ended), key, partition=export.rows_partition)
-    bench.storage.fault("status", status=403, method="PUT", path=rf"/{record.file.file_id}\.", times=None)
+    bench.storage.fault("status", status=400, method="PUT", path=rf"/{record.file.file_id}\.", times=None)
     return ended
 
 

@@ -383,8 +383,8 @@ def test_file_that_was_posted_is_not_replaced_just_so() -> None:
 
 @pytest.mark.parametrize(
     ("now_ms", "status", "locked"),
-    [(100, 403, True), (100, 401, True), (99, 403, False), (100, 400, False), (100, 0, False)],
-    ids=["ended", "ended (GCS)", "refused before the end", "another refusal", "not by the cloud"],
+    [(100, 400, True), (100, 403, True), (100, 401, True), (100, 422, True), (99, 400, False), (100, 0, False)],
+    ids=["S3", "Azure", "Google", "Google's, not renewed any more", "refused before the end", "not by the cloud"],
 )
 def test_credentials_have_ended_when_the_cloud_refuses_and_their_time_is_over(
     now_ms: int, status: int, locked: bool
