@@ -150,9 +150,9 @@ class Exchange:
         """
 
         def work() -> StagedFile:
-            second = self._prepare(export, record.revision, record.batch_id, record.run_id)
             with self._client(export, record.revision) as client:
-                source = client.stored_file(int(record.file.file_id))
+                source = client.stored_file(int(record.file.file_id))  # first: each try that fails here makes no file
+            second = self._prepare(export, record.revision, record.batch_id, record.run_id)
             target, renew_target = self._target(second), self._renewal(export, record.revision, second)
             for part in record.slices:
                 data = self._uploader.download_slice(source, part.name)
