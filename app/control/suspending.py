@@ -58,10 +58,6 @@ async def suspend_export(run: Run) -> None:
 
     if is_made(run) or meant() is not None:
         await _suspend(run, lambda: run.catalog.exports_by_uid[asked.uid], asked.reason)
-        _log.warning(
-            "export %s/%s is suspended: its events wait in Kafka until it is resumed; %s",
-            *(run.task.receiver_id, run.task.export_id, asked.reason),
-        )
     else:
         await run.succeed("nothing to suspend")
 
@@ -129,6 +125,11 @@ async def _suspend(run: Run, entity: Callable[[], Export], reason: str | None) -
             return [_with_last(entity(), replace(_last(entity()), first=first or ()))]
 
         await run.succeed("export suspended", paused)
+        if reason is not None:
+            _log.warning(
+                "export %s/%s is suspended: its events wait in Kafka until it is resumed; %s",
+                *(run.task.receiver_id, run.task.export_id, reason),
+            )
 
     await _settle(run, entity, settle)
 

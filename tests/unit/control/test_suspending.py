@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from app.api.drafts import Suspending, dump_draft
 from app.control import creating, suspending
 from app.control.run import Run, Surroundings
 from app.control.steps import Failure, Progress, dump_progress
@@ -196,3 +197,20 @@ async def test_suspension_whose_beginning_was_never_found_out_is_resumed_without
 
     assert (log.export.suspensions, log.replays) == ((), [])
     assert log.task.status is TaskStatus.SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("says", "told"), [(ENDS, True), (KafkaUnavailable("away"), False)], ids=["well", "taken back"]
+)
+async def test_log_says_that_an_export_is_suspended_only_when_it_is(
+    kafka_says: Callable[..., None], caplog: pytest.LogCaptureFixture, says: Ends, told: bool
+) -> None:
+    kafka_says(says)
+    run, log = run_of(TaskType.EXPORT_SUSPEND, Suspension(0), announced=True)
+    run.command = replace(run.command, payload=dump_draft(Suspending("e", 1, "it rests")))
+    run.undo_until = 0
+
+    await carry_out(run)
+
+    assert (log.export.suspension is not None) is told
+    assert ("is suspended: its events wait" in caplog.text) is told
