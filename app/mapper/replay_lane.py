@@ -115,10 +115,11 @@ class ReplayLane:
                     if idle == _MOST_IDLE:
                         return False
                     await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-                elif self._turns.waiting and time.monotonic() > until:
-                    return block.next_offset >= part.end
-                position = block.next_offset
-            return True
+                    continue
+                position, idle = block.next_offset, 0
+                if self._turns.waiting and time.monotonic() > until:
+                    break
+            return position >= part.end
         finally:
             metrics.REPLAY_READERS.dec()
             reader.close()

@@ -176,3 +176,28 @@ async def test_lane_that_nothing_comes_for_keeps_its_seat_from_nobody() -> None:
         await waits
 
     assert len(other.sent) == 4
+
+
+async def test_lane_that_waits_for_its_events_now_and_then_keeps_its_seat(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Hesitant] = []
+
+    class Hesitant(Reader):
+        """Gives nothing at every other time."""
+
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            self.times = 0
+            opened.append(self)
+
+        async def read(self, offset: int, most: int) -> RangeBlock:
+            self.times += 1
+            return await super().read(offset, most) if self.times % 2 == 0 else RangeBlock([], offset)
+
+    monkeypatch.setattr(replay_lane, "RangeReader", Hesitant)
+    monkeypatch.setattr(replay_lane, "_MOST_IDLE", 2)
+    world = Surroundings()
+
+    await lane(world).run()
+
+    assert places(world) == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    assert len(opened) == 1
