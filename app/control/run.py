@@ -99,11 +99,8 @@ class Run:
             )
         )
 
-    async def fail(self, failure: Failure, entities: Callable[[], Sequence[ControlValue]] = lambda: ()) -> None:
-        """Write the task's end, and with it entities that take back what it began."""
-        await self.log.transact(
-            lambda: control_records(self.log.names, [*entities(), failed(self.task, failure, now_ms())])
-        )
+    async def fail(self, failure: Failure) -> None:
+        await self.log.transact(lambda: control_records(self.log.names, [failed(self.task, failure, now_ms())]))
 
     def failure(self, error: Exception) -> Failure:
         """What the task's user reads. A defect of ours harms this task only; its trace is in the log."""
