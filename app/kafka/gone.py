@@ -2,7 +2,8 @@
 
 A broker that has just started answers "unknown topic" for topics that are there, and one that is behind shows a topic
 of an earlier life. Who believes that loses events or has them twice, so it is believed only when several looks over
-some seconds say the same and the controller, which knows all topics, has none of the name either.
+some seconds do not show the topic and, where the last one shows none, the controller, which knows all topics, has none
+of the name either. Where it shows another one the looks alone count: the controller cannot be asked for ids.
 """
 
 from __future__ import annotations
