@@ -47,7 +47,7 @@ class Uploads:
         """One part as one slice of its batch's file. Each try has a name of its own (rule 10).
 
         Where the file takes none any more the slices go on in a new one: it was never posted, and the ledger has the
-        new one with the step.
+        new one with the step (rule 18).
         """
         backoff = Backoff()
         locked = False
