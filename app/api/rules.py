@@ -20,6 +20,11 @@ from app.settings import Settings
 
 MAX_SUSPENSIONS = 100
 """Suspensions that an export's record keeps: those whose events may still be in Kafka."""
+_HOUR_MS = 3_600_000
+_SEGMENT_HOURS = 8 * 24
+"""How much longer than its retention a record may be in Kafka, which deletes whole segments, and writes to one for up
+to 7 days (`log.roll.hours`, by default); with a day to spare.
+"""
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,9 @@ class Limits:
     max_exports: int = 20
     max_revisions: int = 100
     max_replays: int = 10
-    suspensions_kept_ms: int = 14 * 24 * 3_600_000
+    suspensions_kept_ms: int = 14 * 24 * _HOUR_MS
+    replays_kept_ms: int = 15 * 24 * _HOUR_MS
+    """How long after its end a replay may have dead letters from before in Kafka."""
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
@@ -39,7 +46,8 @@ class Limits:
             settings.max_exports,
             settings.max_revisions,
             settings.max_replays,
-            int(2 * settings.retention_hours * 3_600_000),
+            int(2 * settings.retention_hours * _HOUR_MS),
+            int((settings.retention_hours + _SEGMENT_HOURS) * _HOUR_MS),
         )
 
 

@@ -68,7 +68,7 @@ async def retire_revisions(run: Run) -> None:
         draining = run.catalog.draining.get(asked.uid)
         if draining is None or left() is not None:
             replays = run.catalog.replays_of(asked.uid)
-            return [*forgettable(replays, now_ms(), run.limits.suspensions_kept_ms)]
+            return [*forgettable(replays, now_ms(), run.limits.replays_kept_ms)]
         return [draining, *run.catalog.replays_of(asked.uid)]
 
     await run.succeed("revisions retired", entities, ended)

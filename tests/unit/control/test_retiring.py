@@ -11,7 +11,7 @@ import pytest
 from app.api.drafts import LaneResult, Retirement, dump_draft
 from app.control import retiring
 from app.control.retiring import retire_revisions
-from app.control.run import Run, Surroundings
+from app.control.run import Run, Surroundings, now_ms
 from app.kafka.codec import control_codec
 from app.kafka.names import Names
 from app.kafka.transaction import Record
@@ -56,19 +56,35 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(retiring, name, nothing)
 
 
-async def test_oldest_finished_replays_are_forgotten_when_another_is_over() -> None:
-    last = replay(KEPT_REPLAYS + 2, None)
+async def retired(older: Sequence[Replay], last: Replay, retention_hours: float = 168) -> list[Record]:
+    """What is written when the last of these replays is over."""
     asked = Retirement("e", (last.revision.number,), (LaneResult(last.revision.number, 3, 0),))
     task = Task("1", "t", TaskType.EXPORT_RETIRE, TaskStatus.PROCESSING, 0, "a", "e")
     log = Log(task)
-    for one in (*(replay(number, 1) for number in range(1, KEPT_REPLAYS + 2)), last):
+    for one in (*older, last):
         log.catalog.put_replay(one)
-    settings = Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own argument
+    settings = Settings(_env_file=None, retention_hours=retention_hours)  # type: ignore[call-arg]  # pydantic-settings' own argument
     around = Surroundings(settings, cast(Any, None), cast(Any, None), rows_partitions=1)
-
     await retire_revisions(Run(around, cast(Any, log), Command(task, dump_draft(asked), b"")))
+    return log.written
 
-    assert [record.key for record in log.written if record.value is None] == ["replay:e/lane-1", "replay:e/lane-2"]
-    values = [control_codec.decode(record.value) for record in log.written if record.value is not None]
+
+async def test_oldest_finished_replays_are_forgotten_when_another_is_over() -> None:
+    last = replay(KEPT_REPLAYS + 2, None)
+
+    written = await retired([replay(number, 1) for number in range(1, KEPT_REPLAYS + 2)], last)
+
+    assert [record.key for record in written if record.value is None] == ["replay:e/lane-1", "replay:e/lane-2"]
+    values = [control_codec.decode(record.value) for record in written if record.value is not None]
     (finished,) = [value for value in values if isinstance(value, Replay)]
     assert (finished.lane, finished.is_finished, finished.rows, finished.note) == (last.lane, True, 3, None)
+
+
+async def test_replay_is_kept_as_long_as_the_segment_may_be_there_that_has_its_dead_letters() -> None:
+    """However short the retention is: Kafka writes to a segment for up to 7 days, and deletes it as a whole."""
+    finished_ms = now_ms() - 7 * 24 * 3_600_000
+    older = [replay(number, finished_ms) for number in range(1, KEPT_REPLAYS + 2)]
+
+    written = await retired(older, replay(KEPT_REPLAYS + 2, None), retention_hours=1)
+
+    assert [record.key for record in written if record.value is None] == []
