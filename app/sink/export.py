@@ -29,11 +29,12 @@ from app.sink.catchup import RowsReader
 from app.sink.clock import BrokerClock
 from app.sink.exchange import Exchange
 from app.sink.fault_points import Point, reach
-from app.sink.fold import ExportFold, Gap, LedgerWrite, PendingFailure, Step
+from app.sink.fold import ExportFold, Gap
 from app.sink.importer import Importer
 from app.sink.ledger import Ledger
 from app.sink.observe import Counters
 from app.sink.retiring import ending, first_of, lane_results, may_end, over
+from app.sink.steps import LedgerWrite, PendingFailure, Step
 from app.sink.uploads import Uploads
 
 _log = logging.getLogger(__name__)

@@ -9,13 +9,14 @@ numbers. Source: delivery protocol, rules 2 and 7 to 9.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from app.mapping.csv import row_ends
 from app.model.conditions import Conditions
-from app.model.ledger import BatchRecord, ExportState, Mark, Phase, Slice, SourceRange, StagedFile, Window
+from app.model.ledger import BatchRecord, ExportState, Mark, Phase, Window
 from app.model.receiver import LIVE_LANE
-from app.model.rows import FailedEvent, Rows, Source
+from app.model.rows import Rows, Source
+from app.sink.steps import LedgerWrite, Part, PendingFailure, StagedPart, Step, with_slice
 from app.sink.windows import new_rows, room, rows_that_fill
 
 FAILURE_OVERHEAD_BYTES = 1000
@@ -30,67 +31,6 @@ class Gap(Exception):
             f"source {source.topic_id}/{source.partition} ({source.lane}) is taken up to offset {mark}, "
             f"the next envelope begins at {base}: {base - mark} offsets are missing"
         )
-
-
-@dataclass(slots=True)
-class Part:
-    """Rows of one batch that are not in a recorded slice yet."""
-
-    window: Window
-    csv: list[bytes] = field(default_factory=list)
-    rows: int = 0
-    size_bytes: int = 0
-    ranges: dict[Source, tuple[int, int]] = field(default_factory=dict)
-
-    def add(self, csv: bytes, rows: int, source: Source, first: int, last: int) -> None:
-        self.csv.append(csv)
-        self.rows += rows
-        self.size_bytes += len(csv)
-        self.ranges[source] = (self.ranges.get(source, (first, last))[0], last)
-
-
-@dataclass(frozen=True, slots=True)
-class PendingFailure:
-    """A failure that is not published yet, with the rows offset of its envelope."""
-
-    position: int
-    revision: int
-    source: Source
-    event: FailedEvent
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Everything of an export before the rows offset `state.staged_to` that was not in an earlier step.
-
-    `state` is the snapshot as of that place; `closed` maps the batches that end with this step to the reason.
-    """
-
-    state: ExportState
-    parts: Mapping[str, Part]
-    closed: Mapping[str, str]
-    first: int | None
-    """Rows offset of the first envelope of this step; None when no envelope changed anything."""
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerWrite:
-    """What goes into the ledger in one transaction."""
-
-    state: ExportState
-    batches: tuple[BatchRecord, ...] = ()
-    failures: tuple[PendingFailure, ...] = ()
-    step: Step | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StagedPart:
-    """A part that was uploaded: the file it went to and the slice that it is."""
-
-    file: StagedFile
-    run_id: str
-    incremental: bool
-    slice: Slice
 
 
 class ExportFold:
@@ -306,7 +246,7 @@ class ExportFold:
         step = self._under_way()
         changed: dict[str, BatchRecord] = {}
         for batch_id, part in step.parts.items():
-            changed[batch_id] = _with_slice(batches.get(batch_id), self.staged.export_uid, part, staged[batch_id])
+            changed[batch_id] = with_slice(batches.get(batch_id), self.staged.export_uid, part, staged[batch_id])
         for batch_id, reason in step.closed.items():
             record = changed.get(batch_id) or batches[batch_id]
             changed[batch_id] = replace(record, phase=Phase.CLOSING, closed_by=reason, closed_ms=now_ms)
@@ -375,30 +315,3 @@ class ExportFold:
 
 def _size(failures: Iterable[PendingFailure]) -> int:
     return sum(FAILURE_OVERHEAD_BYTES + len(failure.event.body or b"") for failure in failures)
-
-
-def _with_slice(record: BatchRecord | None, export_uid: str, part: Part, staged: StagedPart) -> BatchRecord:
-    """The batch's record with one more slice; a new record when this is its first. The slices before are in the
-    part's file too, where that is another one.
-    """
-    window = part.window
-    record = record or BatchRecord(
-        export_uid,
-        window.batch_id,
-        window.revision,
-        window.table_id,
-        staged.incremental,
-        Phase.OPEN,
-        window.opened_ms,
-        staged.run_id,
-        staged.file,
-    )
-    ranges = {item.source: (item.first, item.last) for item in record.sources}
-    for source, (first, last) in part.ranges.items():
-        ranges[source] = (ranges.get(source, (first, last))[0], last)
-    return replace(
-        record,
-        file=staged.file,
-        slices=(*record.slices, staged.slice),
-        sources=tuple(SourceRange(source, first, last) for source, (first, last) in sorted(ranges.items())),
-    )

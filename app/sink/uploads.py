@@ -13,10 +13,10 @@ from app.model.receiver import Export
 from app.sink.events import slice_failed, slice_uploaded
 from app.sink.exchange import Exchange
 from app.sink.fault_points import Point, reach
-from app.sink.fold import Part, StagedPart
 from app.sink.importer import Backoff
 from app.sink.importing import is_locked
 from app.sink.observe import Counters
+from app.sink.steps import Part, StagedPart
 
 _log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from app.model.receiver import LIVE_LANE
 from app.model.replay import lane_of
 from app.model.rows import Rows
 from app.sink import fold as folding
-from app.sink import importing, retiring
+from app.sink import importing, retiring, steps
 from app.sink.importing import Act
 
 GRACE_LOOK_UPS = 2
@@ -108,7 +108,7 @@ class Shell:
     def write(
         self,
         batches: Sequence[BatchRecord],
-        write: folding.LedgerWrite | None = None,
+        write: steps.LedgerWrite | None = None,
         letters: Sequence[BatchKey] = (),
     ) -> None:
         """One fenced transaction. It may fail, or succeed without our knowing. `letters` are of expired batches."""
@@ -226,7 +226,7 @@ class Shell:
             yield
             while fold.step is None:
                 yield WAITING
-            staged: dict[str, folding.StagedPart] = {}
+            staged: dict[str, steps.StagedPart] = {}
             for batch_id, part in fold.step.parts.items():
                 yield from self.upload(uid, batch_id, part, staged)
             yield from self.lock(uid)
@@ -237,12 +237,12 @@ class Shell:
             fold.written(write)
             self.unlock(uid)
 
-    def write_step(self, write: folding.LedgerWrite) -> Task:
+    def write_step(self, write: steps.LedgerWrite) -> Task:
         """Slices, closings, dead letters and snapshot in one transaction (rule 8)."""
         self.write(write.batches, write)
         yield
 
-    def upload(self, uid: str, batch_id: str, part: folding.Part, staged: dict[str, folding.StagedPart]) -> Task:
+    def upload(self, uid: str, batch_id: str, part: steps.Part, staged: dict[str, steps.StagedPart]) -> Task:
         """A part becomes one slice of its batch's file; after an unclear answer it is uploaded anew."""
         record = self.batches.get((uid, batch_id))
         file = record.file if record else self.world.prepare_file()
@@ -258,7 +258,7 @@ class Shell:
             if not self.world.fault(0.1):
                 break
         self.on_uploaded(file, name)
-        staged[batch_id] = folding.StagedPart(file, "run", True, Slice(name, part.rows, part.size_bytes, len(data)))
+        staged[batch_id] = steps.StagedPart(file, "run", True, Slice(name, part.rows, part.size_bytes, len(data)))
 
     def slice_name(self, record: BatchRecord | None) -> str:
         return f"{len(record.slices) if record else 0}-{self.world.number()}"

@@ -12,7 +12,8 @@ from mutation import Patch, takes_out
 
 from app.model.ledger import Mark
 from app.model.rows import Rows
-from app.sink.fold import ExportFold, LedgerWrite, PendingFailure, Step
+from app.sink.fold import ExportFold
+from app.sink.steps import LedgerWrite, PendingFailure, Step
 
 # The mapper
 

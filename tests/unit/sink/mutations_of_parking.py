@@ -9,7 +9,8 @@ from model_sink import Shell
 from mutation import Patch, takes_out
 
 from app.model.ledger import ExportState
-from app.sink.fold import ExportFold, LedgerWrite
+from app.sink.fold import ExportFold
+from app.sink.steps import LedgerWrite
 
 
 @takes_out("12: only a step that was cut after the flip ends parking", "LOST", "GAP", "DOUBLED", near=2180)

@@ -13,8 +13,9 @@ from mutation import Patch, takes_out
 
 from app.model.ledger import BatchRecord, Mark, Phase, StagedFile
 from app.sink import importing, retiring
-from app.sink.fold import ExportFold, LedgerWrite
+from app.sink.fold import ExportFold
 from app.sink.importing import Act
+from app.sink.steps import LedgerWrite
 
 # The shell: ledger
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from app.model.conditions import Conditions
 from app.model.ledger import BatchRecord, ExportState, Mark, Phase, Slice, SourceRange, StagedFile, Window
 from app.model.rows import Rows, Source
-from app.sink.fold import FAILURE_OVERHEAD_BYTES, ExportFold, Gap, LedgerWrite, StagedPart, Step
+from app.sink.fold import FAILURE_OVERHEAD_BYTES, ExportFold, Gap
+from app.sink.steps import LedgerWrite, StagedPart, Step
 
 ROW, FAILURE, SKIPPED = Outcome.ROW, Outcome.FAILURE, Outcome.SKIPPED
 WIDE = Conditions(count=1000, size_bytes=10**6, time_seconds=60)

@@ -15,7 +15,8 @@ from app.mapping.csv import row_ends
 from app.model.conditions import Conditions
 from app.model.ledger import BatchRecord, ExportState, Phase, Slice, StagedFile
 from app.model.rows import Rows
-from app.sink.fold import ExportFold, LedgerWrite, StagedPart
+from app.sink.fold import ExportFold
+from app.sink.steps import LedgerWrite, StagedPart
 
 FILE = StagedFile("f1", 0, 0, b"")
 outcomes = st.lists(st.sampled_from(Outcome), min_size=1, max_size=6)

@@ -11,8 +11,8 @@ import pytest
 from app.keboola.errors import StorageAccessDenied
 from app.model.ledger import BatchRecord, Phase, Slice, StagedFile, Window
 from app.sink import uploads as module
-from app.sink.fold import Part
 from app.sink.observe import Counters
+from app.sink.steps import Part
 from app.sink.uploads import Uploads
 
 ENDED, FRESH = StagedFile("ended", 0, 10, b""), StagedFile("fresh", 0, 1000, b"")
