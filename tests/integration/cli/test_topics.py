@@ -35,6 +35,7 @@ def test_apply_creates_the_plan_once_and_check_agrees(runner: CliRunner) -> None
 def test_check_names_a_topic_that_differs(
     runner: CliRunner, monkeypatch: pytest.MonkeyPatch, topic_prefix: str
 ) -> None:
+    monkeypatch.setenv("STREAMS_COMMAND_PARTITIONS", "4")
     applied = runner.invoke(app, ["topics", "apply"])
     assert applied.exit_code == 0, applied.exception
     monkeypatch.setenv("STREAMS_COMMAND_PARTITIONS", "7")
