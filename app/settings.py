@@ -155,13 +155,14 @@ class Settings(BaseSettings):
     mapping_children: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=lambda: os.cpu_count() or 1)
     mapping_memory_mib: Annotated[int, Field(ge=64)] = 512
     mapping_budget_seconds: Seconds = 5
-    """Time that one export may take for one chunk; what is not mapped by then becomes dead letters."""
+    """Time that one export may take for one chunk, for each 1,000 events of a larger one; what is not mapped by then
+    becomes dead letters."""
     mapping_event_seconds: Seconds = 1
     """Time that one event alone may take."""
     jsonnet_engine: Engine = Engine.RJSONNET
     """rjsonnet, or jsonnet: the C++ one, which prints non-integral numbers as the Buffer API does (1.1 as
     1.1000000000000001). It costs 33 ms for each template and chunk, and again for each event in which a template raises
-    an error of its own, so that mapping_budget_seconds allows 150 of these in a chunk.
+    an error of its own, so that mapping_budget_seconds allows 150 of these in a chunk of 1,000 events.
     """
     mapping_failing_share: Annotated[float, Field(gt=0, le=1)] = 0.05
     """Part of the time that passes which all exports together may go on to lose to templates that do not come to an end

@@ -9,14 +9,25 @@ from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from app.cli.terminal import printable
+from app.cli.terminal import id_column, printable
 
 _ERROR_CHARACTERS = 80
 
 
 def batches_table(batches: Sequence[Mapping[str, Any]]) -> Table:
     """One line each: how far it is, what it has, and what went wrong last."""
-    table = Table("id", "phase", "opened", "closed by", "rows", "bytes", "failures", "next try", "error", box=None)
+    table = Table(
+        id_column(batch["id"] for batch in batches),
+        "phase",
+        "opened",
+        "closed by",
+        "rows",
+        "bytes",
+        "failures",
+        "next try",
+        "error",
+        box=None,
+    )
     for batch in batches:
         error = batch.get("error", "")
         shown = printable(error[:_ERROR_CHARACTERS]) + ("…" if len(error) > _ERROR_CHARACTERS else "")

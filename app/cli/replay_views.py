@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from app.cli.terminal import printable
+from app.cli.terminal import id_column, printable
 
 
 def tried_view(tried: Mapping[str, Any]) -> RenderableType:
@@ -34,9 +34,9 @@ def tried_view(tried: Mapping[str, Any]) -> RenderableType:
     return Group(ranges, Text(), _facts(facts))
 
 
-def replays_table(replays: Iterable[Mapping[str, Any]]) -> RenderableType:
+def replays_table(replays: Sequence[Mapping[str, Any]]) -> RenderableType:
     """One line each; how far those are that are under way is not in a list."""
-    table = Table("id", "kind", "state", "table", "begun", box=None)
+    table = Table(id_column(replay["id"] for replay in replays), "kind", "state", "table", "begun", box=None)
     for one in ("offsets", "rows", "dead letters"):
         table.add_column(one, justify="right")
     for replay in replays:

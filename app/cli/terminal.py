@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console, RenderableType
+from rich.table import Column
 
 from app.model.errors import ConfigurationError
 from app.settings import load_settings
@@ -53,6 +54,11 @@ def api(address: str | None) -> BufferApi:
 
 def show(view: RenderableType, *, error: bool = False) -> None:
     Console(stderr=error).print(view)
+
+
+def id_column(ids: Iterable[str]) -> Column:
+    """A column whose ids are whole on the narrowest terminal: they are what other commands ask for."""
+    return Column("id", min_width=max(map(len, ids), default=0))
 
 
 def printable(text: str, lines: bool = False) -> str:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from app.settings import load_settings
+from app.settings import Settings, load_settings
 
 topics = typer.Typer(
     help="Plan, create and check the topics of this installation.\n\n"
@@ -55,7 +55,7 @@ def apply() -> None:
     from app.kafka.plan import create_topics, system_topics
     from app.model.errors import ConfigurationError
 
-    settings = load_settings()
+    settings = _settings()
     if settings.topics == "managed":
         raise ConfigurationError(
             "STREAMS_TOPICS=managed: nothing is created. `streams topics plan` prints what to create."
@@ -72,7 +72,7 @@ def check() -> None:
     from app.kafka.client import connect_admin
     from app.kafka.plan import check_topics, system_topics
 
-    settings = load_settings()
+    settings = _settings()
     specs = system_topics(settings)
     differences = check_topics(connect_admin(settings), specs)
     for difference in differences:
@@ -80,3 +80,15 @@ def check() -> None:
     if differences:
         raise typer.Exit(1)
     typer.echo(f"All {len(specs)} topics are as planned.")
+
+
+def _settings() -> Settings:
+    """With the Kafka of the local stack that runs, where none is named."""
+    from app.local.state import StackLock, read_state
+
+    settings = load_settings()
+    if "kafka_bootstrap_servers" in settings.model_fields_set or not StackLock(settings.local_dir).is_held():
+        return settings
+    state = read_state(settings.local_dir)
+    brokers = [part.address for part in state.parts if part.name == "kafka"] if state else []
+    return settings.model_copy(update={"kafka_bootstrap_servers": brokers[0]}) if brokers else settings

@@ -50,10 +50,10 @@ class MappingPool:
     """Children that map chunks. Start it before use and close it at the end; all in one event loop.
 
     `memory_mib` is what a child may have beside the program itself, `budget_seconds` the computing that one export may
-    take for one chunk, `event_seconds` the computing that one event may take for one export. `failing_share` is what
-    exports may go on to lose to work that fails, all together, as a part of the time that passes;
-    None: as much as there is, for who asks now and then and wants each event's own reason. `account_seconds` is what
-    one export may lose before it rests (`budget_seconds`, unless given).
+    take for one chunk of 1,000 events (a larger one in proportion), `event_seconds` the computing that one event may
+    take for one export. `failing_share` is what exports may go on to lose to work that fails, all together, as a part
+    of the time that passes; None: as much as there is, for who asks now and then and wants each event's own reason.
+    `account_seconds` is what one export may lose before it rests (`budget_seconds`, unless given).
     """
 
     def __init__(

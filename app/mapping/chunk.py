@@ -23,6 +23,9 @@ from app.model.event import EventBatch, Failure, Reason, Segment
 
 CHILD_LOST_SECONDS = 0.25
 """What a lost child counts against an export's budget, beside the CPU time it took."""
+BUDGET_EVENTS = 1000
+"""A chunk of more events has its budget for each of so many: where many wait, a template that is only slow must not run
+out of what was enough for it as they came."""
 _UNMAPPED = (Reason.TEMPLATE_TIMEOUT, USED_UP)
 CHEAP_SECONDS = 0.00005
 """What failures may cost for each event of a job, on average, without being counted as time lost."""
@@ -71,7 +74,8 @@ class Spent:
 
 
 class Chunk:
-    """One batch on its way through the children, for several exports with `budget_seconds` each.
+    """One batch on its way through the children, for several exports with `budget_seconds` each (a large one: for
+    each BUDGET_EVENTS).
 
     `lost` and `finished` give the seconds that were spent in vain.
     """
@@ -80,7 +84,7 @@ class Chunk:
         self.pending = deque(Job(export, 0, len(batch)) for export in range(exports) if len(batch))
         self.exports = exports
         self._batch = batch
-        self._budget = [budget_seconds] * exports
+        self._budget = [budget_seconds * max(1.0, len(batch) / BUDGET_EVENTS)] * exports
         self._taken = [0.0] * exports
         self._pace: dict[int, int] = {}  # of exports whose jobs were stopped: events that one may have
         self._done: list[dict[int, list[Segment]]] = [{} for _ in range(exports)]

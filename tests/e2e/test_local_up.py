@@ -78,6 +78,8 @@ def test_stack_gets_ready_answers_mends_itself_and_stops_on_ctrl_c(laptop: Lapto
         assert answer.status == 200
     status = laptop.streams("local", "status")
     assert (status.returncode, status.stdout.count("not ready"), status.stdout.count(" ready ")) == (0, 0, 6)
+    checked = laptop.streams("topics", "check")
+    assert (checked.returncode, checked.stdout) == (0, "All 5 topics are as planned.\n")
     answered = laptop.streams("local", "sql", "--json", "select 1 as one")
     assert json.loads(answered.stdout) == [{"one": 1}]
 

@@ -84,3 +84,13 @@ def test_nothing_of_a_batch_is_obeyed_by_the_terminal() -> None:
     text = capture.get()
     assert [part for part in ("\x1b]", "\x07", "\u202e") if part in text] == []
     assert "[red]" in text
+
+
+def test_ids_are_whole_on_a_narrow_terminal() -> None:
+    long = {**SHOWN, "id": "000000000001085-0000000"}
+    console = Console(width=80)
+
+    with console.capture() as capture:
+        console.print(batches_table([long]))
+
+    assert "000000000001085-0000000" in capture.get()

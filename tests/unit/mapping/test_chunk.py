@@ -274,3 +274,12 @@ def test_what_is_refused_is_cut_as_little_as_can_be(make_batch: Callable[..., Ev
 
     (segments,) = segments_of(chunk)
     assert [segment.end for segment in segments] == [10]
+
+
+def test_where_many_wait_a_slow_export_has_its_budget_for_each_thousand(make_batch: Callable[..., EventBatch]) -> None:
+    chunk = Chunk(make_batch(*[b"{}"] * 5000), 1, budget_seconds=5)
+    (job,) = chunk.pending
+
+    chunk.finished(job, stopped(job, 4500, ()), Spent(24.9))
+
+    assert chunk.left(0) == [Job(0, 4500, 5000)]
