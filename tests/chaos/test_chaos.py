@@ -11,8 +11,8 @@ from chaos.plan import SHORT
 from chaos.run import Options, run
 
 SEED = int(os.environ.get("CHAOS_SEED", "7"))
-SECONDS = 30.0
-EVENTS_PER_SECOND, KAFKA_EVENTS_PER_SECOND = 60.0, 25.0
+SECONDS = 20.0
+EVENTS_PER_SECOND, KAFKA_EVENTS_PER_SECOND = 40.0, 15.0
 
 
 async def test_every_event_is_in_exactly_one_place_after_chaos(tmp_path: Path) -> None:

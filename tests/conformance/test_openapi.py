@@ -20,7 +20,7 @@ from app.local.storage.config import MASTER_TOKEN
 
 HERE = Path(__file__).parent
 SECONDS = os.environ.get("FUZZ_SECONDS")
-BOUNDED = ["--max-examples", "3", "--seed", "1"]
+BOUNDED = ["--max-examples", "2", "--seed", "1"]
 
 
 @pytest.fixture

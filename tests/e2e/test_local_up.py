@@ -91,7 +91,7 @@ def test_stack_gets_ready_answers_mends_itself_and_stops_on_ctrl_c(laptop: Lapto
     deadline = time.monotonic() + DEADLINE_SECONDS
     while "kafka ended (SIGKILL)" not in laptop.printed() or laptop.streams("local", "status").returncode != 0:
         assert time.monotonic() < deadline, laptop.printed()
-        time.sleep(0.2)
+        time.sleep(1)
 
     laptop.up.send_signal(signal.SIGINT)
     assert laptop.up.wait(DEADLINE_SECONDS) == 0

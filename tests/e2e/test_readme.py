@@ -64,11 +64,13 @@ async def test_an_event_of_ones_own_gets_into_its_table(shared_system: Any) -> N
         ).status_code == 200
 
     async def arrived() -> bool:
+        await asyncio.sleep(1)  # each look is a process of its own
         found = await asyncio.to_thread(run, system, query)
         assert "/health" not in found, "the filter has let it through"
         return all(page in found for page in ("/pricing", "/a", "/b", "/line", '"/a from 127.0.0.1"'))
 
     async def complained() -> bool:
+        await asyncio.sleep(1)
         found = await asyncio.to_thread(run, system, complain)
         return "1 dead letter of clicks/all" in found and "template.error" in found
 

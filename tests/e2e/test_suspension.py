@@ -61,6 +61,7 @@ def kill_the_way(system: Any) -> None:
     system.revive()
 
 
+@pytest.mark.long
 async def test_what_waits_while_an_export_is_suspended_is_mapped_once_when_it_is_resumed(system: Any) -> None:
     await system.ready()
     receiver = await system.create_receiver({"id": "suspended", "name": "s", "exports": [export('"old"')]})
