@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -21,12 +21,17 @@ class ScriptedApp:
 
     def __init__(self) -> None:
         self.asked = 0
+        self.was_asked = asyncio.Event()
+        self.never_takes = False
         self.rewound: list[Partition] = []
         self.crashed: list[BaseException] = []
         self.went_on = asyncio.Event()
 
     async def commit_now(self) -> bool:
         self.asked += 1
+        self.was_asked.set()
+        if self.never_takes:
+            await asyncio.Event().wait()
         return self.asked >= 3
 
     async def rewind(self, partitions: list[Partition]) -> None:
@@ -56,16 +61,29 @@ class ScriptedOwner:
         self.taken.append(chunk)
 
 
+Scripted = Callable[..., tuple[Sink, ScriptedApp]]
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Scripted:
+    """A sink that loses its partition's ledger by these errors, the last one first, and the group that it is in."""
+
+    def make(*lost: Exception) -> tuple[Sink, ScriptedApp]:
+        monkeypatch.setattr(process, "PartitionOwner", ScriptedOwner)
+        monkeypatch.setattr(process, "_REOPEN_SECONDS", 0)
+        monkeypatch.setattr(ScriptedOwner, "lost", list(lost), raising=False)
+        app = ScriptedApp()
+        parts: tuple[Any, ...] = (Settings(), app, None, None, None)
+        return Sink(*parts), app
+
+    return make
+
+
 @pytest.mark.parametrize("lost", [Fenced("taken"), KafkaUnavailable("away"), ExceptionGroup("both", [Fenced("taken")])])
 async def test_partition_is_opened_again_as_soon_as_the_group_takes_a_commit(
-    monkeypatch: pytest.MonkeyPatch, lost: Exception
+    scripted: Scripted, lost: Exception
 ) -> None:
-    monkeypatch.setattr(process, "PartitionOwner", ScriptedOwner)
-    monkeypatch.setattr(process, "_REOPEN_SECONDS", 0)
-    monkeypatch.setattr(ScriptedOwner, "lost", [lost], raising=False)
-    app, nothing = ScriptedApp(), None
-    parts: tuple[Any, ...] = (Settings(), app, nothing, nothing, nothing)
-    sink = Sink(*parts)
+    sink, app = scripted(lost)
 
     await sink.assigned([Partition("streams.rows", 4)])
     async with asyncio.timeout(10):
@@ -76,23 +94,13 @@ async def test_partition_is_opened_again_as_soon_as_the_group_takes_a_commit(
     assert (app.rewound, app.crashed, owners) == ([Partition("streams.rows", 4)], [], [4])
 
 
-async def test_chunk_of_a_partition_without_ledger_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "PartitionOwner", ScriptedOwner)
-    monkeypatch.setattr(ScriptedOwner, "lost", [Fenced("taken")], raising=False)
-    app, asked = ScriptedApp(), asyncio.Event()
-
-    async def never() -> bool:
-        asked.set()
-        await asyncio.Event().wait()
-        return False
-
-    monkeypatch.setattr(app, "commit_now", never)
-    parts: tuple[Any, ...] = (Settings(), app, None, None, None)
-    sink = Sink(*parts)
+async def test_chunk_of_a_partition_without_ledger_is_not_taken(scripted: Scripted) -> None:
+    sink, app = scripted(Fenced("taken"))
+    app.never_takes = True
     await sink.assigned([Partition("streams.rows", 4)])
     owner: Any = sink.owners[4]
     async with asyncio.timeout(10):
-        await asked.wait()
+        await app.was_asked.wait()
 
     async def items() -> AsyncIterator[Item]:
         yield Chunk("streams.rows", 4, 0, 1, [], 1, 100)
@@ -114,14 +122,9 @@ def resting(sink: Sink) -> bool:
     return sink.rests(Partition("streams.rows", 4))
 
 
-async def test_partition_that_waits_until_kafka_takes_transactions_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_partition_that_waits_until_kafka_takes_transactions_rests(scripted: Scripted) -> None:
     """Kafka answers, but without a coordinator of transactions each opening of the ledger ends so."""
-    monkeypatch.setattr(process, "PartitionOwner", ScriptedOwner)
-    monkeypatch.setattr(process, "_REOPEN_SECONDS", 0)
-    monkeypatch.setattr(ScriptedOwner, "lost", [KafkaUnavailable("no coordinator")], raising=False)
-    app = ScriptedApp()
-    parts: tuple[Any, ...] = (Settings(), app, None, None, None)
-    sink = Sink(*parts)
+    sink, app = scripted(KafkaUnavailable("no coordinator"))
     await sink.assigned([Partition("streams.rows", 4)])
     at_first = resting(sink)
     async with asyncio.timeout(10):
@@ -138,23 +141,12 @@ async def test_partition_that_waits_until_kafka_takes_transactions_rests(monkeyp
     assert (at_first, waiting, opened, refused) == (False, True, False, True)
 
 
-async def test_partition_that_another_process_took_does_not_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "PartitionOwner", ScriptedOwner)
-    monkeypatch.setattr(process, "_REOPEN_SECONDS", 0)
-    monkeypatch.setattr(ScriptedOwner, "lost", [Fenced("taken"), KafkaUnavailable("away")], raising=False)
-    app, asked = ScriptedApp(), asyncio.Event()
-
-    async def never() -> bool:
-        asked.set()
-        await asyncio.Event().wait()
-        return False
-
-    monkeypatch.setattr(app, "commit_now", never)
-    parts: tuple[Any, ...] = (Settings(), app, None, None, None)
-    sink = Sink(*parts)
+async def test_partition_that_another_process_took_does_not_rest(scripted: Scripted) -> None:
+    sink, app = scripted(Fenced("taken"), KafkaUnavailable("away"))
+    app.never_takes = True
     await sink.assigned([Partition("streams.rows", 4)])
     async with asyncio.timeout(10):
-        await asked.wait()
+        await app.was_asked.wait()
 
     rests = resting(sink)
     await sink.revoked([])
