@@ -6,7 +6,6 @@ drained: the tokens go at once.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -16,13 +15,12 @@ from app.control.patience import StepFailed
 from app.control.records import control_records, tokens_of
 from app.control.run import Run, now_ms
 from app.control.steps import Progress
-from app.control.tokens import delete_spent_tokens, say_left
+from app.control.tokens import delete_in_passing
 from app.control.topics import delete_topic, find_topic
 from app.kafka.transaction import Record
 from app.model.errors import KafkaUnavailable
 from app.model.receiver import Draining, Export, Receiver, SourceOffset
 
-TOKEN_DELETION_SECONDS = 10.0
 Places = tuple[SourceOffset, ...]
 
 
@@ -95,7 +93,7 @@ def _draining(run: Run, receiver: Receiver, export: Export, drain_to: Places | N
 async def _finish(run: Run, result: str) -> None:
     progress = run.progress or Progress()
     if progress.spent_tokens:
-        await _delete_tokens(run, progress.spent_tokens)
+        await delete_in_passing(run, progress.spent_tokens)
     if progress.spent_topic:
         try:
             await delete_topic(run.around.admin, *progress.spent_topic)
@@ -103,9 +101,3 @@ async def _finish(run: Run, result: str) -> None:
             text = f"The receiver is deleted, but its topic may be left; delete it in Kafka. {trouble.message}"
             raise StepFailed(text, trouble.status, trouble.name) from trouble
     await run.succeed(result)
-
-
-async def _delete_tokens(run: Run, token_ids: Sequence[str]) -> None:
-    """The caller waits, so that is tried for a moment only; what is left then is named in the log."""
-    until = time.monotonic() + TOKEN_DELETION_SECONDS
-    say_left(run, await delete_spent_tokens(run, run.command.token, token_ids, until))

@@ -12,7 +12,6 @@ between, the export is then as if nobody had asked.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -30,14 +29,13 @@ from app.control.log import Closed, Interrupted
 from app.control.records import control_records
 from app.control.run import Run, now_ms
 from app.control.steps import Failure, Progress
-from app.control.tokens import delete_spent_tokens, say_left
+from app.control.tokens import delete_in_passing
 from app.kafka.codec import ControlValue
 from app.kafka.transaction import Record
 from app.model.ids import new_uid
 from app.model.receiver import Export, Receiver, Revision, Suspension, offset_at
 from app.model.replay import OffsetRange, Replay, ReplayKind, lane_number
 
-TOKEN_DELETION_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -157,8 +155,7 @@ async def _settle(run: Run, entity: Callable[[], Export], second: Callable[[], A
             await _take_back(run, entity, failure)
     spent = run.progress.spent_tokens if run.progress is not None else ()
     if spent:
-        until = time.monotonic() + TOKEN_DELETION_SECONDS
-        say_left(run, await delete_spent_tokens(run, run.command.token, spent, until))
+        await delete_in_passing(run, spent)
     await run.fail(failure)
 
 

@@ -28,6 +28,7 @@ from app.model.errors import ConfigurationError, StreamsError
 from app.model.receiver import Export, Revision, TableId
 from app.model.replay import Replay
 
+_IN_PASSING_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -76,6 +77,14 @@ async def delete_spent_tokens(
         late = StepFailed(f"Storage did not delete the token {waiting[0]} in time.", 504)
         left |= dict.fromkeys(waiting, late)
     return left
+
+
+async def delete_in_passing(run: Run, token_ids: Sequence[str]) -> None:
+    """With the caller's token. The caller waits, so that is tried for a moment only; what is left then is named in the
+    log.
+    """
+    until = time.monotonic() + _IN_PASSING_SECONDS
+    say_left(run, await delete_spent_tokens(run, run.command.token, token_ids, until))
 
 
 def say_left(run: Run, left: Mapping[str, StreamsError]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from app.api.drafts import Suspending, dump_draft
-from app.control import creating, suspending
+from app.control import creating, tokens
 from app.control.run import Run, Surroundings
 from app.control.steps import Failure, Progress, dump_progress
 from app.control.suspending import pause_export, resume_export
@@ -82,7 +82,7 @@ def spent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         found.extend(token_ids)
         return {}
 
-    monkeypatch.setattr(suspending, "delete_spent_tokens", delete)
+    monkeypatch.setattr(tokens, "delete_spent_tokens", delete)
     return found
 
 
