@@ -185,9 +185,9 @@ def task_path(task_id: str) -> str:
 
 def local_address(settings: Settings) -> str | None:
     """Where the local stack's API is; None when none runs."""
-    from app.local.state import StackLock, read_state
+    from app.local.state import running_stack
 
-    state = read_state(settings.local_dir) if StackLock(settings.local_dir).is_held() else None
+    state = running_stack(settings.local_dir)
     return state.address.rstrip("/") if state else None
 
 

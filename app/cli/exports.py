@@ -27,16 +27,12 @@ def list_(receiver: Receiver, address: Address = None, as_json: AsJson = False) 
     """
     from app.cli.buffer import receiver_path
     from app.cli.display import exports_table
-    from app.cli.terminal import api, print_json, show
+    from app.cli.terminal import api, give_list
 
     with api(address) as buffer:
         answer = buffer.call("GET", f"{receiver_path(receiver)}/exports")
-    if as_json:
-        print_json(answer)
-    elif answer["exports"]:
-        show(exports_table(answer["exports"]))
-    else:
-        typer.echo(f"No exports yet: `streams exports create {receiver} -f export.yaml` makes one.")
+    none = f"No exports yet: `streams exports create {receiver} -f export.yaml` makes one."
+    give_list(answer, "exports", exports_table, none, as_json)
 
 
 @exports.command("show")

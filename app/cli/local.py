@@ -50,11 +50,10 @@ def down() -> None:
 def status() -> None:
     """Show the parts of the running stack; ends with 1 unless all are ready."""
     from app.local.display import status_table
-    from app.local.state import StackLock, read_state
+    from app.local.state import running_stack
 
-    home = load_settings().local_dir
-    state = read_state(home)
-    if state is None or not StackLock(home).is_held():
+    state = running_stack(load_settings().local_dir)
+    if state is None:
         typer.echo("The local stack does not run: `streams local up` starts it.")
         raise typer.Exit(1)
     table, all_ready = status_table(state)
@@ -134,12 +133,11 @@ def _ask(query: str) -> tuple[list[str], list[list[Any]]]:
 
 def _storage_address() -> str:
     """Where the running stack has its Storage; by the settings when none runs."""
-    from app.local.state import StackLock, read_state
+    from app.local.state import running_stack
 
     settings = load_settings()
-    state = read_state(settings.local_dir) if StackLock(settings.local_dir).is_held() else None
-    started = [part.address for part in state.parts if part.name == "storage"] if state else []
-    return next(iter(started), f"http://127.0.0.1:{settings.storage_port}")
+    stack = running_stack(settings.local_dir)
+    return (stack and stack.address_of("storage")) or f"http://127.0.0.1:{settings.storage_port}"
 
 
 def _complaint(answer: Any) -> str:

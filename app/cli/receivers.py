@@ -25,16 +25,12 @@ def list_(address: Address = None, as_json: AsJson = False) -> None:
     Try: `streams receivers list --json`
     """
     from app.cli.display import receivers_table
-    from app.cli.terminal import api, print_json, show
+    from app.cli.terminal import api, give_list
 
     with api(address) as buffer:
         answer = buffer.call("GET", "/v1/receivers")
-    if as_json:
-        print_json(answer)
-    elif answer["receivers"]:
-        show(receivers_table(answer["receivers"]))
-    else:
-        typer.echo("No receivers yet: `streams receivers create -f receiver.yaml` makes one.")
+    none = "No receivers yet: `streams receivers create -f receiver.yaml` makes one."
+    give_list(answer, "receivers", receivers_table, none, as_json)
 
 
 @receivers.command("show")

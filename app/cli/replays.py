@@ -23,16 +23,11 @@ def list_(export: Export, address: Address = None, as_json: AsJson = False) -> N
     Try: `streams replay list clicks/all`
     """
     from app.cli.replay_views import replays_table
-    from app.cli.terminal import api, print_json, show
+    from app.cli.terminal import api, give_list
 
     with api(address) as buffer:
         answer = buffer.call("GET", path_of(export))
-    if as_json:
-        print_json(answer)
-    elif answer["replays"]:
-        show(replays_table(answer["replays"]))
-    else:
-        typer.echo(f"No replays of {export}.")
+    give_list(answer, "replays", replays_table, f"No replays of {export}.", as_json)
 
 
 @replays.command("show")
@@ -41,13 +36,11 @@ def show_(export: Export, replay: Replay, address: Address = None, as_json: AsJs
 
     Try: `streams replay show clicks/all 019abc`
     """
-    from urllib.parse import quote
-
     from app.cli.replay_views import replay_view
     from app.cli.terminal import api, give
 
     with api(address) as buffer:
-        give(buffer.call("GET", f"{path_of(export)}/{quote(replay, safe='')}"), replay_view, as_json)
+        give(buffer.call("GET", path_of(export, replay)), replay_view, as_json)
 
 
 @replays.command()
@@ -59,20 +52,21 @@ def cancel(export: Export, replay: Replay, yes: Yes = False, address: Address = 
     cannot be cancelled: they would be lost.
     Try: `streams replay cancel clicks/all 019abc`
     """
-    from urllib.parse import quote
-
     from app.cli.replay_views import replay_view
     from app.cli.terminal import api, ask, give
 
-    path = f"{path_of(export)}/{quote(replay, safe='')}"
+    path = path_of(export, replay)
     with api(address) as buffer:
         found = buffer.call("GET", path)
         ask(f"Cancel the replay into {found['tableId']}? What is mapped already comes into the table.", yes)
         give(buffer.call("DELETE", path), replay_view, as_json)
 
 
-def path_of(export: str) -> str:
-    """Where the API has the replays of RECEIVER/EXPORT."""
+def path_of(export: str, replay: str | None = None) -> str:
+    """Where the API has the replays of RECEIVER/EXPORT, or one of them."""
+    from urllib.parse import quote
+
     from app.cli.buffer import named_export_path
 
-    return f"{named_export_path(export)}/replays"
+    path = f"{named_export_path(export)}/replays"
+    return path if replay is None else f"{path}/{quote(replay, safe='')}"

@@ -83,6 +83,18 @@ def print_answers(answers: Sequence[Any]) -> None:
     print_json(answers[0] if len(answers) == 1 else answers)
 
 
+def give_list(
+    answer: Any, key: str, table: Callable[[Sequence[Any]], RenderableType], if_empty: str, as_json: bool
+) -> None:
+    """What an answer of the API lists under this key, as it is or as a table; `if_empty` says that there is nothing."""
+    if as_json:
+        print_json(answer)
+    elif answer[key]:
+        show(table(answer[key]))
+    else:
+        typer.echo(if_empty)
+
+
 def give(answer: Any, view: Callable[[Any], RenderableType], as_json: bool) -> None:
     """An answer of the API, as it is or as `view` shows it."""
     if as_json:

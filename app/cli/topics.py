@@ -84,11 +84,11 @@ def check() -> None:
 
 def _settings() -> Settings:
     """With the Kafka of the local stack that runs, where none is named."""
-    from app.local.state import StackLock, read_state
+    from app.local.state import running_stack
 
     settings = load_settings()
-    if "kafka_bootstrap_servers" in settings.model_fields_set or not StackLock(settings.local_dir).is_held():
+    if "kafka_bootstrap_servers" in settings.model_fields_set:
         return settings
-    state = read_state(settings.local_dir)
-    brokers = [part.address for part in state.parts if part.name == "kafka"] if state else []
-    return settings.model_copy(update={"kafka_bootstrap_servers": brokers[0]}) if brokers else settings
+    stack = running_stack(settings.local_dir)
+    broker = stack.address_of("kafka") if stack else None
+    return settings.model_copy(update={"kafka_bootstrap_servers": broker}) if broker else settings

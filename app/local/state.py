@@ -36,6 +36,10 @@ class StackState:
     address: str
     parts: list[PartState]
 
+    def address_of(self, part: str) -> str | None:
+        """None when it has no such part."""
+        return next((one.address for one in self.parts if one.name == part), None)
+
 
 class StackLock:
     """Held while the stack runs and let go by the kernel however it ends, so it is never stale."""
@@ -92,6 +96,11 @@ def read_state(home: Path) -> StackState | None:
         return None
     written = json.loads(path.read_text())
     return StackState(**{**written, "parts": [PartState(**part) for part in written["parts"]]})
+
+
+def running_stack(home: Path) -> StackState | None:
+    """The state of the stack that runs; None when none does."""
+    return read_state(home) if StackLock(home).is_held() else None
 
 
 def forget_state(home: Path) -> None:

@@ -60,8 +60,8 @@ class JsonnetTemplate:
         names = ",".join(f"{prefix}{number}" for number in numbers)
         self._row = f"{globals_named}{std}function({names})function()(\n{bound_source}\n)"
         natives = ", ".join(f"std.native('{_KEY}call{number}')" for number in numbers)
-        cell = _ANY if _may_make_containers(bound_source) else _SCALAR
-        self._start, self._cell = f"{_START}({natives});\n", cell
+        self._start = f"{_START}({natives});\n"
+        self._cell = _ANY if _may_make_containers(bound_source) else _SCALAR
 
     def _import(self, _base: str, path: str) -> tuple[str, str]:
         """The template, which is a file of its own: for each frame of a failure's trace (500 where it recurses without
