@@ -1,10 +1,11 @@
 """What one bad export costs the others in the real mapper process: receiver topic to rows, default settings.
 
-    python benchmarks/poisoned_mapper.py [--events 600000] [--runs 1]
+    python benchmarks/poisoned_mapper.py [--events 6000000] [--runs 1]
 
 A receiver of 4 partitions has two good exports and a third one that is good, too (the floor), or bad. The rate is that
 of one good export from the broker's time of its first envelope to that of its last, so the time in which the mapper
-learns that an export is bad is in it. The bad export's events all become dead letters, which are written as well.
+learns that an export is bad is in it. The bad export's events become dead letters, which are written as well, until
+control suspends the export (STREAMS_SUSPEND_RESTING_SECONDS).
 """
 
 from __future__ import annotations
@@ -60,9 +61,12 @@ def rate_of_a_good_export(settings: Settings, exports: list[Export], events: int
     """Rows a second of the first export while the mapper process maps for all of them."""
     good = exports[0]
     counted, offset, times = 0, 0, list[int]()
-    with running("mapper", settings, mapper_port=free_port()) as process:
+    with (
+        running("control", settings, control_port=free_port()) as control,
+        running("mapper", settings, mapper_port=free_port()) as mapper,
+    ):
         while counted < events:
-            check_alive(process)
+            check_alive(control, mapper)
             for message in read_to_end(settings, NAMES.rows, good.rows_partition, offset):
                 offset = (message.offset() or 0) + 1
                 rows = rows_codec.decode(message.value() or b"")
@@ -77,7 +81,7 @@ def rate_of_a_good_export(settings: Settings, exports: list[Export], events: int
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=600_000)
+    parser.add_argument("--events", type=int, default=6_000_000)
     parser.add_argument("--runs", type=int, default=1)
     arguments = parser.parse_args()
     rates: dict[str, list[float]] = {}
