@@ -19,9 +19,10 @@ from app.settings import Settings
 _QUIET_SECONDS = 10.0
 _LIMITED = re.compile(r"aiokafka(\.|$)|app\.kafka$")  # the second is librdkafka
 _FOREIGN = ("aiokafka", "faust", "asyncio", "httpx", "httpcore", "botocore", "boto3", "urllib3", "s3transfer")
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _SECRETS = (
     re.compile(r"(?<=/v1/import/)([^/\s]+/[^/\s]+)/[A-Za-z0-9]+"),  # the secret of an import URL
-    re.compile(r"\b\d+-\d+-[A-Za-z0-9-]{8,}"),  # Storage tokens
+    re.compile(r"\b(?<![0-9a-f]-)(?!" + _UUID + r")\d+-\d+-[A-Za-z0-9-]{8,}"),  # Storage tokens, and no part of our uids
 )
 _HIDDEN = "***"
 

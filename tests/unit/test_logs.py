@@ -64,6 +64,13 @@ def test_secrets_never_appear(message: str, secret: str, as_json: bool) -> None:
     assert "***" in line
 
 
+@pytest.mark.parametrize("uid", ["01a21644-0712-7105-9a1b-5e1501b87848", "01021644-0712-7105-9a1b-5e1501b87848"])
+def test_uid_whose_groups_look_like_a_token_is_shown(uid: str) -> None:
+    line = LineFormatter("mapper", [], json=False).format(record(f"export {uid}/1 rests"))
+
+    assert f"export {uid}/1 rests" in line
+
+
 def test_flood_of_the_kafka_libraries_is_one_line() -> None:
     limit = RateLimit(re.compile("aiokafka"), 60)
 
