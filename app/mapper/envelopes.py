@@ -56,7 +56,7 @@ def to_envelopes(
 def _failed(failure: Failure, source: Source, topic: str, batch: EventBatch) -> FailedEvent:
     index = bisect_left(batch.offsets, failure.offset)
     headers, body = batch.headers[index], batch.bodies[index]
-    size = len(body) + sum(len(name.encode()) + len(value) for name, value in headers)
+    size = len(body) + sum([len(name.encode()) + len(value) for name, value in headers])
     fits = size <= MAX_RAW_BYTES
     return FailedEvent(
         offset=failure.offset,

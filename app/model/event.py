@@ -80,9 +80,13 @@ class Reason(StrEnum):
     """Not one event but a batch of rows: its import failed for too long (delivery protocol, rule 19)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Failure:
-    """One event that could not be mapped by one export. `column` is None when the whole row is at fault."""
+    """One event that could not be mapped by one export. `column` is None when the whole row is at fault.
+
+    Nobody changes one. It is not frozen because a bad export has one for every event, and a frozen one takes twice as
+    long to make.
+    """
 
     offset: int
     reason: Reason

@@ -23,9 +23,12 @@ class Source:
     lane: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FailedEvent:
-    """A failure with the raw event, so that nothing is lost. `body` is None for an event too big for a message."""
+    """A failure with the raw event, so that nothing is lost. `body` is None for an event too big for a message.
+
+    Not frozen, for the reason that `Failure` has.
+    """
 
     offset: int
     reason: Reason
