@@ -30,6 +30,8 @@ os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 # Each partition costs the broker and every process of ours time, for each of hundreds of installations.
 for _name, _count in {"ROWS": 4, "COMMAND": 2, "DEAD_LETTER": 2}.items():
     os.environ.setdefault(f"STREAMS_{_name}_PARTITIONS", str(_count))
+# A process that is told to stop may have to wait for its turn on a busy machine, and is to end well all the same.
+os.environ.setdefault("STREAMS_GRACEFUL_STOP_SECONDS", "60")
 
 _STACKS: pytest.StashKey[tempfile.TemporaryDirectory[str]] = pytest.StashKey()
 _STACK_LINES = 50

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from gateway_process import GatewayProcess, running
-from playwright.async_api import BrowserContext, async_playwright
+from playwright.async_api import BrowserContext, async_playwright, expect
 
+DEADLINE_MS = 90_000
+expect.set_options(timeout=DEADLINE_MS)  # five seconds otherwise, and a busy machine takes longer for a page
 _MACOS = "/Applications/Chromium.app/Contents/MacOS/Chromium"
 _OPTIONS = [
     "--headless",
@@ -37,5 +39,6 @@ async def browser(tmp_path: Path) -> AsyncIterator[BrowserContext]:
         context = await playwright.chromium.launch_persistent_context(
             tmp_path / "profile", executable_path=shutil.which("chromium") or _MACOS, args=_OPTIONS
         )
+        context.set_default_timeout(DEADLINE_MS)
         yield context
         await context.close()

@@ -24,7 +24,7 @@ from app.model.cipher import Cipher
 from app.settings import Settings
 
 PROCESSES = ("control", "gateway", "mapper", "sink")
-READY_SECONDS = 60
+READY_SECONDS = 180
 
 
 @dataclass
@@ -81,7 +81,7 @@ class System:
     def kill(self, name: str) -> None:
         """As a power cut would."""
         self.processes[name].kill()
-        self.processes[name].wait(10)
+        self.processes[name].wait(60)
 
     def revive(self) -> list[str]:
         """Start what has ended; their names."""
@@ -95,10 +95,10 @@ class System:
             process.terminate()
         for process in self.processes.values():
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(10)
+                process.wait(60)
 
     def logs(self) -> str:
         """The last words of every process."""
@@ -145,7 +145,7 @@ class System:
     async def call(self, method: str, path: str, payload: dict[str, Any] | None = None) -> httpx.Response:
         """As the project's administrator."""
         headers = {"X-StorageApi-Token": self.token}
-        async with httpx.AsyncClient(base_url=self.url, headers=headers, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=self.url, headers=headers, timeout=120) as client:
             return await client.request(method, path, json=payload)
 
 

@@ -74,6 +74,24 @@ async def until_total(system: Any, table: str, rows: int) -> None:
     await system.until(is_whole, f"{rows} rows in {table}")
 
 
+async def until_counted(system: Any, table: str, rows: Counter[str]) -> None:
+    """Wait until the table has these rows and no others: also those that nothing else waits for."""
+
+    async def has_them() -> bool:
+        return counted(system, table) == rows
+
+    await system.until(has_them, f"{rows.total()} rows in {table}, each as often as it should be")
+
+
+async def until_tokens(system: Any, count: int) -> None:
+    """Wait until the tokens of an earlier mapping are gone, too: that has to be found out to be over."""
+
+    async def are_gone() -> bool:
+        return system_tokens(system) == count
+
+    await system.until(are_gone, f"{count} tokens")
+
+
 async def until_letters(system: Any, count: int) -> None:
     async def are_there() -> bool:
         found = 0
@@ -170,13 +188,13 @@ async def test_replay_and_requeue_are_exactly_once_through_kills(system: Any) ->
 
     assert (tried["tried"], tried["rows"], tried["isWhole"]) == (len(bad), len(bad), True)
     assert (requeue["kind"], requeue["rows"], requeue["failures"]) == ("requeue", len(bad), 0)
-    assert counted(system, "live") == Counter(bodies) + Counter([LATER])
+    await until_counted(system, "live", Counter(bodies) + Counter([LATER]))
 
     once_more = await asyncio.to_thread(command, system, "dead-letters", "requeue", "replays/e", "--yes", "--json")
 
     assert (once_more["rows"], once_more["failures"]) == (0, 0)
     assert once_more["id"] != requeue["id"]
-    assert system_tokens(system) == 2
+    await until_tokens(system, 2)
 
     await system.succeed("POST", f"{PATH}/replay", {"from": begun, "to": ended})
     await system.succeed("POST", f"{KEYED_PATH}/replay", {"from": begun, "to": ended})

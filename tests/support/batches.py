@@ -5,6 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from committed import until_visible
+
+from app.kafka.names import Names
 from app.kafka.transaction import TransactionalWriter
 from app.model.ledger import Attempt, BatchRecord, Phase, Slice, SourceRange, StagedFile
 from app.model.receiver import LIVE_LANE, Export
@@ -40,7 +43,7 @@ def batch(export: Export, batch_id: str, **fields: Any) -> BatchRecord:
 
 
 def record(settings: Settings, export: Export, *batches: BatchRecord, forgotten: tuple[str, ...] = ()) -> None:
-    """Write them into the export's ledger one after the other, then forget those."""
+    """Write them into the export's ledger one after the other, then forget those; readers see it when it returns."""
     ledger = Ledger(settings, export.rows_partition, BrokerClock())
     writer = TransactionalWriter(settings, f"batches-{uuid.uuid4().hex}")
     writer.start()
@@ -49,6 +52,7 @@ def record(settings: Settings, export: Export, *batches: BatchRecord, forgotten:
             writer.write([ledger.batch(one)])
         if forgotten:
             writer.write(ledger.forget(export.uid, forgotten, state=False))
+        until_visible(settings, Names(settings.topic_prefix).ledger)
     finally:
         writer.close()
         ledger.close()

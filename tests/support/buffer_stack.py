@@ -32,7 +32,7 @@ from app.model.cipher import Cipher
 from app.model.receiver import Export
 from app.settings import Settings
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 90.0
 _MAIN = "from app.settings import load_settings; from app.control.process import run; run(load_settings(None))"
 
 
@@ -77,7 +77,7 @@ class ControlProcess:
     def kill(self) -> None:
         """As a power cut would (SIGKILL)."""
         self._process.kill()
-        self._process.wait(15)
+        self._process.wait(DEADLINE_SECONDS)
 
     def freeze(self) -> None:
         """As a long pause of the machine would (SIGSTOP)."""
@@ -90,7 +90,7 @@ class ControlProcess:
         """Ask it to stop; its exit code."""
         self._process.terminate()
         try:
-            return self._process.wait(20)
+            return self._process.wait(DEADLINE_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
             raise

@@ -131,7 +131,7 @@ def front(behind: str) -> Iterator[Front]:
         do_POST = do_PUT = do_HEAD = do_GET  # as the base class names them
 
         def _pass_on(self, body: bytes) -> None:
-            connection = http.client.HTTPConnection(behind.removeprefix("http://"), timeout=30)
+            connection = http.client.HTTPConnection(behind.removeprefix("http://"), timeout=60)
             headers = {name: value for name, value in self.headers.items() if name.lower() != "transfer-encoding"}
             connection.request(self.command, self.path, body, headers)
             answer = connection.getresponse()

@@ -9,7 +9,7 @@ from app.kafka.client import connect_admin
 from app.settings import Settings
 
 _LEAVE_GROUP = 13
-TIMEOUT_SECONDS = 20
+TIMEOUT_SECONDS = 60
 
 
 def expel_members(settings: Settings, group: str) -> None:

@@ -14,12 +14,17 @@ from pathlib import Path
 def frozen(pid: int) -> Iterator[None]:
     os.kill(pid, signal.SIGSTOP)
     try:
-        while any(task.read_text().rpartition(")")[2].split()[0] != "T" for task in _threads(pid)):
+        while not _is_stopped(pid):
             time.sleep(0.005)  # each thread stops at its next step, and may answer a request until then
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
 
 
-def _threads(pid: int) -> list[Path]:
-    return list(Path(f"/proc/{pid}/task").glob("*/stat"))
+def _is_stopped(pid: int) -> bool:
+    """Whether all its threads are; not while one ends."""
+    try:
+        states = [task.read_text().rpartition(")")[2].split()[0] for task in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return set(states) == {"T"}

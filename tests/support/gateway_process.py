@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +28,12 @@ from app.model.ids import new_secret, new_uid
 from app.model.receiver import Column, ColumnType, Export, Mapping, Receiver, Revision
 from app.settings import Settings
 
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 90
 Event = tuple[bytes, Sequence[tuple[str, bytes]]]
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
-    """Ask until it is so, or fail after a minute."""
+    """Ask until it is so, or fail when it is not in time."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
@@ -54,6 +54,8 @@ class GatewayProcess:
     """`streams gateway` as a child process; `settings` are what it was given."""
 
     def __init__(self, kafka: str, prefix: str, log: Path, **settings: object) -> None:
+        """It waits for Kafka for as long as tests do, unless the settings say otherwise."""
+        settings = {"acknowledge_seconds": DEADLINE_SECONDS, **settings}
         self.settings = Settings(
             _env_file=None,  # type: ignore[call-arg]  # pydantic-settings' own argument
             kafka_bootstrap_servers=kafka,
@@ -125,8 +127,11 @@ class GatewayProcess:
     def children(self) -> list[int]:
         """Process ids of its children."""
         assert self.process is not None
-        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
-        return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+        found: list[int] = []
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+                found += map(int, (task / "children").read_text().split())
+        return found
 
     def create_topics(self) -> None:
         create_topics(connect_admin(self.settings), system_topics(self.settings))

@@ -47,7 +47,7 @@ class GatewayServer:
         """Ask it to stop; its exit code."""
         self._process.terminate()
         try:
-            return self._process.wait(20)
+            return self._process.wait(DEADLINE_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise

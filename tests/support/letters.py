@@ -5,6 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from committed import until_visible
+
+from app.kafka.names import Names
 from app.kafka.transaction import TransactionalWriter
 from app.model.conditions import Conditions
 from app.model.dead_letter import DeadLetter
@@ -43,13 +46,14 @@ def letter(export: Export, offset: int, **event: Any) -> DeadLetter:
 
 
 def publish(settings: Settings, *transactions: list[DeadLetter]) -> None:
-    """Write them, each list in a transaction of its own."""
+    """Write them, each list in a transaction of its own; readers see them when it returns."""
     ledger = Ledger(settings, 0, BrokerClock())
     writer = TransactionalWriter(settings, f"letters-{uuid.uuid4().hex}")
     writer.start()
     try:
         for letters in transactions:
             writer.write([ledger.dead_letter(one) for one in letters])
+        until_visible(settings, Names(settings.topic_prefix).dead_letters)
     finally:
         writer.close()
         ledger.close()

@@ -127,7 +127,7 @@ async def test_more_reads_at_once_than_there_may_be_are_refused(
     go_on = threading.Event()
 
     def slow(*_: object) -> None:
-        go_on.wait(30)
+        go_on.wait(60)
 
     monkeypatch.setattr("app.kafka.dead_letters.DeadLetterReader.find", slow)
     async with api_client(settings.model_copy(update={"max_kafka_reads": 2}), emulator.master_token) as api:

@@ -20,7 +20,7 @@ from app.model.receiver import Receiver
 from app.settings import Settings
 
 Json = dict[str, Any]
-SECONDS = 30
+SECONDS = 60
 
 
 def template(name: str, content: str) -> Json:

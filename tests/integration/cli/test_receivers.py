@@ -54,7 +54,7 @@ def gateway(kafka: str, emulator_process: Emulator, tmp_path_factory: pytest.Tem
         yield settings
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
         for control in controls.started:
             control.kill()
 

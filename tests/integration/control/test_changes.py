@@ -370,7 +370,7 @@ async def test_revision_stays_while_storage_does_not_delete_its_token(
     await api.delete(receiver)
     (draining,) = draining_of(api, name)
     control.kill()
-    impatient = controls.start(task_timeout_seconds=3)
+    impatient = controls.start(task_timeout_seconds=9)
     emulator.fault("status", method="DELETE", path="storage/tokens/", status=503, times=None)
 
     failed = await retire(api, settings, draining.export, 1)

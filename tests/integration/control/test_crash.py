@@ -155,7 +155,7 @@ async def test_storage_that_stays_away_ends_the_task_in_time(
     name: str,
 ) -> None:
     control.kill()
-    impatient = controls.start(task_timeout_seconds=6)
+    impatient = controls.start(task_timeout_seconds=12)
     emulator.fault("status", method="POST", path=TABLES, status=503, times=None)
 
     task = await api.finished(

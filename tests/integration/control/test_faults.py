@@ -48,9 +48,9 @@ pytestmark = pytest.mark.usefixtures("control", "no_secrets")
 
 @pytest.fixture(scope="module")
 def settings(kafka: str, emulator_process: Emulator) -> Settings:
-    """Waits a second for an answer, and gives a task 15 s, 10 of them for what it makes."""
+    """Waits three seconds for an answer, and gives a task 45 s, 30 of them for what it makes."""
     prefix = f"test-{uuid.uuid4().hex[:12]}"
-    return make_settings(kafka, prefix, emulator_process, storage_read_seconds=1, task_timeout_seconds=15)
+    return make_settings(kafka, prefix, emulator_process, storage_read_seconds=3, task_timeout_seconds=45)
 
 
 def body(name: str) -> dict[str, Any]:
@@ -201,7 +201,7 @@ async def test_storage_that_stays_silent_after_the_effect_ends_the_task_and_keep
 
     assert task["status"] == "error"
     call = f'create the token of the export "e" for the bucket "in.c-{name}"'
-    assert task["error"] == f"Storage did not {call} in time. Storage did not answer within 1 s."
+    assert task["error"] == f"Storage did not {call} in time. Storage did not answer within 3 s."
     emulator.clear_faults()
     assert_nothing_left(storage, name)
 

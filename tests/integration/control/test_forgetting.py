@@ -32,7 +32,7 @@ def set_back(settings: Settings) -> bool:
     wanted = ConsumerGroupTopicPartitions(names.group("control"), places)
     try:
         for answer in admin.alter_consumer_group_offsets([wanted]).values():
-            answer.result(20)
+            answer.result(60)
     except KafkaException:
         return False
     return True

@@ -60,7 +60,7 @@ def _wait_for_members(settings: Settings, wanted: int) -> None:
     admin, group = connect_admin(settings), Names(settings.topic_prefix).group("control")
 
     def sizes() -> list[int]:
-        found = admin.describe_consumer_groups([group])[group].result(20)
+        found = admin.describe_consumer_groups([group])[group].result(60)
         return [len(member.assignment.topic_partitions) for member in found.members]
 
     deadline = time.monotonic() + DEADLINE_SECONDS

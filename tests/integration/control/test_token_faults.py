@@ -38,9 +38,9 @@ IN_DOUBT = " The export may have no valid token until the tokens are refreshed a
 
 @pytest.fixture(scope="module")
 def settings(kafka: str, emulator_process: Emulator) -> Settings:
-    """Waits a second for an answer, and gives a task 15 s, 10 of them for what it makes."""
+    """Waits three seconds for an answer, and gives a task 45 s, 30 of them for what it makes."""
     prefix = f"test-{uuid.uuid4().hex[:12]}"
-    return make_settings(kafka, prefix, emulator_process, storage_read_seconds=1, task_timeout_seconds=15)
+    return make_settings(kafka, prefix, emulator_process, storage_read_seconds=3, task_timeout_seconds=45)
 
 
 @pytest.fixture

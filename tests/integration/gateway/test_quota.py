@@ -40,7 +40,7 @@ def write_ledger(gateway: GatewayProcess, export: Export, *values: ExportState |
         else:
             key = f"{export.uid}/{value.batch_id}"
             producer.produce(topic, batch_codec.encode(value), key, partition=export.rows_partition)
-    assert producer.flush(30) == 0
+    assert producer.flush(60) == 0
 
 
 def test_receiver_takes_events_again_when_its_batches_are_imported(kafka: str, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_body_that_never_ends(gateway: GatewayProcess, target: Target) -> None:
         assert statuses(read_answers(connection, 1)) == [408]
         assert at_end(connection)
 
-    assert gateway.metric("streams_gateway_inflight_bytes") == 0
+    wait_for(lambda: gateway.metric("streams_gateway_inflight_bytes") == 0, "bytes in flight given back")
 
 
 def test_sender_that_resets_the_connection_harms_nobody(gateway: GatewayProcess, target: Target) -> None:
@@ -138,7 +138,7 @@ def test_sender_that_resets_the_connection_harms_nobody(gateway: GatewayProcess,
         connection.close()
 
     wait_for(lambda: gateway.metric("streams_gateway_abandoned_total") == abandoned + 20, "20 abandoned requests")
-    assert gateway.metric("streams_gateway_inflight_bytes") == 0
+    wait_for(lambda: gateway.metric("streams_gateway_inflight_bytes") == 0, "bytes in flight given back")
     with connect(gateway) as connection:
         connection.sendall(request(target, b"{}"))
         assert statuses(read_answers(connection, 1)) == [200]

@@ -15,7 +15,7 @@ from app.kafka.recent import read_recent
 from app.model.errors import KafkaUnavailable
 from app.settings import Settings
 
-SECONDS = 30
+SECONDS = 60
 MANY_BYTES = 1 << 30
 
 

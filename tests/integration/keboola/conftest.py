@@ -19,7 +19,7 @@ def client(storage: StorageClient) -> StorageClient:
 
 @pytest.fixture
 def hasty(emulator: Emulator) -> Iterator[StorageClient]:
-    """A client that waits half a second for an answer."""
-    timeouts = Timeouts(connect_seconds=0.5, read_seconds=0.5)
+    """A client that waits two seconds for an answer."""
+    timeouts = Timeouts(connect_seconds=60, read_seconds=2)
     with StorageClient(emulator.url, emulator.master_token, timeouts=timeouts) as client:
         yield client

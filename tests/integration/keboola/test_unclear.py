@@ -45,7 +45,7 @@ def post_import(client: StorageClient, table: str, prepared: PreparedFile) -> No
         {"effect": "status_after", "status": 503},
         {"effect": "status_after", "status": 408},
         {"effect": "reset_after"},
-        {"effect": "delay_after", "seconds": 5},
+        {"effect": "delay_after", "seconds": 60},
     ],
     ids=lambda rule: str(rule.get("status") or rule["effect"]),
 )
@@ -110,7 +110,7 @@ def test_read_that_fails_is_unavailable_and_asked_once(emulator: Emulator, clien
 
 
 def test_read_that_takes_too_long_is_unavailable(emulator: Emulator, hasty: StorageClient) -> None:
-    emulator.fault("delay", path="tokens/verify$", seconds=5)
+    emulator.fault("delay", path="tokens/verify$", seconds=60)
 
     with pytest.raises(StorageUnavailable):
         hasty.verify_token()
@@ -165,7 +165,7 @@ def test_waiting_for_a_job_bears_an_outage_and_has_a_deadline(
     with pytest.raises(StorageUnavailable):
         client.wait_job(job.id, 0)
 
-    assert client.wait_job(job.id, 30).status is JobStatus.SUCCESS
+    assert client.wait_job(job.id, 60).status is JobStatus.SUCCESS
     assert emulator.faults()[0]["used"] == 2
 
 
@@ -186,7 +186,7 @@ def test_run_id_of_the_environment_is_not_sent(
         ({"effect": "status", "status": 500, "message": "Tired"}, "Storage answered 500: Tired."),
         ({"effect": "status", "status": 503, "message": ""}, "Storage answered 503 without a message."),
         ({"effect": "status", "status": 429}, "Storage answered 429: Injected failure."),
-        ({"effect": "delay", "seconds": 600}, "Storage did not answer within 0.5 s."),
+        ({"effect": "delay", "seconds": 600}, "Storage did not answer within 2 s."),
     ],
     ids=["500", "503", "429", "silence"],
 )

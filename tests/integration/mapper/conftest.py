@@ -29,7 +29,7 @@ from app.model.replay import Replay, replay_key
 from app.model.rows import FailedEvent, Rows, Source
 from app.settings import Settings
 
-DEADLINE_SECONDS = 45.0
+DEADLINE_SECONDS = 90.0
 PROJECT = "1"
 BODY_ONLY = (Column("body", ColumnType.BODY),)
 
@@ -89,7 +89,7 @@ class MapperProcess:
 
     def terminate(self) -> int:
         self.process.terminate()
-        return self.process.wait(30)
+        return self.process.wait(DEADLINE_SECONDS)
 
 
 class Installation:
@@ -114,7 +114,7 @@ class Installation:
                 assert isinstance(value, Export)
                 key = control_key("export", entity_key(value.project_id, value.receiver_id, value.export_id))
             self.producer.produce(self.names.control, control_codec.encode(value), key)
-        assert self.producer.flush(20) == 0
+        assert self.producer.flush(DEADLINE_SECONDS) == 0
 
     def create_topic(self, receiver_id: str, partitions: int = 2) -> str:
         """The receiver's topic; its id."""
@@ -127,7 +127,7 @@ class Installation:
     def delete_topic(self, receiver_id: str) -> None:
         topic = self.names.events(PROJECT, receiver_id)
         for answer in self.admin.delete_topics([topic]).values():
-            answer.result(20)
+            answer.result(DEADLINE_SECONDS)
         wait_until(lambda: topic not in describe_topics(self.admin, [topic]), f"{topic} gone")
 
     def receiver(self, receiver_id: str, topic_id: str) -> Receiver:
@@ -162,7 +162,7 @@ class Installation:
         """Events spread evenly over the partitions, durable on return."""
         for number, body in enumerate(bodies):
             self.producer.produce(receiver.topic, body, partition=number % partitions, **properties)
-        assert self.producer.flush(20) == 0
+        assert self.producer.flush(DEADLINE_SECONDS) == 0
 
     def folded(self, export: Export) -> Folded:
         """All envelopes of the export so far."""
@@ -191,7 +191,7 @@ class Installation:
         consumer = Consumer(
             {"bootstrap.servers": self.settings.kafka_bootstrap_servers, "group.id": self.names.group("mapper")}
         )
-        places = consumer.committed([TopicPartition(receiver.topic, p) for p in range(2)], timeout=20)
+        places = consumer.committed([TopicPartition(receiver.topic, p) for p in range(2)], timeout=DEADLINE_SECONDS)
         consumer.close()
         return [place.offset for place in places]
 

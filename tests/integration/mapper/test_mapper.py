@@ -19,7 +19,7 @@ from app.model.rows import Source
 
 Installation = Any  # of conftest.py, as is MapperProcess
 Start = Callable[[], Any]
-DEADLINE_SECONDS = 45.0
+DEADLINE_SECONDS = 90.0
 
 
 def sources(topic_id: str) -> tuple[Source, Source]:
@@ -257,6 +257,7 @@ def test_chunk_is_traced_with_a_link_to_the_trace_that_an_event_came_with(
         mapper = start()
         wait_until(lambda: traces.spans("mapper.chunk"))
         wait_until(lambda: installation.folded(export).count == 10)
+        wait_until(lambda: installation.committed(receiver)[0] == 10)  # so all of it is counted
         metrics = urllib.request.urlopen(f"http://127.0.0.1:{mapper.port}/metrics").read().decode()
         code = mapper.terminate()
 

@@ -41,7 +41,7 @@ def test_letters_are_events_again_also_those_too_big_and_replays_of_topics_that_
     batch = replace(small, event=replace(event, reason=Reason.BATCH_EXPIRED))
     for letter in (small, big, gone, batch, once_requeued, small):
         installation.producer.produce(names.dead_letters, dead_letter_codec.encode(letter), key, partition)
-    assert installation.producer.flush(20) == 0
+    assert installation.producer.flush(60) == 0
     names_of = ("lane", ReplayKind.REQUEUE, "1", "q", "e", export.uid)
     revision = replace(export.revision, number=100_001)
     ranges = (OffsetRange(partition, 0, 5),)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from consumer_group import expel_members
@@ -37,7 +38,7 @@ from app.model.receiver import LIVE_LANE, Column, ColumnType, Export, Mapping, R
 from app.model.rows import FailedEvent, Rows, Source, to_runs
 from app.settings import Settings
 
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 90
 _MAIN = "from app.settings import load_settings; from app.sink.process import run; run(load_settings(None))"
 
 
@@ -167,7 +168,7 @@ class Bench:
         for process in self.sinks:
             if process.poll() is None:
                 process.kill()
-            process.wait(10)
+            process.wait(DEADLINE_SECONDS)
 
     def rows(self, export: Export) -> list[str]:
         """The table's values, by SQL."""
@@ -209,7 +210,7 @@ class Bench:
         group = ConsumerGroupTopicPartitions(names.group("sink"), [place])
         admin = connect_admin(self.settings)
         (answer,) = admin.list_consumer_group_offsets([group]).values()
-        return int(answer.result(10).topic_partitions[0].offset)
+        return int(answer.result(DEADLINE_SECONDS).topic_partitions[0].offset)
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait for a condition; fail with the sinks' last words when it does not come."""
@@ -219,6 +220,18 @@ class Bench:
                 logs = "\n".join(path.read_text()[-1500:] for path in sorted(self.tmp_path.glob("sink-*.log")))
                 pytest.fail(f"not within {DEADLINE_SECONDS} s: {what}\n{logs}")
             await asyncio.sleep(0.1)
+
+    async def until_ready(self) -> None:
+        """Wait until the sink that was started last serves its partitions."""
+        url = f"http://127.0.0.1:{self.ports[-1]}/ready"
+
+        def is_ready() -> bool:
+            try:
+                return httpx.get(url, timeout=DEADLINE_SECONDS).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        await self.until(is_ready, "a ready sink")
 
     async def until_arrived(self, export: Export) -> None:
         """Wait until every row sent is in the table, every failure a dead letter, and nothing twice."""

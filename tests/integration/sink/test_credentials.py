@@ -31,7 +31,7 @@ async def test_batches_whose_credentials_ended_while_the_sink_was_down_are_impor
     await bench.send(bench.envelope(whole, 0, 3), bench.envelope(more, 0, 5))
     await bench.until(lambda: bench.batches(whole) and bench.batches(more), "two open batches")
     sink.kill()
-    sink.wait(10)
+    sink.wait(60)
     before = [await end_credentials(bench, export) for export in (whole, more)]
     await bench.send(bench.envelope(more, 5, 4))
 

@@ -45,12 +45,14 @@ async def test_parked_export_holds_nobody_and_catches_up(quick: Any, killed: boo
     await quick.until(lambda: quick.committed(1) == 4, "a commit behind all that was sent")
     if killed:
         sink.kill()
-        sink.wait(10)
+        sink.wait(60)
         quick.start_sink()
 
     await quick.put_export(sick)
     await quick.send(quick.envelope(sick, 22, 10))
 
     await quick.until_arrived(sick)
-    await quick.until(lambda: not quick.state(sick).parked, "an export that is not parked any more")
+    await quick.until(
+        lambda: (state := quick.state(sick)) is not None and not state.parked, "an export that is not parked any more"
+    )
     assert len(quick.rows(sick)) == 30

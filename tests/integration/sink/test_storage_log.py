@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from app.model.conditions import MIB, Conditions
+from app.model.ledger import Phase
 
 TEN_ROWS = Conditions(count=10, size_bytes=50 * MIB, time_seconds=3600)
 
@@ -24,6 +25,7 @@ async def test_file_job_and_events_of_a_batch_are_found_by_its_run_id(bench: Any
 
     bench.start_sink()
     await bench.until_arrived(export)
+    await bench.until(lambda: [b.phase for b in bench.batches(export)] == [Phase.IMPORTED], "an imported batch")
     (batch,) = bench.batches(export)
     await bench.until(lambda: len(get(bench, "events", runId=batch.run_id)) >= 3, "three events")
 

@@ -23,9 +23,9 @@ HOURLY = Conditions(count=10, size_bytes=50 * MIB, time_seconds=3600)
 def answer(port: int, path: str) -> str | None:
     """What a sink says with 200; None for anything else."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as given:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as given:
             return str(given.read().decode())
-    except (urllib.error.URLError, ConnectionError):
+    except (urllib.error.URLError, OSError):
         return None
 
 
@@ -57,19 +57,21 @@ async def test_parked_export_is_named_and_the_time_that_retention_leaves_it(benc
     def left() -> float:
         return samples(port).get(("streams_retention_left_seconds", "parked"), float("inf"))
 
+    shown = {
+        ("streams_sink_import_seconds_count",): 1,
+        ("streams_sink_parked",): 1,
+        ("streams_sink_export_trouble", "1234/r/sick", "parked"): 1,
+        ("streams_sink_windows",): 1,
+        ("streams_sink_catch_up_lag_records",): 2,
+        ("streams_sink_batches", "failed"): 0,
+        ("streams_consumer_partitions",): 2,
+        ("streams_ready",): 1,
+    }
     await bench.until(lambda: left() < 8 * DAY_SECONDS, "the time that is left")
-    await bench.until(lambda: samples(port)["streams_sink_import_seconds_count",] == 1, "an import")
-    found = samples(port)
+    await bench.until(lambda: shown.items() <= samples(port).items(), f"{shown}")
 
     assert left() > 8 * DAY_SECONDS - 600
-    assert found["streams_sink_parked",] == 1
-    assert found["streams_sink_export_trouble", "1234/r/sick", "parked"] == 1
-    assert found["streams_sink_windows",] == 1
-    assert 0 < found["streams_sink_oldest_window_seconds",] < 600
-    assert found["streams_sink_catch_up_lag_records",] == 2
-    assert found["streams_sink_batches", "failed"] == 0
-    assert found["streams_consumer_partitions",] == 2
-    assert found["streams_ready",] == 1
+    assert 0 < samples(port)["streams_sink_oldest_window_seconds",] < 600
     await bench.until(lambda: traces.spans("sink.import") != [], "a span of the import")
     (span,) = traces.spans("sink.import")
     assert facts(span)["streams.export"] == "r/well"

@@ -124,6 +124,7 @@ class Stack:
             "staging_bytes": 16 * 1024,
             "staging_span_seconds": 5,
             "mapping_children": 1,
+            "graceful_stop_seconds": 30,
             **others,
         }
         instances = {}

@@ -119,7 +119,7 @@ async def look_once(log: Log, kafka: Kafka, wait_seconds: float = 900) -> Forget
     around = Surroundings(settings, cast(Any, None), cast(Any, None), rows_partitions=1)
     found = Forgetting(around, cast(ControlLog, log), 0, lambda project: project == "1", kafka.committed)
     await found.open()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await found._forget()
     return found
 

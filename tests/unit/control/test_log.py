@@ -128,11 +128,11 @@ async def test_write_is_over_when_the_view_has_it(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(scene.log, "_wait_for", wait)
     writing = asyncio.create_task(scene.log.transact(lambda: [RECORD]))
     waiting = asyncio.create_task(waits.wait())
-    await asyncio.wait([writing, waiting], return_when=asyncio.FIRST_COMPLETED, timeout=10)
+    await asyncio.wait([writing, waiting], return_when=asyncio.FIRST_COMPLETED, timeout=60)
     waiting.cancel()
     over_before = writing.done()
     scene.show(RECORD.key, None)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await writing
 
     assert not over_before

@@ -98,7 +98,7 @@ class Bench:
     async def finish(self, next_offset: int) -> None:
         """Let the tasks begin, and wait until this offset is committed."""
         self.slots.release()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.done[-1] < next_offset:
                 self._more.clear()
                 await self._more.wait()
@@ -179,11 +179,11 @@ async def test_closing_while_the_log_cannot_be_opened_lets_the_reading_go_on(mon
     monkeypatch.setattr(partition, "CLOSE_SECONDS", 0.01)
     bench = Bench()
     taking = asyncio.create_task(bench.worker.take(bench.chunk([bench.finished_command(1)])))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await bench.log.opening.wait()
 
     await bench.worker.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await asyncio.wait([taking])
 
     assert (taking.cancelled(), bench.done) == (False, [])
@@ -221,7 +221,7 @@ async def test_projects_run_side_by_side_and_a_projects_commands_in_order(
         bench.log.catalog.put_task(task)
         bench.slots.release()
     await bench.worker.take(bench.chunk([command_codec.encode(Command(task, "{}", b"")) for task in tasks]))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await both.wait()
     together = set(begun)
 

@@ -156,7 +156,7 @@ async def test_figures_are_asked_for_again_whatever_went_wrong(
     quota = Quota(Settings(_env_file=None, quota_check_seconds=0.01), nothing, nothing)  # type: ignore[call-arg]  # pydantic-settings' own argument
     following_it = asyncio.create_task(quota.follow())
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await again.wait()
     following_it.cancel()
     await asyncio.gather(following_it, return_exceptions=True)

@@ -88,7 +88,7 @@ class Scene:
         return connection
 
     async def answered(self, connection: Connection, count: int = 1) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(connection.statuses) < count:  # noqa: ASYNC110 - written by uvicorn's task, which sets no event
                 await asyncio.sleep(0)
 
@@ -344,7 +344,7 @@ async def test_sender_that_leaves_within_the_body_is_no_defect(scene: Scene, cap
         await asyncio.sleep(0)
 
     connection.transport.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not scene.stage.lane.counters.validations:  # noqa: ASYNC110 - counted in uvicorn's task
             await asyncio.sleep(0)
 

@@ -29,7 +29,7 @@ class ScriptedProducer:
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def has_sent(self, count: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(self.sent) < count:
                 self.news.clear()
                 await self.news.wait()
@@ -77,7 +77,7 @@ class Following:
         self.news.set()
 
     async def until(self, condition: Any) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():
                 self.news.clear()
                 await self.news.wait()
@@ -259,7 +259,7 @@ async def test_broken_producer_ends_the_lane_instead_of_being_asked_again() -> N
     lane = make_lane(producer, following)
     lane.take(chunk(0), mapped(b"1"))
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         with pytest.raises(ProducerBroken):
             await lane.run()
 

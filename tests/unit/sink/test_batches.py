@@ -28,7 +28,7 @@ async def test_importer_of_a_replay_is_kept_as_long_as_the_replay_has_batches() 
     replayed = replace(CLOSING, batch_id="b2", revision=LANE_STEP + 1)
     make: Any = Importer
     ledger: Any = None
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         batches = Batches("e", "r/e", [CLOSING, replayed], make, ledger, tasks)
         batches.import_next()
         begun = set(batches._importing)
@@ -57,7 +57,7 @@ async def imported(*records: BatchRecord) -> tuple[list[str], list[str]]:
     """The batches whose import was begun before one of them ended, and in the end."""
     importer = Patient()
     ledger: Any = None
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         batches = Batches("e", "r/e", records, lambda: cast(Any, importer), ledger, tasks)
         for _ in range(3):
             batches.import_next()

@@ -67,7 +67,7 @@ async def test_bytes_of_a_chunk_that_could_not_be_folded_are_given_back(monkeypa
     owner.take(chunk(1, "unknown", size_bytes=300))
 
     with pytest.raises(ExceptionGroup):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await owner.run()
 
     assert budget.used_bytes == 0
@@ -138,7 +138,7 @@ async def owning(view: View, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[C
 
     async def fold(chunk: Chunk) -> None:
         owner.take(chunk)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await committable.get() < chunk.end:
                 pass
 

@@ -86,7 +86,7 @@ async def test_partition_is_opened_again_as_soon_as_the_group_takes_a_commit(
     sink, app = scripted(lost)
 
     await sink.assigned([Partition("streams.rows", 4)])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await app.went_on.wait()
     owners = list(sink.owners)
     await sink.revoked([])
@@ -99,7 +99,7 @@ async def test_chunk_of_a_partition_without_ledger_is_not_taken(scripted: Script
     app.never_takes = True
     await sink.assigned([Partition("streams.rows", 4)])
     owner: Any = sink.owners[4]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await app.was_asked.wait()
 
     async def items() -> AsyncIterator[Item]:
@@ -127,7 +127,7 @@ async def test_partition_that_waits_until_kafka_takes_transactions_rests(scripte
     sink, app = scripted(KafkaUnavailable("no coordinator"))
     await sink.assigned([Partition("streams.rows", 4)])
     at_first = resting(sink)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await app.went_on.wait()
     opening: Any = sink.owners[4]
 
@@ -145,7 +145,7 @@ async def test_partition_that_another_process_took_does_not_rest(scripted: Scrip
     sink, app = scripted(Fenced("taken"), KafkaUnavailable("away"))
     app.never_takes = True
     await sink.assigned([Partition("streams.rows", 4)])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await app.was_asked.wait()
 
     rests = resting(sink)

@@ -59,7 +59,7 @@ async def test_part_goes_to_a_new_file_when_the_credentials_of_its_file_have_end
     export: Any = SimpleNamespace(receiver_id="r", export_id="e", of_revision=lambda _: mapping)
     uploads = Uploads(exchange, Counters(), lambda: export, lambda: NOW_MS)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         staged = await uploads.stage({"b": PART}, records)
 
     assert exchange.made == made

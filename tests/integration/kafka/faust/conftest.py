@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from app.settings import Settings
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 Event = dict[str, Any]
 
 
@@ -75,10 +75,14 @@ class WorkerProcess:
     def order(self, command: str, value: Any = None) -> None:
         """Give a command and wait until it is obeyed."""
         before = len(self.told("obeyed"))
+        self.say(command, value)
+        self.wait_for(lambda: len(self.told("obeyed")) > before, f"{command} obeyed")
+
+    def say(self, command: str, value: Any = None) -> None:
+        """Give a command."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps([command, value]) + "\n")
         self.process.stdin.flush()
-        self.wait_for(lambda: len(self.told("obeyed")) > before, f"{command} obeyed")
 
     def offsets(self, topic: str, partition: int) -> list[int]:
         """Of all chunks of the partition so far, in order."""
@@ -105,7 +109,7 @@ class WorkerProcess:
     def _finish(self) -> int:
         code = self.process.wait(DEADLINE_SECONDS)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(DEADLINE_SECONDS)
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             assert pipe is not None
             pipe.close()
@@ -122,7 +126,7 @@ class Cluster:
     def create(self, name: str, partitions: int = 2) -> str:
         topic = f"{self.prefix}.{name}"
         for answer in self.admin.create_topics([NewTopic(topic, partitions, 1)]).values():
-            answer.result(20)
+            answer.result(DEADLINE_SECONDS)
         return topic
 
     def produce(self, topic: str, count: int, *, partitions: int = 2, **properties: Any) -> None:
@@ -130,7 +134,7 @@ class Cluster:
         producer = Producer({"bootstrap.servers": self.bootstrap_servers, "linger.ms": 5, **properties})
         for number in range(count):
             producer.produce(topic, str(number), partition=number % partitions)
-        assert producer.flush(20) == 0
+        assert producer.flush(DEADLINE_SECONDS) == 0
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def keep_for(cluster: Cluster, topic: str, seconds: int) -> None:
     entry = ConfigEntry("retention.ms", str(1000 * seconds), incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
     for answer in cluster.admin.incremental_alter_configs([resource]).values():
-        answer.result(20)
+        answer.result(60)
 
 
 def test_lag_and_time_left_are_those_of_what_is_not_done(cluster_with_log: Cluster, start: Start) -> None:
@@ -69,7 +69,7 @@ def test_partition_all_of_whose_records_are_deleted_has_no_lag(cluster_with_log:
     topic = cluster.create("events", 1)
     cluster.produce(topic, 10, partitions=1)
     for answer in cluster.admin.delete_records([TopicPartition(topic, 0, 10)]).values():
-        answer.result(20)
+        answer.result(60)
     worker = start([topic])
     worker.wait_for(lambda: worker.told("assigned"), "assignment")
 

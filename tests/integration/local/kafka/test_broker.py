@@ -27,14 +27,14 @@ def broker(tmp_path: Path) -> Iterator[LocalBroker]:
 def write(broker: LocalBroker, value: bytes) -> None:
     producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "log_level": 0, "acks": "all"})
     producer.produce(TOPIC, value, partition=0)
-    assert producer.flush(30) == 0
+    assert producer.flush(60) == 0
 
 
 def read(broker: LocalBroker, count: int) -> list[bytes]:
     consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "log_level": 0, "group.id": "reader"})
     consumer.assign([TopicPartition(TOPIC, 0, 0)])
     try:
-        return [message.value() or b"" for message in consumer.consume(count, timeout=30)]
+        return [message.value() or b"" for message in consumer.consume(count, timeout=60)]
     finally:
         consumer.close()
 
@@ -42,7 +42,7 @@ def read(broker: LocalBroker, count: int) -> list[bytes]:
 def test_data_survives_a_kill_and_a_clean_stop(broker: LocalBroker) -> None:
     broker.start()
     admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers, "log_level": 0})
-    admin.create_topics([NewTopic(TOPIC, 1, 1)])[TOPIC].result(30)
+    admin.create_topics([NewTopic(TOPIC, 1, 1)])[TOPIC].result(60)
     write(broker, b"before the kill")
     address = broker.bootstrap_servers
 
@@ -63,20 +63,20 @@ def test_unknown_topic_is_not_created_by_being_written_to(kafka: str, topic_pref
     errors: list[KafkaError | None] = []
 
     producer.produce(topic_prefix, b"lost?", on_delivery=lambda error, _: errors.append(error))
-    producer.flush(30)
+    producer.flush(60)
 
     assert [error and error.code() for error in errors] == [KafkaError.UNKNOWN_TOPIC_OR_PART]
-    assert topic_prefix not in producer.list_topics(timeout=30).topics
+    assert topic_prefix not in producer.list_topics(timeout=60).topics
 
 
 def test_message_of_four_mebibytes_less_its_envelope_is_taken(kafka: str, topic_prefix: str) -> None:
     admin = AdminClient({"bootstrap.servers": kafka})
-    admin.create_topics([NewTopic(topic_prefix, 1, 1)])[topic_prefix].result(30)
+    admin.create_topics([NewTopic(topic_prefix, 1, 1)])[topic_prefix].result(60)
     producer = Producer({"bootstrap.servers": kafka, "message.max.bytes": 4 * 1024 * 1024})
     errors: list[object] = []
 
     producer.produce(topic_prefix, bytes(4 * 1024 * 1024 - 1024), on_delivery=lambda error, _: errors.append(error))
-    producer.flush(30)
+    producer.flush(60)
 
     assert errors == [None]
 

@@ -135,7 +135,7 @@ def test_parts_die_with_a_supervisor_that_is_killed(start: Callable[..., Driver]
     driver.process.kill()
 
     eventually(lambda: all(is_free(port) for port in driver.ports))
-    assert not StackLock(tmp_path).is_held()
+    eventually(lambda: not StackLock(tmp_path).is_held())
     again = start(ports=driver.ports)
     again.until("all ready")
 
@@ -201,6 +201,7 @@ def test_down_kills_what_outlived_its_stack_and_nothing_else(start: Callable[...
         assert state is not None
         driver.process.terminate()
         driver.until("all stopped")
+        driver.process.wait(DEADLINE_SECONDS)
         ours = PartState("first", left.pid, process_began(left.pid), "", None, "", 0)
         reused = PartState("second", other.pid, "another time", "", None, "", 0)
         write_state(type(state)(state.pid, state.address, [ours, reused]), tmp_path)

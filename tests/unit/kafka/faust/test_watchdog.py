@@ -222,6 +222,6 @@ async def test_running_watchdog_sees_a_stuck_coordination_by_itself() -> None:
     scene.task.done = lambda: True
 
     watchdog.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await ended.wait()
     watchdog.close()
