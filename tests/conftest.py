@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from run_broker import RunBroker, find_broker
 from xdist.scheduler import LoadScopeScheduling
 
 from app.keboola.client import StorageClient
@@ -33,7 +34,8 @@ for _name, _count in {"ROWS": 4, "COMMAND": 2, "DEAD_LETTER": 2}.items():
 # A process that is told to stop may have to wait for its turn on a busy machine, and is to end well all the same.
 os.environ.setdefault("STREAMS_GRACEFUL_STOP_SECONDS", "60")
 
-_STACKS: pytest.StashKey[tempfile.TemporaryDirectory[str]] = pytest.StashKey()
+_SHARED: pytest.StashKey[tempfile.TemporaryDirectory[str]] = pytest.StashKey()
+"""Of the process that starts the workers: a folder for it and them."""
 _STACK_LINES = 50
 HERE = Path(__file__).parent
 LONGEST_FIRST = ("chaos/", "e2e/", "integration/sink/", "conformance/", "integration/", "browser/")
@@ -66,19 +68,27 @@ class Scheduling(LoadScopeScheduling):
 @pytest.hookimpl(trylast=True)  # after pytest's own, which writes the stacks where nobody sees them
 def pytest_configure(config: pytest.Config) -> None:
     """A worker that crashes (in a native library) leaves the Python stacks of its threads in a file of this folder."""
-    if stacks := getattr(config, "workerinput", {}).get("stacks"):
-        faulthandler.enable(Path(stacks).open("w"))  # noqa: SIM115 - for as long as the worker lives
-    else:
-        config.stash[_STACKS] = tempfile.TemporaryDirectory()
-        config.add_cleanup(config.stash[_STACKS].cleanup)
+    if shared := _shared(config):
+        stacks = shared / config.workerinput["workerid"]
+        faulthandler.enable(stacks.open("w"))
+    elif config.getoption("tx", None):
+        config.stash[_SHARED] = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        config.add_cleanup(config.stash[_SHARED].cleanup)
+        config.pluginmanager.register(RunBroker(Path(config.stash[_SHARED].name)))
+
+
+def _shared(config: pytest.Config) -> Path | None:
+    """The folder that this worker shares with the others; None where there are no workers."""
+    folder = getattr(config, "workerinput", {}).get("shared")
+    return None if folder is None else Path(folder)
 
 
 def pytest_configure_node(node: Any) -> None:
-    node.workerinput["stacks"] = str(Path(node.config.stash[_STACKS].name) / node.gateway.id)
+    node.workerinput["shared"] = node.config.stash[_SHARED].name
 
 
 def pytest_handlecrashitem(crashitem: str, report: Any) -> None:
-    stacks = Path(report.node.workerinput["stacks"]).read_text().splitlines()
+    stacks = (Path(report.node.workerinput["shared"]) / report.node.gateway.id).read_text().splitlines()
     report.longrepr = "\n".join([report.longrepr, *stacks[:_STACK_LINES]])
 
 
@@ -87,8 +97,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
 
 
 @pytest.fixture(scope="session")
-def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
-    """The run's broker. Shared by all tests: one that stops or kills a broker starts its own."""
+def kafka_broker(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
+    """The run's broker. Shared by all tests of all workers: one that stops or kills a broker starts its own."""
+    if shared := _shared(pytestconfig):
+        yield find_broker(shared)
+        return
     with LocalBroker(tmp_path_factory.mktemp("kafka")) as broker:
         yield broker
         broker.kill()  # nobody reads its data again

@@ -1,4 +1,4 @@
-"""What senders see while Kafka is frozen, away, or not there yet. These tests have brokers of their own."""
+"""What senders see while Kafka is frozen, away, or not there yet, with brokers of these tests' own."""
 
 from __future__ import annotations
 
@@ -16,10 +16,18 @@ from gateway_process import GatewayProcess, Target, running, wait_for
 from app.local.kafka import LocalBroker
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[LocalBroker]:
-    with LocalBroker(tmp_path / "kafka") as broker:
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
+    with LocalBroker(tmp_path_factory.mktemp("kafka")) as broker:
         yield broker
+        broker.kill()  # nobody reads its data again
+
+
+@pytest.fixture
+def broker(started: LocalBroker) -> LocalBroker:
+    """For tests that freeze it for a while."""
+    wait_for(started.is_ready, "a broker that has its place in the cluster again")
+    return started
 
 
 def pid_of(broker: LocalBroker) -> int:
