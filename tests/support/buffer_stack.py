@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from consumer_group import expel_members
+from warm import start
 
 from app.api.commands import CommandSender
 from app.api.service import create_api
@@ -33,6 +33,7 @@ from app.model.receiver import Export
 from app.settings import Settings
 
 DEADLINE_SECONDS = 90.0
+_IMPORTS = ["app.control.process"]
 _MAIN = "from app.settings import load_settings; from app.control.process import run; run(load_settings(None))"
 
 
@@ -72,7 +73,9 @@ class ControlProcess:
         self.log = folder / f"control-{time.monotonic_ns()}.log"
         given = environment(settings, **{**others, "control_port": free_port()})
         with self.log.open("wb") as stream:
-            self._process = subprocess.Popen([sys.executable, "-c", _MAIN], env=given, stdout=stream, stderr=stream)
+            self._process = start(
+                _MAIN, imports=["app.control.process"], environment=given, stdout=stream, stderr=stream
+            )
 
     def kill(self) -> None:
         """As a power cut would (SIGKILL)."""

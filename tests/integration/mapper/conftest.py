@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from consumer_group import expel_members
+from warm import start as start_warm
 
 from app.kafka.client import connect_admin
 from app.kafka.codec import ControlValue, control_codec, rows_codec
@@ -30,6 +29,7 @@ from app.model.rows import FailedEvent, Rows, Source
 from app.settings import Settings
 
 DEADLINE_SECONDS = 90.0
+_MAIN = "from app.settings import load_settings; from app.mapper.process import run; run(load_settings(None))"
 PROJECT = "1"
 BODY_ONLY = (Column("body", ColumnType.BODY),)
 
@@ -74,13 +74,13 @@ class MapperProcess:
             "chunk_events": 200,
             "log_level": "warning",
         }
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                "from app.mapper.process import run; from app.settings import load_settings; run(load_settings(None))",
-            ],
-            env={**os.environ, **{f"STREAMS_{name.upper()}": str(value) for name, value in told.items()}},
+        variables = {f"STREAMS_{name.upper()}": str(value) for name, value in told.items()}
+        self.process = start_warm(
+            _MAIN,
+            imports=["app.mapper.process"],
+            environment={**os.environ, **variables},
+            stdout=1,
+            stderr=2,
         )
 
     def kill(self) -> None:

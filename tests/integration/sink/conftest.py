@@ -17,6 +17,7 @@ import httpx
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from consumer_group import expel_members
+from warm import Running, start
 
 from app.api.drafts import Retirement, load_draft
 from app.kafka.client import connect_admin
@@ -39,6 +40,7 @@ from app.model.rows import FailedEvent, Rows, Source, to_runs
 from app.settings import Settings
 
 DEADLINE_SECONDS = 90
+_IMPORTS = ["app.sink.process", "app.keboola.s3"]
 _MAIN = "from app.settings import load_settings; from app.sink.process import run; run(load_settings(None))"
 
 
@@ -76,7 +78,7 @@ class Bench:
     producer: AsyncProducer
     tmp_path: Path
     environment: dict[str, Any]
-    sinks: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    sinks: list[Running] = field(default_factory=list)
     ports: list[int] = field(default_factory=list)
     sent: dict[str, list[str]] = field(default_factory=dict)
     failed: dict[str, list[int]] = field(default_factory=dict)
@@ -147,7 +149,7 @@ class Bench:
         for rows in envelopes:
             await self.producer.send(topic, rows_codec.encode(rows), rows.export_uid, partition=1)
 
-    def start_sink(self, *before: str, port: int | None = None) -> subprocess.Popen[bytes]:
+    def start_sink(self, *before: str, port: int | None = None) -> Running:
         """A sink process; its log is below the test's folder. It need not wait for the sessions of killed ones.
 
         `before`: a command that starts it, such as prlimit.
@@ -157,10 +159,15 @@ class Bench:
         variables = {f"STREAMS_{name.upper()}": str(value) for name, value in self.environment.items()}
         self.ports.append(port or free_port())
         variables["STREAMS_SINK_PORT"] = str(self.ports[-1])
+        environment = {**os.environ, **variables}
+        process: Running
         with (self.tmp_path / f"sink-{len(self.sinks)}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [*before, sys.executable, "-c", _MAIN], env={**os.environ, **variables}, stdout=log, stderr=log
-            )
+            if before or "sink_fault_point" in self.environment:  # which is read by an import
+                process = subprocess.Popen(
+                    [*before, sys.executable, "-c", _MAIN], env=environment, stdout=log, stderr=log
+                )
+            else:
+                process = start(_MAIN, imports=_IMPORTS, environment=environment, stdout=log, stderr=log)
         self.sinks.append(process)
         return process
 

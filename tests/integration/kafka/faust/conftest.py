@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,10 +14,12 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
+from warm import start as start_warm
 
 from app.settings import Settings
 
 DEADLINE_SECONDS = 60.0
+_WORKER = Path(__file__).with_name("worker.py")
 Event = dict[str, Any]
 
 
@@ -29,14 +29,18 @@ class WorkerProcess:
     def __init__(self, told: dict[str, Any]) -> None:
         self.events: list[Event] = []
         self._news = threading.Condition()
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("worker.py")), json.dumps(told)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        (told_to, self._orders), (self._told, tells), (self._complaints, complains) = os.pipe(), os.pipe(), os.pipe()
+        self.process = start_warm(
+            f"import runpy; runpy.run_path({str(_WORKER)!r}, run_name='__main__')",
+            imports=["app.kafka.faust", "app.kafka.watch"],
+            arguments=[json.dumps(told)],
+            environment={**os.environ},
+            stdin=told_to,
+            stdout=tells,
+            stderr=complains,
         )
+        for fd in (told_to, tells, complains):
+            os.close(fd)
         self._errors: list[str] = []
         self._threads = [
             threading.Thread(target=self._listen, daemon=True),
@@ -46,15 +50,15 @@ class WorkerProcess:
             thread.start()
 
     def _listen(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with self._news:
-                self.events.append(json.loads(line))
-                self._news.notify_all()
+        with os.fdopen(self._told) as lines:
+            for line in lines:
+                with self._news:
+                    self.events.append(json.loads(line))
+                    self._news.notify_all()
 
     def _gather_errors(self) -> None:
-        assert self.process.stderr is not None
-        self._errors += self.process.stderr
+        with os.fdopen(self._complaints) as lines:
+            self._errors += lines
 
     @property
     def errors(self) -> str:
@@ -80,9 +84,7 @@ class WorkerProcess:
 
     def say(self, command: str, value: Any = None) -> None:
         """Give a command."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps([command, value]) + "\n")
-        self.process.stdin.flush()
+        os.write(self._orders, json.dumps([command, value]).encode() + b"\n")
 
     def offsets(self, topic: str, partition: int) -> list[int]:
         """Of all chunks of the partition so far, in order."""
@@ -110,9 +112,7 @@ class WorkerProcess:
         code = self.process.wait(DEADLINE_SECONDS)
         for thread in self._threads:
             thread.join(DEADLINE_SECONDS)
-        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
-            assert pipe is not None
-            pipe.close()
+        os.close(self._orders)
         return code
 
 
