@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 from confluent_kafka import Producer
+from warm import Running, start_streams
 
 from app.kafka.client import connect_admin
 from app.kafka.codec import ControlValue, control_codec
@@ -53,8 +54,12 @@ class Target:
 class GatewayProcess:
     """`streams gateway` as a child process; `settings` are what it was given."""
 
-    def __init__(self, kafka: str, prefix: str, log: Path, **settings: object) -> None:
-        """It waits for Kafka for as long as tests do, unless the settings say otherwise."""
+    def __init__(self, kafka: str, prefix: str, log: Path, *, alone: bool = False, **settings: object) -> None:
+        """It waits for Kafka for as long as tests do, unless the settings say otherwise.
+
+        `alone`: it starts by itself and has nothing in memory that others import.
+        """
+        self._alone = alone
         settings = {"acknowledge_seconds": DEADLINE_SECONDS, **settings}
         self.settings = Settings(
             _env_file=None,  # type: ignore[call-arg]  # pydantic-settings' own argument
@@ -72,7 +77,7 @@ class GatewayProcess:
         self._environment = {**os.environ, **environment, "STREAMS_ENCRYPTION_KEY": self.settings.encryption_key[0]}
         self._log = log
         self._exports: dict[str, set[str]] = {}
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Running | None = None
 
     @property
     def address(self) -> tuple[str, int]:
@@ -83,15 +88,14 @@ class GatewayProcess:
 
     def spawn(self, *, open_files: int | None = None) -> None:
         """`open_files`: how many it may open."""
+        folder = self._log.parent  # where no .env is
         limit = [] if open_files is None else ["prlimit", f"--nofile={open_files}:{open_files}"]
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*limit, sys.executable, "-m", "app", "gateway"],
-                env=self._environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self._log.parent,  # where no .env is
-            )
+            if self._alone or limit:
+                command = [*limit, sys.executable, "-m", "app", "gateway"]
+                self.process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log, cwd=folder)
+            else:
+                self.process = start_streams("gateway", self._environment, log, folder)
 
     def wait_ready(self) -> None:
         wait_for(lambda: self.status("/ready") == 200, f"a ready gateway: {self.log[-2000:]}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import httpx
 from buffer_stack import DEADLINE_SECONDS, environment
+from warm import start_streams
 
 from app.local.ports import free_port
 from app.settings import Settings
@@ -22,13 +22,8 @@ class GatewayServer:
         self.url = f"http://127.0.0.1:{port}"
         self.log = folder / f"gateway-{port}.log"
         with self.log.open("wb") as stream:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "app", "gateway"],
-                env=environment(settings, gateway_port=port),
-                stdout=stream,
-                stderr=stream,
-                cwd=folder,  # where no .env is
-            )
+            given = environment(settings, gateway_port=port)
+            self._process = start_streams("gateway", given, stream, folder)  # where no .env is
 
     def wait_ready(self) -> None:
         """Until the API is open."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from buffer_stack import Controls, make_settings
 from click.testing import Result
 from gateway_process import wait_for
 from typer.testing import CliRunner
+from warm import start_streams
 
 from app.cli import app
 from app.local.ports import free_port
@@ -39,9 +38,7 @@ def gateway(kafka: str, emulator_process: Emulator, tmp_path_factory: pytest.Tem
     controls = Controls(settings, folder)
     controls.start()
     with (folder / "gateway.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "app", "gateway"], env={**os.environ, **environment}, stdout=log, stderr=log
-        )
+        process = start_streams("gateway", {**os.environ, **environment}, log)
 
     def ready() -> bool:
         try:

@@ -15,7 +15,9 @@ QUICK = {"receiver_partitions": 1, "unknown_receiver_barrier_seconds": 0.2}
 def gateway(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     log = tmp_path_factory.mktemp("gateway") / "gateway.log"
     prefix = f"test-{uuid.uuid4().hex[:12]}"
-    with running(GatewayProcess(kafka, prefix, log, read_seconds=3, retry_after_seconds=1, **QUICK)) as process:
+    with running(
+        GatewayProcess(kafka, prefix, log, alone=True, read_seconds=3, retry_after_seconds=1, **QUICK)
+    ) as process:
         yield process
 
 

@@ -5,6 +5,6 @@ the interpreter. Where there are no pidfds (not Linux) `start` does just that. H
 by the tests of `e2e`, `chaos` and the gateway.
 """
 
-from warm.process import Running, start
+from warm.process import Running, start, start_streams
 
-__all__ = ["Running", "start"]
+__all__ = ["Running", "start", "start_streams"]

@@ -115,6 +115,19 @@ class _Parent:
 _parent = _Parent()
 
 
+def start_streams(command: str, environment: Mapping[str, str], log: IO[Any], folder: Path | None = None) -> Running:
+    """`streams gateway|control|mapper|sink`, with its output in `log`."""
+    return start(
+        "from app.cli import main; main()",
+        imports=["app.cli", f"app.{command}.process", *(["app.keboola.s3"] if command == "sink" else [])],
+        environment=environment,
+        stdout=log,
+        stderr=log,
+        arguments=[command],
+        folder=folder,
+    )
+
+
 def start(
     code: str,
     *,
@@ -124,17 +137,17 @@ def start(
     stderr: IO[Any] | int,
     stdin: IO[Any] | int = subprocess.DEVNULL,
     arguments: Sequence[str] = (),
+    folder: Path | None = None,
 ) -> Running:
     """Run `code`, which finds `imports` done. It must not need that anything of them sees its environment."""
     if not hasattr(os, "pidfd_open"):
-        return subprocess.Popen(
-            [sys.executable, "-c", code, *arguments], env=environment, stdin=stdin, stdout=stdout, stderr=stderr
-        )
+        command = [sys.executable, "-c", code, *arguments]
+        return subprocess.Popen(command, env=environment, stdin=stdin, stdout=stdout, stderr=stderr, cwd=folder)
     request = {
         "code": code,
         "imports": list(imports),
         "environment": dict(environment),
-        "folder": str(Path.cwd()),
+        "folder": str(folder or Path.cwd()),
         "arguments": list(arguments),
     }
     with Path(os.devnull).open("rb") as nothing:
