@@ -22,7 +22,7 @@ _FOREIGN = ("aiokafka", "faust", "asyncio", "httpx", "httpcore", "botocore", "bo
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _SECRETS = (
     re.compile(r"(?<=/v1/import/)([^/\s]+/[^/\s]+)/[A-Za-z0-9]+"),  # the secret of an import URL
-    re.compile(r"\b(?<![0-9a-f]-)(?!" + _UUID + r")\d+-\d+-[A-Za-z0-9-]{8,}"),  # Storage tokens, and no part of our uids
+    re.compile(r"\b(?<![0-9a-f]-)(?!" + _UUID + r")\d+-\d+-[A-Za-z0-9-]{8,}"),  # Storage tokens, no part of our uids
 )
 _HIDDEN = "***"
 
