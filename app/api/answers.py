@@ -6,15 +6,18 @@ Source: Buffer API, request and response schemas, tasks.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
+from app.api.signing import signature_body
 from app.model.conditions import format_size, format_time
 from app.model.errors import ConfigurationError
 from app.model.receiver import Column, Export, Receiver, Suspension
+from app.model.signature import Signature
 from app.model.task import Task, TaskStatus, iso_time
 
 
@@ -78,14 +81,34 @@ class ExportsAnswer(Answer):
     exports: list[ExportAnswer]
 
 
+class SignatureAnswer(Answer):
+    """How requests must be signed. A secret is shown by its fingerprint alone."""
+
+    scheme: str
+    fingerprints: list[str]
+    tolerance: str | None = None
+    header: str | None = None
+    algorithm: str | None = None
+    encoding: str | None = None
+    prefix: str | None = None
+    timestamp_header: str | None = None
+    content: str | None = None
+
+
 class ReceiverAnswer(Answer):
-    """`problem` says why there is no `url`: its secret cannot be decrypted."""
+    """`problem` says why there is no `url`: its secret cannot be decrypted. `auth` and `token` are there where the
+    secret is a token and not a part of the URL, `previous_secret_until` while an earlier one is taken too.
+    """
 
     id: str
     url: str | None = None
     problem: str | None = None
+    auth: str | None = None
+    token: str | None = None
+    previous_secret_until: str | None = None
     name: str
     description: str
+    signature: SignatureAnswer | None = None
     exports: list[ExportAnswer]
 
 
@@ -145,18 +168,26 @@ def show_receiver(
     receiver: Receiver, exports: list[Export], public_address: str, decrypt: Callable[[bytes], str]
 ) -> ReceiverAnswer:
     """With its import URL, or the reason why that is not known. `decrypt` raises ConfigurationError."""
-    url = problem = None
+    url = problem = token = None
     try:
         secret = decrypt(receiver.secret)
-        url = f"{public_address}/v1/import/{receiver.project_id}/{receiver.receiver_id}/{secret}"
+        url = f"{public_address}/v1/import/{receiver.project_id}/{receiver.receiver_id}"
+        if receiver.bearer_only:
+            token = secret
+        else:
+            url = f"{url}/{secret}"
     except ConfigurationError as error:
         problem = error.message
     return ReceiverAnswer(
         id=receiver.receiver_id,
         url=url,
         problem=problem,
+        auth="bearer" if receiver.bearer_only else None,
+        token=token,
+        previous_secret_until=_previous_until(receiver),
         name=receiver.name,
         description=receiver.description,
+        signature=None if receiver.signature is None else _show_signature(receiver.signature),
         exports=[show_export(export) for export in exports],
     )
 
@@ -183,6 +214,18 @@ def show_task(task: Task, public_address: str, warnings: list[str] | None = None
 
 def task_url(task: Task, public_address: str) -> str:
     return f"{public_address}/v1/tasks/{task.task_id}"
+
+
+def _previous_until(receiver: Receiver) -> str | None:
+    """Nothing once that time has passed."""
+    previous = receiver.previous
+    over = previous is None or previous.until_ms <= time.time() * 1000
+    return None if previous is None or over else iso_time(previous.until_ms)
+
+
+def _show_signature(signature: Signature) -> SignatureAnswer:
+    fingerprints = [secret.fingerprint for secret in signature.secrets]
+    return SignatureAnswer(fingerprints=fingerprints, **signature_body(signature))
 
 
 def _show_suspension(suspension: Suspension) -> SuspensionAnswer:

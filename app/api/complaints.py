@@ -55,6 +55,8 @@ def _complain(error: Mapping[str, Any]) -> Complaint:
     kind, location, value = error["type"], error["loc"], error.get("input")
     context = error.get("ctx") or {}
     path = path_of(location)
+    if "secrets" in location and not isinstance(value, list):
+        value = "…"  # nothing repeats a secret, nor what stands in its place
     if kind == "json_invalid":
         text = f"invalid JSON: {context.get('error', 'syntax error')} at character {location[-1]}"
         return Complaint("buffer.decodePayload", text)

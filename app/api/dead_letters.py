@@ -21,7 +21,8 @@ from app.api.letter_answers import (
     show_letter,
     write_cursor,
 )
-from app.api.payloads import Payload, unknown_fields
+from app.api.payloads import unknown_fields
+from app.api.problems import Payload
 from app.api.queries import DryRun, word_of
 from app.api.replay_trials import TriedReplayAnswer, try_requeue
 from app.api.rules import check_replay_create, find_export

@@ -12,7 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.model.conditions import Conditions
 from app.model.errors import BadRequest
-from app.model.receiver import Mapping
+from app.model.receiver import Mapping, Receiver
+from app.model.signature import Signature
 
 D = TypeVar("D", bound="Draft")
 
@@ -35,6 +36,24 @@ class ReceiverDraft:
     name: str
     description: str
     exports: tuple[ExportDraft, ...] = ()
+    bearer_only: bool = False
+    signature: Signature | None = None
+
+
+@dataclass(frozen=True)
+class SignatureChange:
+    """How requests are to be signed; None for not at all. Without secrets it keeps those that are there."""
+
+    signature: Signature | None
+
+    def applied_to(self, current: Signature | None) -> Signature | None:
+        """Raises BadRequest when there are no secrets, neither given nor there."""
+        wanted = self.signature
+        if wanted is None or wanted.secrets:
+            return wanted
+        if current is None:
+            raise BadRequest('"secrets" is missing from body.signature', "buffer.missingField")
+        return replace(wanted, secrets=current.secrets)
 
 
 @dataclass(frozen=True)
@@ -43,6 +62,26 @@ class ReceiverChange:
 
     name: str | None = None
     description: str | None = None
+    bearer_only: bool | None = None
+    signature: SignatureChange | None = None
+
+    def applied_to(self, receiver: Receiver) -> Receiver:
+        """Raises BadRequest for a signature without secrets."""
+        signature = receiver.signature if self.signature is None else self.signature.applied_to(receiver.signature)
+        return replace(
+            receiver,
+            name=receiver.name if self.name is None else self.name,
+            description=receiver.description if self.description is None else self.description,
+            bearer_only=receiver.bearer_only if self.bearer_only is None else self.bearer_only,
+            signature=signature,
+        )
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """A receiver is to have a new secret; the one before is taken for so long beside it, 0 for not at all."""
+
+    overlap_seconds: float
 
 
 @dataclass(frozen=True)
@@ -149,6 +188,7 @@ Draft = (
     ReceiverDraft
     | ExportDraft
     | ReceiverChange
+    | Rotation
     | ExportChange
     | Deletion
     | ReplayDraft

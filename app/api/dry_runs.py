@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, StrictInt, StrictStr
 
-from app.api.payloads import MAX_ITEMS, WHOLE, MappingPayload, Payload, TemplatePayload
+from app.api.payloads import MAX_ITEMS, WHOLE, MappingPayload, TemplatePayload
+from app.api.problems import Payload
 from app.api.samples import body_bytes, given_headers
 from app.model.errors import BadRequest
 from app.model.event import Headers

@@ -26,6 +26,9 @@ _MESSAGES: dict[int, dict[str, str]] = {
         "storage.refused": 'Storage refused to refresh the token of the export "all": The name is too long.',
     },
     401: {
+        "buffer.invalidSignature": 'The header "X-Hub-Signature-256" is missing; this receiver takes signed requests '
+        "only.",
+        "buffer.invalidToken": 'The bearer token is not the secret of the receiver "clicks".',
         "buffer.masterTokenRequired": "Please provide a master token of a project administrator.",
         "storage.tokenInvalid": "Invalid access token.",
     },
@@ -106,6 +109,18 @@ _VALIDATION = (
     "buffer.validationTimeout",
 )
 """What is answered to events that are only validated."""
+_IMPORT = (
+    *_ANY,
+    "buffer.receiverNotFound",
+    "buffer.endpointNotFound",
+    "buffer.invalidSignature",
+    "buffer.invalidToken",
+    "buffer.overloaded",
+    "buffer.kafkaUnavailable",
+    "buffer.misconfigured",
+    "buffer.insufficientStorage",
+    *_VALIDATION,
+)
 _TOKEN = (
     *_OPEN,
     "buffer.missingField",
@@ -156,16 +171,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "getIndex": _OPEN,
     "healthCheck": _ANY,
     "ready": (*_ANY, "buffer.kafkaUnavailable"),
-    "importEvents": (
-        *_ANY,
-        "buffer.receiverNotFound",
-        "buffer.endpointNotFound",
-        "buffer.overloaded",
-        "buffer.kafkaUnavailable",
-        "buffer.misconfigured",
-        "buffer.insufficientStorage",
-        *_VALIDATION,
-    ),
+    "importEvents": _IMPORT,
+    "importEventsByToken": _IMPORT,
     "createReceiver": (
         *_CHANGE,
         *_BODY,
@@ -177,6 +184,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "listReceivers": _TOKEN,
     "getReceiver": (*_TOKEN, *_RECEIVER),
     "updateReceiver": (*_WAIT, *_BODY, *_RECEIVER),
+    "rotateSecret": (*_WAIT, *_RECEIVER),
     "refreshTokens": (*_WAIT, *_RECEIVER, *_REFUSED),
     "deleteReceiver": (*_WAIT, *_RECEIVER, "buffer.exportSuspended"),
     "createExport": (

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.api.signing import FORM_FIELDS, HEADER_NAME
 from app.model.event import Reason
 from app.model.ledger import Phase
 from app.model.replay import ReplayKind
+from app.model.signature import MAX_SECRET_LENGTH, MIN_SECRET_LENGTH, Scheme
 from app.model.task import TaskStatus, TaskType
 from app.settings import Settings
 
@@ -19,6 +21,7 @@ _ID = r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$"
 _DATE = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"
 _TABLE_ID = r"^(in|out|sys)\.[A-Za-z0-9_-]{1,96}\.[A-Za-z0-9_-]{1,96}$"
 _BATCH_ID = "000000000012345-0000042"
+_BASE64 = "^(whsec_)?([A-Za-z0-9+/]{4})+([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 _REPLAY_ID = "019b0a5d-ac96-774b-bcce-b302099a8057"
 _TASK_ID = "clicks/receiver.create/2026-01-02T03:04:05.678Z_aB3xY"
 
@@ -51,6 +54,56 @@ def fields(settings: Settings) -> dict[str, dict[str, Any]]:
             "Why there is no URL: the receiver's secret was encrypted with a key that the gateway does not have.",
             "A secret in the control log was encrypted with a key that STREAMS_ENCRYPTION_KEY does not list.",
         ),
+        "auth": _text(
+            "Where senders put the receiver's secret: in the URL (a bearer token is taken too), or in a bearer token "
+            "alone.",
+            "url",
+        ),
+        "Receiver.auth": _text("There where the secret is a bearer token alone.", "bearer"),
+        "Receiver.token": _text("The bearer token for senders, where it is not part of the URL.", "0aZ" * 16),
+        "previousSecretUntil": _text(
+            "Until when the secret before the last rotation is taken too (UTC).",
+            "2026-01-03T03:04:05.678Z",
+            pattern=_DATE,
+        ),
+        # Signatures
+        "signature": {"description": "How requests must be signed; without it they need not be."},
+        "ReceiverPatch.signature": {
+            "description": "Replaces how requests must be signed; without `secrets` those that are there stay. Null: "
+            "they need not be signed."
+        },
+        "scheme": _text("Who signs, or `hmac` for a form that the other fields describe.", "github"),
+        "secrets": {
+            "description": "One secret, or two while they are rotated: what either has signed is accepted. Of 8 to 512 "
+            "characters; they are kept encrypted and never shown. A receiver that is made needs them.",
+            "examples": [["a secret of the sender's"]],
+            "items": {"type": "string", "minLength": MIN_SECRET_LENGTH, "maxLength": MAX_SECRET_LENGTH},
+            "uniqueItems": True,
+        },
+        "fingerprints": _text(
+            "Of each secret ten digits that tell it from others; the same secret always has the same in this receiver.",
+            ["3fa9c1d204"],
+        ),
+        "tolerance": _text(
+            "How far the signed time may be from now, 1s to 24h, for schemes that sign it; 5m by default.",
+            "5m0s",
+            format="go-duration",
+        ),
+        "header": _text("The header with the signature.", "X-Signature", pattern=HEADER_NAME),
+        "algorithm": _text("The hash function; sha256 by default.", "sha256"),
+        "Signature.encoding": _text("How the signature is written.", "hex"),
+        "SignaturePayload.encoding": _text("How the signature is written; hex by default.", "hex"),
+        "prefix": _text("What stands before the signature in its header.", "sha256="),
+        "timestampHeader": _text(
+            "The header with the time of signing, in seconds of Unix time.", "X-Timestamp", pattern=HEADER_NAME
+        ),
+        "SignaturePayload.content": _text(
+            "What is signed: text, `{timestamp}` where there is a timestampHeader, and `{body}` at the end; by default "
+            "`{body}`, or `{timestamp}.{body}`.",
+            "{timestamp}.{body}",
+            pattern=r"\{body\}$",
+        ),
+        "Signature.content": _text("What is signed.", "{timestamp}.{body}"),
         "exports": {"description": "Exports of the receiver: each maps every event to a row of its table."},
         "Receivers.receivers": {"description": "All of the project, by id."},
         "Exports.exports": {"description": "All of the receiver, by id."},
@@ -299,7 +352,29 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                 "else": {"properties": {"rawString": {"enum": [False, None]}}},
             },
         ]
-    }
+    },
+    "SignaturePayload": {
+        "allOf": [
+            {
+                "if": {"properties": {"scheme": {"const": Scheme.HMAC.value}}},
+                "then": {"required": ["header"], "properties": {"header": {"type": "string"}}},
+                "else": {"properties": {name: {"type": "null"} for name in FORM_FIELDS}},
+            },
+            {
+                "if": {"properties": {"scheme": {"enum": ["hmac", "github", "shopify"]}}},
+                "then": {
+                    "anyOf": [
+                        {"properties": {"tolerance": {"type": "null"}}},
+                        {"required": ["timestampHeader"], "properties": {"timestampHeader": {"type": "string"}}},
+                    ]
+                },
+            },
+            {
+                "if": {"properties": {"scheme": {"const": Scheme.STANDARD.value}}},
+                "then": {"properties": {"secrets": {"items": {"pattern": _BASE64}}}},
+            },
+        ]
+    },
 }
 """Keywords for whole schemas."""
 
@@ -332,6 +407,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "limit": {"description": "How many there may be in the answer."},
     "after": {"description": "Go on after a page: its `page.after`."},
     "last": {"example": 10},
+    "overlap": {"example": "24h", "schema": {"format": "go-duration"}},
     "taskId": {
         "description": "The task's id. Its slashes may stay as they are, as in the task's `url`.",
         "example": _TASK_ID,
@@ -360,6 +436,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "createReceiver": {
         "receiver with a table": {"id": "clicks", "name": "Clicks", "exports": [_EXPORT]},
         "receiver alone": {"name": "Clicks"},
+        "signed by GitHub": {
+            "name": "Commits",
+            "signature": {"scheme": "github", "secrets": ["the secret of the webhook"]},
+        },
     },
     "createExport": {"export": _EXPORT},
     "requeueDeadLetters": {"all": {}, "some": {"reason": "template.error", "since": "2026-01-02T03:04:05Z"}},
@@ -375,7 +455,22 @@ BODIES: dict[str, dict[str, Any]] = {
         },
         "real events": {"mapping": {"columns": _EXPORT["mapping"]["columns"]}, "receiverId": "clicks", "last": 10},
     },
-    "updateReceiver": {"name and description": {"name": "Clicks", "description": "Clicks of the shop."}},
+    "updateReceiver": {
+        "name and description": {"name": "Clicks", "description": "Clicks of the shop."},
+        "a new secret of the sender's": {
+            "signature": {"scheme": "github", "secrets": ["the new secret", "the secret before"]}
+        },
+        "signatures in a form of one's own": {
+            "signature": {
+                "scheme": "hmac",
+                "secrets": ["a secret of the sender's"],
+                "header": "X-Signature",
+                "timestampHeader": "X-Timestamp",
+                "content": "{timestamp}.{body}",
+            }
+        },
+        "no signatures": {"signature": None},
+    },
     "updateExport": {
         "mapping": {"mapping": _EXPORT["mapping"]},
         "filter": {"filter": {"language": "jsonnet", "content": 'Body("page") != "/health"'}},

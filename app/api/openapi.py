@@ -132,7 +132,8 @@ def _components(schemas: dict[str, Any], settings: Settings) -> dict[str, Any]:
                 "in": "header",
                 "name": _AUTH,
                 "description": "A master token of a project administrator; the project is the token's.",
-            }
+            },
+            "Bearer": {"type": "http", "scheme": "bearer", "description": "The secret of a receiver, for its events."},
         },
         "headers": {
             "X-Request-Id": {

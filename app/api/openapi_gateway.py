@@ -39,6 +39,26 @@ def _parameter(where: str, name: str, description: str, example: str, **schema: 
     }
 
 
+_IN_PATH = (
+    _parameter("path", "projectId", "The project, as in the receiver's `url`.", "1234"),
+    _parameter("path", "receiverId", "The receiver's id.", "clicks"),
+)
+_SECRET = _parameter("path", "secret", "The receiver's secret, as in its `url`.", "0aZ" * 16)
+_VALIDATE = _parameter(
+    "query",
+    "validate",
+    "With `1` or `true` the events are mapped by every export and not stored: 200 when all of them can be mapped, else "
+    "what is wrong.",
+    "1",
+    enum=["1", "true", "0", "false"],
+)
+_BODY = {
+    "description": "The events. Content-Type need not be there.",
+    "required": False,
+    "content": EVENT_BODIES,
+}
+_IMPORTED = {"200": {"description": "Kafka has all events, or they are valid. The body is empty."}}
+
 GATEWAY_PATHS: dict[str, Any] = {
     "/v1/import/{projectId}/{receiverId}/{secret}": {
         "post": {
@@ -47,26 +67,22 @@ GATEWAY_PATHS: dict[str, Any] = {
             "also those that cannot be mapped (they become dead letters). A JSON array is one event for each element, "
             "NDJSON one for each line, both all or nothing; anything else, a compressed body too, is one event. "
             "Headers of the request are headers of each event. A 503 may be sent again; the events of a request that "
-            "was not acknowledged in time may then be there twice.",
-            "parameters": [
-                _parameter("path", "projectId", "The project, as in the receiver's `url`.", "1234"),
-                _parameter("path", "receiverId", "The receiver's id.", "clicks"),
-                _parameter("path", "secret", "The receiver's secret, as in its `url`.", "0aZ" * 16),
-                _parameter(
-                    "query",
-                    "validate",
-                    "With `1` or `true` the events are mapped by every export and not stored: 200 when all of them can "
-                    "be mapped, else what is wrong.",
-                    "1",
-                    enum=["1", "true", "0", "false"],
-                ),
-            ],
-            "requestBody": {
-                "description": "The events. Content-Type need not be there.",
-                "required": False,
-                "content": EVENT_BODIES,
-            },
-            "responses": {"200": {"description": "Kafka has all events, or they are valid. The body is empty."}},
+            "was not acknowledged in time may then be there twice. A receiver with a `signature` takes signed requests "
+            "only.",
+            "parameters": [*_IN_PATH, _SECRET, _VALIDATE],
+            "requestBody": _BODY,
+            "responses": _IMPORTED,
+        }
+    },
+    "/v1/import/{projectId}/{receiverId}": {
+        "post": {
+            "operationId": "importEventsByToken",
+            "description": "The same with the receiver's secret as a bearer token, which is not among the events' "
+            "headers. A receiver with `auth` `bearer` takes events only so.",
+            "parameters": [*_IN_PATH, _VALIDATE],
+            "security": [{"Bearer": []}],
+            "requestBody": _BODY,
+            "responses": _IMPORTED,
         }
     },
     "/health-check": {

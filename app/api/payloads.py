@@ -7,16 +7,24 @@ conditions), all of it before they raise, and give the normalised draft. Unknown
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic import BaseModel, BeforeValidator, Field, StrictBool, StrictInt, StrictStr
 from pydantic.alias_generators import to_camel
 
-from app.api.complaints import told_together
-from app.api.drafts import ExportChange, ExportDraft, FilterChange, ReceiverChange, ReceiverDraft
+from app.api.drafts import (
+    ExportChange,
+    ExportDraft,
+    FilterChange,
+    ReceiverChange,
+    ReceiverDraft,
+    SignatureChange,
+)
+from app.api.problems import Payload, Problems
+from app.api.signing import Seal, SignaturePayload, read_signature
 from app.mapping.templates import check_template
 from app.model.conditions import Conditions, read_count, read_size, read_time
 from app.model.errors import BadRequest, clipped
@@ -24,10 +32,11 @@ from app.model.ids import normalise_id
 from app.model.receiver import Column, ColumnType, Mapping, TableId
 from app.settings import Settings
 
-T = TypeVar("T")
 Id = Annotated[StrictStr, Field(min_length=1, max_length=48)]
 Name = Annotated[StrictStr, Field(min_length=1, max_length=40)]
 Description = Annotated[StrictStr, Field(max_length=4096)]
+Auth = Literal["url", "bearer"]
+"""Where senders put the receiver's secret."""
 _RAW_STRING_TYPES = ("template", "path")
 MAX_WARNINGS = 20
 """Unknown fields of one body that are named."""
@@ -36,12 +45,6 @@ MAX_ITEMS = 100
 WHOLE = BeforeValidator(lambda n: int(n) if isinstance(n, float) and n.is_integer() else n)
 Count = Annotated[StrictInt, WHOLE]
 """1000.0 is an integer too, as JSON Schema has it."""
-
-
-class Payload(BaseModel):
-    """Any part of a body; names are camelCase on the wire. Null is like a field that is not there."""
-
-    model_config = ConfigDict(extra="allow", alias_generator=to_camel, frozen=True)
 
 
 class TemplatePayload(Payload):
@@ -85,14 +88,20 @@ class ReceiverPayload(Payload):
     id: Id | None = None
     name: Name
     description: Description | None = ""
+    auth: Auth | None = "url"
+    signature: SignaturePayload | None = None
     exports: Annotated[list[ExportPayload], Field(max_length=MAX_ITEMS)] | None = None
 
 
 class ReceiverPatch(Payload):
-    """What is missing, or null, stays as it is."""
+    """What is missing, or null, stays as it is. A signature that is null is removed; one without secrets keeps those
+    that are there.
+    """
 
     name: Name | None = None
     description: Description | None = None
+    auth: Auth | None = None
+    signature: SignaturePayload | None = None
 
 
 class ExportPatch(Payload):
@@ -106,9 +115,9 @@ class ExportPatch(Payload):
     conditions: ConditionsPayload | None = None
 
 
-def receiver_draft(payload: ReceiverPayload, settings: Settings) -> ReceiverDraft:
-    """Raises BadRequest with every problem of the body."""
-    problems = _Problems()
+def receiver_draft(payload: ReceiverPayload, settings: Settings, seal: Seal) -> ReceiverDraft:
+    """Its signature has no secrets where the body has none. Raises BadRequest with every problem of the body."""
+    problems = Problems()
     receiver_id = problems.of(lambda: normalise_id(payload.id or payload.name), "")
     exports = [
         _export(problems, export, f"body.exports[{index}]", settings)
@@ -117,25 +126,42 @@ def receiver_draft(payload: ReceiverPayload, settings: Settings) -> ReceiverDraf
     ids = [export.export_id for export in exports if export.export_id]
     for repeated in sorted({one for one in ids if ids.count(one) > 1}):
         problems.add(f'Two exports have the id "{repeated}"; an id must be unique in its receiver')
+    signature = None
+    if payload.signature is not None:
+        signature = read_signature(problems, payload.signature, receiver_id, seal)
     problems.settle()
-    return ReceiverDraft(receiver_id, payload.name, payload.description or "", tuple(exports))
+    return ReceiverDraft(
+        receiver_id,
+        payload.name,
+        payload.description or "",
+        tuple(exports),
+        bearer_only=payload.auth == "bearer",
+        signature=signature,
+    )
 
 
 def export_draft(payload: ExportPayload, settings: Settings) -> ExportDraft:
     """Raises BadRequest with every problem of the body."""
-    problems = _Problems()
+    problems = Problems()
     draft = _export(problems, payload, "body", settings)
     problems.settle()
     return draft
 
 
-def receiver_change(payload: ReceiverPatch) -> ReceiverChange:
-    return ReceiverChange(payload.name, payload.description)
+def receiver_change(payload: ReceiverPatch, receiver_id: str, seal: Seal) -> ReceiverChange:
+    """Raises BadRequest with every problem of the body."""
+    problems = Problems()
+    signature = SignatureChange(None) if "signature" in payload.model_fields_set else None
+    if payload.signature is not None:
+        signature = SignatureChange(read_signature(problems, payload.signature, receiver_id, seal))
+    problems.settle()
+    bearer_only = None if payload.auth is None else payload.auth == "bearer"
+    return ReceiverChange(payload.name, payload.description, bearer_only, signature)
 
 
 def export_change(payload: ExportPatch, settings: Settings) -> ExportChange:
     """Raises BadRequest with every problem of the body."""
-    problems = _Problems()
+    problems = Problems()
     mapping, conditions, filter = None, None, None
     if payload.mapping is not None:
         mapping = _mapping(problems, payload.mapping, "body.mapping", settings)
@@ -149,7 +175,7 @@ def export_change(payload: ExportPatch, settings: Settings) -> ExportChange:
 
 def checked_mapping(payload: MappingPayload, filter: TemplatePayload | None, settings: Settings) -> Mapping:
     """Raises BadRequest with every problem of the body's mapping and filter."""
-    problems = _Problems()
+    problems = Problems()
     mapping = _mapping(problems, payload, "body.mapping", settings)
     mapping = replace(mapping, filter=_filter(problems, filter))
     problems.settle()
@@ -187,28 +213,7 @@ def _parts(payload: BaseModel) -> Iterator[tuple[str, BaseModel]]:
             yield from ((place, item) for place, item in items if isinstance(item, BaseModel))
 
 
-class _Problems:
-    """Gathers what is wrong, so that a caller learns all of it at once."""
-
-    def __init__(self) -> None:
-        self._found: list[BadRequest] = []
-
-    def of(self, check: Callable[[], T], otherwise: T) -> T:
-        try:
-            return check()
-        except BadRequest as problem:
-            self._found.append(problem)
-            return otherwise
-
-    def add(self, message: str, name: str = "buffer.badRequest") -> None:
-        self._found.append(BadRequest(message, name))
-
-    def settle(self) -> None:
-        if self._found:
-            raise BadRequest(told_together([problem.message for problem in self._found]), self._found[0].name)
-
-
-def _export(problems: _Problems, payload: ExportPayload, path: str, settings: Settings) -> ExportDraft:
+def _export(problems: Problems, payload: ExportPayload, path: str, settings: Settings) -> ExportDraft:
     export_id = problems.of(lambda: normalise_id(payload.id or payload.name), "")
     mapping = _mapping(problems, payload.mapping, f"{path}.mapping", settings)
     mapping = replace(mapping, filter=_filter(problems, payload.filter))
@@ -216,7 +221,7 @@ def _export(problems: _Problems, payload: ExportPayload, path: str, settings: Se
     return ExportDraft(export_id, payload.name, mapping, conditions)
 
 
-def _mapping(problems: _Problems, payload: MappingPayload, path: str, settings: Settings) -> Mapping:
+def _mapping(problems: Problems, payload: MappingPayload, path: str, settings: Settings) -> Mapping:
     problems.of(lambda: TableId.parse(payload.table_id), None)
     if len(payload.columns) > settings.max_columns:
         problems.add(
@@ -233,7 +238,7 @@ def _mapping(problems: _Problems, payload: MappingPayload, path: str, settings: 
     return Mapping(payload.table_id, columns, payload.incremental is not False)
 
 
-def _filter(problems: _Problems, payload: TemplatePayload | None) -> str | None:
+def _filter(problems: Problems, payload: TemplatePayload | None) -> str | None:
     if payload is None:
         return None
     problems.of(lambda: _check_filter(payload.content), None)
@@ -278,7 +283,7 @@ def _column(column: ColumnPayload) -> Column:
     )
 
 
-def _conditions(problems: _Problems, payload: ConditionsPayload, path: str, settings: Settings) -> Conditions:
+def _conditions(problems: Problems, payload: ConditionsPayload, path: str, settings: Settings) -> Conditions:
     default, bounds = Conditions(), settings.bounds
     count, size, time = payload.count, payload.size, payload.time
     return Conditions(

@@ -10,13 +10,17 @@ from fastapi import APIRouter, Query, Response
 from app.api.answers import ReceiverAnswer, ReceiversAnswer, TaskAnswer, as_json, show_receiver
 from app.api.auth import Caller
 from app.api.context import Context, InContext, TokenHeader
-from app.api.drafts import Deletion, dump_draft
+from app.api.drafts import Deletion, Rotation, SignatureChange, dump_draft
 from app.api.payloads import ReceiverPatch, ReceiverPayload, receiver_change, receiver_draft, unknown_fields
 from app.api.rules import check_deletion, check_receiver_change, check_receiver_create, find_receiver
+from app.api.signing import read_duration
 from app.api.tasks import run_task, start_task
 from app.model.errors import BadRequest
 from app.model.receiver import Receiver
 from app.model.task import TaskType, new_task
+
+MAX_OVERLAP_SECONDS = 720 * 3600.0
+"""How long two secrets of a receiver may be in force."""
 
 router = APIRouter(prefix="/v1/receivers")
 
@@ -24,7 +28,9 @@ router = APIRouter(prefix="/v1/receivers")
 @router.post("", status_code=202, response_model_exclude_none=True)
 async def create_receiver(body: ReceiverPayload, context: InContext, token: TokenHeader) -> TaskAnswer:
     """Create a receiver with its first exports, by a task."""
-    draft = await asyncio.to_thread(receiver_draft, body, context.settings)  # templates take milliseconds each
+    seal = context.cipher.encrypt
+    draft = await asyncio.to_thread(receiver_draft, body, context.settings, seal)  # templates take milliseconds each
+    SignatureChange(draft.signature).applied_to(None)
     caller = await context.enter(token)
     running = context.running.of_project(caller.project_id)
     check_receiver_create(context.catalog, running, context.limits, caller.project_id, draft)
@@ -51,10 +57,14 @@ async def get_receiver(receiver_id: str, context: InContext, token: TokenHeader)
 async def update_receiver(
     receiver_id: str, body: ReceiverPatch, context: InContext, token: TokenHeader
 ) -> ReceiverAnswer:
-    """Change a receiver's name or description."""
+    """Change a receiver's name or description, or what it demands of senders. That is in force on every gateway within
+    moments of the answer.
+    """
+    change = await asyncio.to_thread(receiver_change, body, receiver_id, context.cipher.encrypt)
     caller = await _enter_to_change(context, token, receiver_id)
+    change.applied_to(find_receiver(context.catalog, caller.project_id, receiver_id))
     task = new_task(caller.project_id, TaskType.RECEIVER_UPDATE, receiver_id)
-    await run_task(context, caller, task, dump_draft(receiver_change(body)))
+    await run_task(context, caller, task, dump_draft(change))
     return _show(context, find_receiver(context.catalog, caller.project_id, receiver_id))
 
 
@@ -85,6 +95,26 @@ async def refresh_tokens(receiver_id: str, context: InContext, token: TokenHeade
     """Give every export of the receiver a new token; one that Storage does not know any more is made again."""
     caller = await _enter_to_change(context, token, receiver_id)
     await run_task(context, caller, new_task(caller.project_id, TaskType.TOKENS_REFRESH, receiver_id), "{}")
+    return _show(context, find_receiver(context.catalog, caller.project_id, receiver_id))
+
+
+@router.post("/{receiver_id}/secret/rotate", response_model_exclude_none=True)
+async def rotate_secret(
+    receiver_id: str,
+    context: InContext,
+    token: TokenHeader,
+    overlap: Annotated[
+        str,
+        Query(description="How long the secret before is taken too, 0s to 720h; with 0s no sender has it any more."),
+    ] = "24h",
+) -> ReceiverAnswer:
+    """Give the receiver a new secret, and so a new import URL; the one before works beside it for a while. Of three
+    secrets the oldest ends at once.
+    """
+    rotation = Rotation(read_duration(overlap, "query.overlap", 0, MAX_OVERLAP_SECONDS))
+    caller = await _enter_to_change(context, token, receiver_id)
+    task = new_task(caller.project_id, TaskType.RECEIVER_ROTATE, receiver_id)
+    await run_task(context, caller, task, dump_draft(rotation))
     return _show(context, find_receiver(context.catalog, caller.project_id, receiver_id))
 
 

@@ -12,7 +12,8 @@ from app.api.answers import TaskAnswer, as_json
 from app.api.context import Context, InContext, TokenHeader
 from app.api.dead_letters import time_of
 from app.api.drafts import Cancelling, ReplayDraft, dump_draft
-from app.api.payloads import Payload, unknown_fields
+from app.api.payloads import unknown_fields
+from app.api.problems import Payload
 from app.api.queries import DryRun
 from app.api.replay_answers import ReplayAnswer, ReplaysAnswer, show_replay
 from app.api.replay_trials import TriedReplayAnswer, try_replay

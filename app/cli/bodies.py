@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from app.api.complaints import first_complaints, told_together
 from app.api.drafts import ExportChange, ExportDraft, ReceiverChange, ReceiverDraft
 from app.api.payloads import ExportPayload, ReceiverPayload, export_draft, receiver_draft, unknown_fields
+from app.cli.signatures import auth_of, signature_with_secrets, split_fingerprints, with_fingerprints
 from app.model.conditions import Conditions, format_size, format_time, parse_time
 from app.model.errors import BadRequest
 from app.model.receiver import Column, Mapping
@@ -25,6 +26,7 @@ from app.settings import Settings
 Body = dict[str, Any]
 """A body as JSON has it, camelCase."""
 
+_SHOWN_ONLY = ("url", "problem", "token", "previousSecretUntil")
 _UNLIMITED = Settings.model_construct(
     min_count=0,
     max_count=2**63,
@@ -39,20 +41,25 @@ _UNLIMITED = Settings.model_construct(
 def read_receiver(body: object) -> tuple[ReceiverDraft, list[str]]:
     """The receiver that a body stands for, and a warning for each field that the API would ignore.
 
-    What the API shows of a receiver is a body too: its `url`, or the `problem` with it, is left out. Raises BadRequest
-    with every problem.
+    What the API shows of a receiver is a body too: what is not a caller's to say (`url`, the `problem` with it, …) is
+    left out, and of secrets there are the fingerprints alone. Raises BadRequest with every problem.
     """
+    fingerprints: list[str] = []
     if isinstance(body, dict):
         exports = body.get("exports")
-        body = {name: value for name, value in body.items() if name not in ("url", "problem")}
+        body = {name: value for name, value in body.items() if name not in _SHOWN_ONLY}
         if isinstance(exports, list):
             body["exports"] = [_without_receiver(export) for export in exports]
+        if isinstance(body.get("signature"), dict):
+            body["signature"], fingerprints = split_fingerprints(body["signature"])
     try:
         payload = ReceiverPayload.model_validate(body)
     except ValidationError as error:
         raise _complaint(error) from error
-    draft = receiver_draft(payload, _UNLIMITED)
-    return replace(draft, exports=tuple(_as_echoed(export) for export in draft.exports)), unknown_fields(payload)
+    draft = receiver_draft(payload, _UNLIMITED, str.encode)  # they stay on this machine until they are sent
+    signature = with_fingerprints(draft.signature, fingerprints)
+    exports_as_echoed = tuple(_as_echoed(export) for export in draft.exports)
+    return replace(draft, exports=exports_as_echoed, signature=signature), unknown_fields(payload)
 
 
 def read_export(body: object) -> tuple[ExportDraft, list[str]]:
@@ -70,8 +77,16 @@ def body_of(draft: ReceiverDraft | ExportDraft | ReceiverChange | ExportChange) 
     if isinstance(draft, ReceiverDraft):
         body = {"id": draft.receiver_id, "description": draft.description}
         body["exports"] = [body_of(export) for export in draft.exports]
+        if draft.bearer_only:
+            body["auth"] = auth_of(draft.bearer_only)
+        if draft.signature is not None:
+            body["signature"] = signature_with_secrets(draft.signature)
     elif isinstance(draft, ReceiverChange):
         body = {} if draft.description is None else {"description": draft.description}
+        if draft.bearer_only is not None:
+            body["auth"] = auth_of(draft.bearer_only)
+        if draft.signature is not None:
+            body["signature"] = signature_with_secrets(draft.signature.signature)
     else:
         if isinstance(draft, ExportDraft):
             body["id"] = draft.export_id

@@ -51,9 +51,13 @@ def exports_table(exports: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def receiver_view(receiver: Mapping[str, Any]) -> RenderableType:
-    facts = _facts(
-        {name: receiver[name] for name in ("id", "name", "description", "url", "problem") if name in receiver}
-    )
+    names = ("id", "name", "description", "url", "token", "problem")
+    shown = {name: receiver[name] for name in names if name in receiver}
+    if "previousSecretUntil" in receiver:
+        shown["secret before"] = f"works until {receiver['previousSecretUntil']}"
+    if "signature" in receiver:
+        shown["signature"] = _signature(receiver["signature"])
+    facts = _facts(shown)
     exports = receiver["exports"]
     return Group(facts, Text(), exports_table(exports) if exports else Text("No exports: its events go nowhere yet."))
 
@@ -181,6 +185,13 @@ def _facts(facts: Mapping[str, str]) -> Table:
         if value:
             table.add_row(name, Text(value))
     return table
+
+
+def _signature(signature: Mapping[str, Any]) -> str:
+    """Its scheme, with which header where that is the receiver's to say, and which secrets."""
+    header = f", header {signature['header']}" if "header" in signature else ""
+    secrets = signature["fingerprints"]
+    return f"{signature['scheme']}{header}, secret{'s' * (len(secrets) > 1)} {' and '.join(secrets)}"
 
 
 def _value(column: Mapping[str, Any]) -> str:

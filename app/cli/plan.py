@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from app.api.drafts import ExportChange, ExportDraft, FilterChange, ReceiverChange, ReceiverDraft
 from app.cli.bodies import conditions_body
+from app.cli.signatures import auth_of, signature_change, signature_differences
 from app.model.conditions import Conditions
 from app.model.receiver import Column
 from app.model.receiver import Mapping as TableMapping
@@ -67,12 +68,16 @@ def plan_receiver(wanted: ReceiverDraft, found: ReceiverDraft | None, prune: boo
         for field, before, after in (
             ("name", found.name, wanted.name),
             ("description", found.description, wanted.description),
+            ("auth", auth_of(found.bearer_only), auth_of(wanted.bearer_only)),
         )
         if before != after
     )
+    differences += tuple(Difference(*one) for one in signature_differences(found.signature, wanted.signature))
     change = ReceiverChange(
         wanted.name if wanted.name != found.name else None,
         wanted.description if wanted.description != found.description else None,
+        wanted.bearer_only if wanted.bearer_only != found.bearer_only else None,
+        signature_change(found.signature, wanted.signature),
     )
     own = Plan((Step(Action.CHANGE, name, None, change, differences),)) if differences else Plan(unchanged=(name,))
     return own + plan_exports(name, wanted.exports, found.exports, prune)

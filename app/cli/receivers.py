@@ -66,6 +66,49 @@ def url(receiver: Receiver, address: Address = None) -> None:
 
 
 @receivers.command()
+def secret(receiver: Receiver, address: Address = None) -> None:
+    """Print the secret that is in the URL; for a receiver with `auth: bearer`, the token.
+
+    Try: `curl URL -H "Authorization: Bearer $(streams receivers secret clicks)" -d '{"page": "/"}'`
+    """
+    from app.cli.buffer import receiver_path
+    from app.cli.terminal import api
+    from app.model.errors import StreamsError
+
+    with api(address) as buffer:
+        answer = buffer.call("GET", receiver_path(receiver))
+        if "problem" in answer:
+            raise StreamsError(f'The secret of receiver "{receiver}" is not known: {answer["problem"]}')
+        typer.echo(answer.get("token", answer["url"].rpartition("/")[2]))
+
+
+@receivers.command()
+def rotate(
+    receiver: Receiver,
+    overlap: Annotated[
+        str, typer.Option(help="How long the secret before works too, 0s to 720h; 0s ends it at once.")
+    ] = "24h",
+    yes: Yes = False,
+    address: Address = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a receiver a new secret, and so a new URL. The one before works beside it for a while.
+
+    Try: `streams receivers rotate clicks --overlap 1h --yes`
+    """
+    from app.cli.buffer import receiver_path
+    from app.cli.display import receiver_view
+    from app.cli.terminal import api, ask, give, spinner
+
+    with api(address) as buffer:
+        buffer.call("GET", receiver_path(receiver))
+        ask(f"Give receiver {receiver} a new secret, and end the one before in {overlap}?", yes)
+        with spinner(f"rotate the secret of receiver {receiver} …", as_json):
+            answer = buffer.call("POST", f"{receiver_path(receiver)}/secret/rotate", query={"overlap": overlap})
+    give(answer, receiver_view, as_json)
+
+
+@receivers.command()
 def create(file: File, address: Address = None, no_wait: NoWait = False, as_json: AsJson = False) -> None:
     """Create the receivers of a file, with their exports.
 
@@ -127,10 +170,13 @@ def update(
     receiver: Receiver,
     name: Annotated[str | None, typer.Option(help="The new name; the id stays.", show_default=False)] = None,
     description: Annotated[str | None, typer.Option(help="The new description.", show_default=False)] = None,
+    auth: Annotated[
+        str | None, typer.Option(help="Where senders put the secret: url or bearer.", show_default=False)
+    ] = None,
     address: Address = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change a receiver's name or description.
+    """Change a receiver's name, description, or where its secret is. How events must be signed is the file's to say.
 
     Try: `streams receivers update clicks --description "Clicks of the shop"`
     """
@@ -138,10 +184,10 @@ def update(
     from app.cli.display import receiver_view
     from app.cli.terminal import api, give, spinner
 
-    given = {"name": name, "description": description}
+    given = {"name": name, "description": description, "auth": auth}
     body = {field: value for field, value in given.items() if value is not None}
     if not body:
-        raise typer.BadParameter("give --name or --description")
+        raise typer.BadParameter("give --name, --description or --auth")
     with api(address) as buffer, spinner(f"change receiver {receiver} …", as_json):
         answer = buffer.call("PATCH", receiver_path(receiver), body)
     give(answer, receiver_view, as_json)

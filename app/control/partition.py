@@ -211,7 +211,7 @@ class PartitionWorker:
                 check_deletion(catalog, running, project_id, receiver_id, task.export_id, discard=discard)
             case TaskType.BATCH_RETRY:
                 check_export_change(catalog, running, project_id, receiver_id, export_id)
-            case TaskType.RECEIVER_UPDATE | TaskType.TOKENS_REFRESH:
+            case TaskType.RECEIVER_UPDATE | TaskType.TOKENS_REFRESH | TaskType.RECEIVER_ROTATE:
                 check_receiver_change(catalog, running, project_id, receiver_id)
             case TaskType.EXPORT_RETIRE | TaskType.EXPORT_SUSPEND:
                 return

@@ -58,6 +58,8 @@ def make_receiver(
         partitions=len(topic.ends),
         created_ms=now_ms,
         starts=topic.starts,
+        bearer_only=draft.bearer_only,
+        signature=draft.signature,
     )
 
 

@@ -10,6 +10,7 @@ from app.control.log import Closed, Interrupted
 from app.control.replaying import cancel_replay, create_replay, requeue_letters
 from app.control.retiring import retire_revisions
 from app.control.retrying import retry_batch
+from app.control.rotating import rotate_secret
 from app.control.run import Run
 from app.control.suspending import pause_export, resume_export, suspend_export
 from app.control.tokens import refresh_tokens
@@ -20,6 +21,7 @@ _CARRIED_OUT_BY: dict[TaskType, Callable[[Run], Awaitable[None]]] = {
     TaskType.RECEIVER_CREATE: create_receiver,
     TaskType.RECEIVER_UPDATE: update_receiver,
     TaskType.RECEIVER_DELETE: delete_receiver,
+    TaskType.RECEIVER_ROTATE: rotate_secret,
     TaskType.EXPORT_CREATE: create_export,
     TaskType.EXPORT_UPDATE: update_export,
     TaskType.EXPORT_DELETE: delete_export,

@@ -24,9 +24,7 @@ async def update_receiver(run: Run) -> None:
 
     def entities() -> list[ControlValue]:
         receiver = find_receiver(run.catalog, run.task.project_id, run.task.receiver_id)
-        name = receiver.name if change.name is None else change.name
-        description = receiver.description if change.description is None else change.description
-        return [replace(receiver, name=name, description=description)]
+        return [change.applied_to(receiver)]
 
     await run.succeed("receiver updated", entities)
 

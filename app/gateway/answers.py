@@ -14,6 +14,7 @@ from http import HTTPStatus
 from uvicorn.server import ServerState
 
 from app.api.errors import envelope
+from app.gateway.signatures import Fault
 from app.model.conditions import KIB, MIB, format_size
 from app.settings import Settings
 
@@ -24,12 +25,16 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request is not accepted. `again`: it may succeed if it is sent again after a while."""
+    """Why a request is not accepted. `again`: it may succeed if it is sent again after a while. `unproven`: what the
+    sender did not prove (a label of the metric), `challenge`: the WWW-Authenticate header of the answer.
+    """
 
     status: int
     name: str
     message: str
     again: bool = False
+    unproven: str = ""
+    challenge: str = ""
 
 
 BUSY = Refusal(
@@ -109,6 +114,21 @@ def endpoint_not_found(path: str) -> Refusal:
     return Refusal(404, "buffer.endpointNotFound", f'No endpoint found for path "{path}".')
 
 
+def not_signed(fault: Fault) -> Refusal:
+    return Refusal(401, "buffer.invalidSignature", fault.message, unproven=f"signature_{fault.reason}")
+
+
+def token_missing(receiver_id: str) -> Refusal:
+    text = f'Receiver "{receiver_id}" wants its secret in the header: "Authorization: Bearer <secret>".'
+    return Refusal(401, "buffer.invalidToken", text, unproven="token_missing", challenge="Bearer")
+
+
+def token_wrong(receiver_id: str) -> Refusal:
+    text = f'The bearer token is not the secret of the receiver "{receiver_id}".'
+    challenge = 'Bearer error="invalid_token"'
+    return Refusal(401, "buffer.invalidToken", text, unproven="token_mismatch", challenge=challenge)
+
+
 def insufficient_storage(receiver_id: str, used_bytes: int, limit_bytes: int) -> Refusal:
     return Refusal(
         507,
@@ -154,6 +174,7 @@ class Answers:
                 _lines(state.default_headers),
                 _CORS_REFUSED,
                 _lines(answer.raw_headers),
+                f"www-authenticate: {refusal.challenge}\r\n".encode() if refusal.challenge else b"",
                 b"" if keep_alive else b"connection: close\r\n",
                 b"x-request-id: ",
                 request_id.encode(),

@@ -1,13 +1,14 @@
 """Where events may be sent: the receivers of the control log by the path of their import URL.
 
-A secret is decrypted once, when its record arrives. It is compared in constant time; the table that is searched by hash
-is keyed by the path without it.
+Secrets are decrypted once, when their record arrives. They are compared in constant time; the tables that are searched
+by hash are keyed by the path without them.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from hmac import compare_digest
 from urllib.parse import unquote_to_bytes
 
@@ -17,29 +18,55 @@ from app.gateway.answers import (
     endpoint_not_found,
     receiver_not_found,
     secret_not_found,
+    token_missing,
+    token_wrong,
 )
+from app.gateway.signatures import Verifier
 from app.gateway.usage import Usage
 from app.kafka.codec import ControlValue
 from app.model.cipher import Cipher
-from app.model.errors import ConfigurationError
-from app.model.receiver import Receiver
+from app.model.errors import BadRequest, ConfigurationError
+from app.model.receiver import PreviousSecret, Receiver
+from app.model.signature import Signature, signing_key
 
 IMPORT = b"/v1/import/"
-_SLASHES = 5
+AUTHORIZATION = "Authorization"
+_BEARER = b"bearer "
+_PARTS = 5
+"""Of the path of an import URL without the secret, with what is before its first slash."""
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Secrets:
+    """A receiver's secrets as bytes, and what they were decrypted from: `sealed`."""
+
+    sealed: tuple[bytes, PreviousSecret | None, Signature | None]
+    secret: bytes
+    previous: bytes | None = None
+    previous_until: float = 0.0
+    """Unix time."""
+    verifier: Verifier | None = None
+
+    def match(self, secret: bytes) -> bool:
+        """Whether a sender with this secret may send now. A rotation leaves two of them for a while."""
+        if compare_digest(self.secret, secret):
+            return True
+        return self.previous is not None and compare_digest(self.previous, secret) and time.time() < self.previous_until
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One receiver as the lane needs it."""
+    """One receiver as the lane needs it. `verifier` is there where requests must be signed."""
 
     uid: str
     receiver_id: str
-    encrypted: bytes
     secret: bytes
     topic: str
     split: bool
     usage: Usage
+    verifier: Verifier | None
+    secrets: Secrets = field(repr=False)
 
 
 class Directory:
@@ -48,8 +75,10 @@ class Directory:
     def __init__(self, cipher: Cipher) -> None:
         self._cipher = cipher
         self._endpoints: dict[bytes, Endpoint] = {}
+        self._in_url: dict[bytes, Endpoint] = {}
+        """Those whose secret may be in the URL."""
         self._unreadable: set[bytes] = set()
-        """Paths of receivers whose secret none of our keys decrypts."""
+        """Paths of receivers with a secret that none of our keys decrypts."""
         self._usages: dict[str, Usage] = {}
         self.endings = 0
         """How often an endpoint has changed or ended: while this stays the same, what was found is still there."""
@@ -61,28 +90,30 @@ class Directory:
             return
         path = IMPORT + entity.encode()
         before = self._endpoints.pop(path, None)
+        self._in_url.pop(path, None)
         self.endings += before is not None
         self._unreadable.discard(path)
         if not isinstance(value, Receiver):
             if before is not None:
                 self._usages.pop(before.uid, None)
             return
-        if before is not None and (before.uid, before.encrypted) == (value.uid, value.secret):
-            secret: bytes | None = before.secret
-        else:
-            secret = self._decrypt(value)
-        if secret is None:
+        secrets = self._decrypt(value, before)
+        if secrets is None:
             self._unreadable.add(path)
-        else:
-            self._endpoints[path] = Endpoint(
-                value.uid,
-                value.receiver_id,
-                value.secret,
-                secret,
-                value.topic,
-                value.split,
-                self.usage(value.uid),
-            )
+            return
+        endpoint = Endpoint(
+            value.uid,
+            value.receiver_id,
+            secrets.secret,
+            value.topic,
+            value.split,
+            self.usage(value.uid),
+            secrets.verifier,
+            secrets,
+        )
+        self._endpoints[path] = endpoint
+        if not value.bearer_only:
+            self._in_url[path] = endpoint
 
     def usage(self, receiver_uid: str) -> Usage:
         """What the receiver has used of its quota: the same one as long as the receiver lives."""
@@ -95,23 +126,79 @@ class Directory:
         if b"%" in url:
             url = unquote_to_bytes(url)
         path, _, secret = url.rpartition(b"/")
-        endpoint = self._endpoints.get(path)
-        return endpoint if endpoint is not None and compare_digest(endpoint.secret, secret) else None
+        endpoint = self._in_url.get(path)
+        if endpoint is None or compare_digest(endpoint.secret, secret):
+            return endpoint
+        return endpoint if endpoint.secrets.match(secret) else None
 
-    def missing(self, url: bytes) -> Refusal:
-        """What to answer when `find` found nothing, after a read barrier."""
-        path = unquote_to_bytes(url.partition(b"?")[0])
+    def find_by_token(self, url: bytes, authorization: bytes) -> Endpoint | None:
+        """The endpoint that this URL names without a secret, which is in the Authorization header instead."""
+        endpoint = self._endpoints.get(_plain(url))
+        return endpoint if endpoint is not None and endpoint.secrets.match(_token(authorization)) else None
+
+    def missing(self, url: bytes, authorization: bytes | None = None) -> Refusal:
+        """What to answer when nothing was found, after a read barrier. `authorization`: the header, if there is one."""
+        path = _plain(url)
         parts = path.split(b"/")
-        if len(parts) != _SLASHES + 1 or not all(parts[1:]):
+        in_url = len(parts) == _PARTS + 1
+        entity = path.rpartition(b"/")[0] if in_url else path
+        endpoint = self._endpoints.get(entity)
+        known = endpoint is not None or entity in self._unreadable
+        asks = in_url or known or authorization is not None
+        if not (in_url or len(parts) == _PARTS) or not all(parts[1:]) or not asks:
             return endpoint_not_found(path.decode("utf-8", "replace"))
-        entity, receiver_id = path.rpartition(b"/")[0], parts[4].decode("utf-8", "replace")
+        receiver_id = parts[_PARTS - 1].decode("utf-8", "replace")
         if entity in self._unreadable:
             return UNREADABLE_SECRET
-        return secret_not_found(receiver_id) if entity in self._endpoints else receiver_not_found(receiver_id)
+        if endpoint is None:
+            return receiver_not_found(receiver_id)
+        if in_url and entity in self._in_url:
+            return secret_not_found(receiver_id)
+        return token_missing(receiver_id) if in_url or not _token(authorization or b"") else token_wrong(receiver_id)
 
-    def _decrypt(self, receiver: Receiver) -> bytes | None:
+    def _decrypt(self, receiver: Receiver, before: Endpoint | None) -> Secrets | None:
+        """None when a secret without which nobody could be let in, or everybody would be, cannot be decrypted."""
+        sealed = (receiver.secret, receiver.previous, receiver.signature)
+        if before is not None and before.uid == receiver.uid and before.secrets.sealed == sealed:
+            return before.secrets
         try:
-            return self._cipher.decrypt(receiver.secret).encode()
-        except ConfigurationError as error:
+            secret = self._cipher.decrypt(receiver.secret).encode()
+            verifier = self._verifier(receiver.signature)
+        except (ConfigurationError, BadRequest) as error:
             _log.error("receiver %s/%s: %s", receiver.project_id, receiver.receiver_id, error.message)
             return None
+        previous = self._previous(receiver)
+        until = receiver.previous.until_ms / 1000 if receiver.previous is not None else 0.0
+        return Secrets(sealed, secret, previous, until, verifier)
+
+    def _previous(self, receiver: Receiver) -> bytes | None:
+        if receiver.previous is None:
+            return None
+        try:
+            return self._cipher.decrypt(receiver.previous.secret).encode()
+        except ConfigurationError as error:
+            _log.warning(
+                "receiver %s/%s, the secret before this one: %s",
+                *(receiver.project_id, receiver.receiver_id, error.message),
+            )
+            return None
+
+    def _verifier(self, signature: Signature | None) -> Verifier | None:
+        if signature is None:
+            return None
+        keys = [signing_key(signature.scheme, self._cipher.decrypt(secret.sealed)) for secret in signature.secrets]
+        return Verifier(signature, keys)
+
+
+def _plain(url: bytes) -> bytes:
+    """The path of a URL, without its query, as the directory knows it."""
+    if b"?" in url:
+        url = url.partition(b"?")[0]
+    return unquote_to_bytes(url) if b"%" in url else url
+
+
+def _token(authorization: bytes) -> bytes:
+    """Of "Bearer <token>"; empty for anything else. No secret is empty."""
+    if authorization[: len(_BEARER)].lower() != _BEARER:
+        return b""
+    return authorization[len(_BEARER) :].strip()

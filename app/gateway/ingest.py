@@ -22,8 +22,9 @@ from app.gateway.answers import (
     Refusal,
     headers_times_events,
     insufficient_storage,
+    not_signed,
 )
-from app.gateway.directory import Endpoint
+from app.gateway.directory import AUTHORIZATION, Endpoint
 from app.gateway.publisher import RecordHeaders
 from app.model.errors import BadRequest
 from app.model.event import ID_HEADER, IP_HEADER
@@ -124,7 +125,10 @@ class Ingest:
         else:
             lane.inflight_bytes = total
             self.reserved = length + head
-            self.endpoint = endpoint = lane.directory.find(self.url)
+            endpoint = lane.directory.find(self.url)
+            if endpoint is None and AUTHORIZATION in found:
+                endpoint = self._find_by_token()
+            self.endpoint = endpoint
             if lane.quota_bytes and endpoint is not None and endpoint.usage.bytes >= lane.quota_bytes:
                 self._release()
                 self.refusal = insufficient_storage(endpoint.receiver_id, endpoint.usage.bytes, lane.quota_bytes)
@@ -190,8 +194,8 @@ class Ingest:
             self.refuse(NOT_ACKNOWLEDGED)
         elif now > lane.fresh_until:
             self.refuse(STALE)
-        elif self.endings != lane.directory.endings and lane.directory.find(self.url) is None:
-            self.refuse(lane.directory.missing(self.url))
+        elif self.endings != lane.directory.endings and self._find() is None:
+            self.refuse(self._missing())
         else:
             self._accept(now)
 
@@ -206,6 +210,8 @@ class Ingest:
         if not self.pending:
             self._release()
         self.lane.counters.refused[refusal.status] += 1
+        if refusal.unproven:
+            self.lane.counters.unproven[refusal.unproven] += 1
         self.response_complete = True
         self.body = b""
         data = self.lane.answers.refused(refusal, self.protocol.server_state, self.keep_alive)
@@ -245,20 +251,40 @@ class Ingest:
         """After a read barrier: perhaps the receiver, or its secret, is newer than the view was."""
         if self.response_complete:
             return
-        endpoint = self.lane.directory.find(self.url)
+        endpoint = self._find()
         if not met:
             self.refuse(STALE)
         elif endpoint is None:
-            self.refuse(self.lane.directory.missing(self.url))
+            self.refuse(self._missing())
         else:
             self.endpoint = endpoint
             self._publish(endpoint)
+
+    def _find(self) -> Endpoint | None:
+        """The endpoint by the secret in the URL or in the header."""
+        endpoint = self.lane.directory.find(self.url)
+        return endpoint if endpoint is not None or AUTHORIZATION not in self.found else self._find_by_token()
+
+    def _find_by_token(self) -> Endpoint | None:
+        """By the secret in the header, which then is none of the event's: what has a secret must not be stored."""
+        endpoint = self.lane.directory.find_by_token(self.url, self.found[AUTHORIZATION])
+        if endpoint is not None:
+            self.fields = [(name, value) for name, value in self.fields if name != AUTHORIZATION]
+        return endpoint
+
+    def _missing(self) -> Refusal:
+        return self.lane.directory.missing(self.url, self.found.get(AUTHORIZATION))
 
     def _publish(self, endpoint: Endpoint) -> None:
         body = self.body
         if type(body) is not bytes:
             body = bytes(body)
         self.body = b""
+        if endpoint.verifier is not None:
+            fault = endpoint.verifier.check(self.found, body, time.time())
+            if fault is not None:
+                self.refuse(not_signed(fault))
+                return
         if endpoint.split:
             kind = body_kind(self.found.get("Content-Type"))
             if kind is BodyKind.NDJSON or body[:1] in _BEFORE_ARRAY:

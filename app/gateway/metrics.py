@@ -23,6 +23,8 @@ class Counters:
     accepted: int = 0
     refused: Counter[int] = field(default_factory=Counter)
     """Requests that were answered, by status."""
+    unproven: Counter[str] = field(default_factory=Counter)
+    """Requests refused because of their signature or token, validations too, by reason."""
     abandoned: int = 0
     """Requests whose sender went away before the answer."""
     validations: Counter[int] = field(default_factory=Counter)
@@ -64,6 +66,12 @@ class GatewayCollector(Collector):
         for status, count in sorted(counters.validations.items()):
             validations.add_metric([str(status)], count)
         yield validations
+        unproven = CounterMetricFamily(
+            "streams_gateway_unproven", "Requests refused for their signature or token.", labels=["reason"]
+        )
+        for reason, count in sorted(counters.unproven.items()):
+            unproven.add_metric([reason], count)
+        yield unproven
         yield CounterMetricFamily(
             "streams_gateway_abandoned", "Import requests whose sender left first.", value=counters.abandoned
         )

@@ -97,7 +97,7 @@ def _options(allowed: str) -> Response:
         "Allow": allowed,
         "Access-Control-Allow-Origin": "*",
         "Access-Control-Allow-Methods": allowed.removesuffix(", OPTIONS"),
-        "Access-Control-Allow-Headers": "*",
+        "Access-Control-Allow-Headers": "*, Authorization",  # which the star does not cover
         "Access-Control-Max-Age": "600",
     }
     return Response(status_code=204, headers=headers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect, Request
@@ -16,8 +17,8 @@ from starlette.responses import Response
 from app.api.errors import crash_answer, envelope
 from app.api.split import split_request
 from app.api.trials import Crowded, Trials, sample_batch
-from app.gateway.answers import STALE, TIMED_OUT, Refusal
-from app.gateway.directory import Endpoint
+from app.gateway.answers import STALE, TIMED_OUT, Refusal, not_signed
+from app.gateway.directory import AUTHORIZATION, Endpoint
 from app.gateway.query import check_validation
 from app.gateway.verdict import verdict
 from app.mapping.child_process import ChildGone
@@ -78,7 +79,12 @@ class Validation:
         if refusal is None:
             return Response()
         again = self._lane.settings.retry_after_seconds if refusal.again else None
-        return envelope(request_id, refusal.status, refusal.name, refusal.message, again)
+        answer = envelope(request_id, refusal.status, refusal.name, refusal.message, again)
+        if refusal.unproven:
+            self._lane.counters.unproven[refusal.unproven] += 1
+        if refusal.challenge:
+            answer.headers["WWW-Authenticate"] = refusal.challenge
+        return answer
 
     async def _judge(self, request: Request) -> Refusal | None:
         lane, path = self._lane, request.scope["raw_path"]
@@ -88,12 +94,16 @@ class Validation:
             return _refusal(error)
         if lane.stale:
             return STALE
-        await self._known(path)
+        await self._known(request)
         try:
             with self._trials.place():
-                endpoint, exports = await self._exports(path)
-                fields = [(name, value) for raw, value in request.headers.raw if (name := lane.names[raw])]
-                events = self._events(await self._body(request), fields, endpoint)
+                endpoint, exports = await self._exports(request)
+                body, fields = await self._body(request), self._fields(request)
+                if endpoint.verifier is not None:
+                    fault = endpoint.verifier.check(dict(fields), body, time.time())
+                    if fault is not None:
+                        return not_signed(fault)
+                events = self._events(body, fields, endpoint)
                 batch = sample_batch(events, fields, self._sender(request, fields))
                 misfits = await self._trials.misfits(exports, batch)
         except Crowded:
@@ -105,26 +115,42 @@ class Validation:
         content_type = HeaderSet(fields).values.get("Content-Type", "")
         return verdict(misfits, content_type, len(events))
 
-    async def _known(self, path: bytes) -> None:
+    async def _known(self, request: Request) -> None:
         """Who has no right secret waits for a read barrier that costs Kafka no more than one a second."""
-        if self._lane.directory.find(path) is not None:
+        if self._find(request) is not None:
             return
         met: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._lane.lookups.ask(lambda answered: None if met.done() else met.set_result(answered))
         if not await met:
             raise _Refused(STALE)
-        if self._lane.directory.find(path) is None:
-            raise _Refused(self._lane.directory.missing(path))
+        if self._find(request) is None:
+            raise _Refused(self._missing(request))
 
-    async def _exports(self, path: bytes) -> tuple[Endpoint, list[Export]]:
+    def _find(self, request: Request) -> Endpoint | None:
+        directory, path, authorization = self._lane.directory, request.scope["raw_path"], _authorization(request)
+        endpoint = directory.find(path)
+        if endpoint is None and authorization is not None:
+            endpoint = directory.find_by_token(path, authorization)
+        return endpoint
+
+    def _missing(self, request: Request) -> Refusal:
+        return self._lane.directory.missing(request.scope["raw_path"], _authorization(request))
+
+    def _fields(self, request: Request) -> list[tuple[str, bytes]]:
+        """The event's headers: without the one that has the receiver's secret, if one has it."""
+        by_token = self._lane.directory.find(request.scope["raw_path"]) is None
+        named = ((self._lane.names[raw], value) for raw, value in request.headers.raw)
+        return [(name, value) for name, value in named if name and not (by_token and name == AUTHORIZATION)]
+
+    async def _exports(self, request: Request) -> tuple[Endpoint, list[Export]]:
         """The receiver and its exports as all finished tasks have left them."""
         try:
             await self._view.caught_up(self._lane.settings.acknowledge_seconds)
         except KafkaUnavailable:
             raise _Refused(STALE) from None
-        endpoint = self._lane.directory.find(path)
+        endpoint = self._find(request)
         if endpoint is None:
-            raise _Refused(self._lane.directory.missing(path))
+            raise _Refused(self._missing(request))
         catalog = self._view.catalog
         return endpoint, catalog.exports_of(catalog.receivers_by_topic[endpoint.topic])
 
@@ -159,6 +185,11 @@ class Validation:
 
     def _sender(self, request: Request, fields: Headers) -> str:
         return self._lane.proxies.origin(request.client.host if request.client else "", dict(fields))
+
+
+def _authorization(request: Request) -> bytes | None:
+    found = request.headers.get(AUTHORIZATION)
+    return None if found is None else found.encode("latin-1")
 
 
 def too_many_to_validate(most: int) -> Refusal:

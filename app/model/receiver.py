@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from app.model.conditions import Conditions
 from app.model.errors import BadRequest, clipped
+from app.model.signature import Signature
 
 LIVE_LANE = "live"
 """The lane of events as they arrive; a replay has a lane of its own."""
@@ -224,9 +225,20 @@ class Draining:
 
 
 @dataclass(frozen=True)
+class PreviousSecret:
+    """The secret (encrypted) that a receiver had before, which senders may use until this Unix time."""
+
+    secret: bytes = field(repr=False)
+    until_ms: int
+
+
+@dataclass(frozen=True)
 class Receiver:
     """An endpoint for events and the topic behind it. `secret` is encrypted; `starts` is where a kept topic begins
     anew.
+
+    The secret is a part of the import URL, or with `bearer_only` a token in a header and in no URL. `signature` says
+    how requests must be signed beside that.
     """
 
     uid: str
@@ -241,6 +253,9 @@ class Receiver:
     created_ms: int
     starts: tuple[SourceOffset, ...] = field(default=())
     split: bool = True
+    previous: PreviousSecret | None = None
+    bearer_only: bool = False
+    signature: Signature | None = None
 
 
 def offset_at(places: Iterable[SourceOffset], topic_id: str, partition: int) -> int | None:

@@ -25,6 +25,7 @@ class TaskType(StrEnum):
     REPLAY_CREATE = "replay.create"
     REPLAY_CANCEL = "replay.cancel"
     DEAD_LETTERS_REQUEUE = "dead-letters.requeue"
+    RECEIVER_ROTATE = "receiver.rotate"
     BATCH_RETRY = "batch.retry"
     """Ours, as those before it and after it are."""
     EXPORT_RETIRE = "export.retire"

@@ -17,6 +17,8 @@ _BEYOND_JSON_SCHEMA = (
     "Give either events in the body or last, not both",
     "Body.from must be before body.to",
     "Body.to must not be in the future",
+    "Body.signature.content must end with",
+    '"secrets" is missing from body.signature',
 )
 """Rules that JSON Schema cannot express, so a body that fits the schema may break them."""
 _RECEIVER = {"projectId": "1234", "receiverId": os.environ["RECEIVER_ID"], "secret": os.environ["RECEIVER_SECRET"]}
@@ -45,7 +47,7 @@ def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
 def map_path_parameters(context: Any, path_parameters: dict[str, Any]) -> dict[str, Any]:
     """Most events go to the receiver that there is."""
     if context.operation.path.startswith("/v1/import/") and len(str(path_parameters.get("receiverId"))) % 3:
-        return {**path_parameters, **_RECEIVER}
+        return {name: _RECEIVER[name] for name in path_parameters}
     return path_parameters
 
 

@@ -51,7 +51,7 @@ def exported() -> set[str]:
     registry = CollectorRegistry()
     registry.register(SinkCollector(Counters(dead_letters=Count(["x"])), lambda: levels))
     gateway = CollectorRegistry()
-    counters = gateway_metrics.Counters(refused=Count([404]), validations=Count([200]))
+    counters = gateway_metrics.Counters(refused=Count([404]), validations=Count([200]), unproven=Count(["x"]))
     gateway.register(
         gateway_metrics.GatewayCollector(counters, lambda: gateway_metrics.Levels(1, 1, 1.0), lambda: True)
     )

@@ -124,7 +124,7 @@ CASES: list[Case] = [
                 answer_headers={
                     "Access-Control-Allow-Origin": "*",
                     "Access-Control-Allow-Methods": methods,
-                    "Access-Control-Allow-Headers": "*",
+                    "Access-Control-Allow-Headers": "*, Authorization",
                 },
             ),
         )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -263,3 +266,68 @@ def test_another_server_is_no_buffer_api(streams: Streams, emulator: Emulator) -
     result = streams("receivers", "list", "--address", emulator.url)
 
     assert "is no Buffer API" in message_of(result)
+
+
+GUIDE = (Path(__file__).resolve().parents[3] / "docs/webhooks.md").read_text()
+LOOK_UP = """
+streams() {  # a process less for each URL
+  case "$2" in
+  url) curl -fs -H "X-StorageApi-Token: $STREAMS_STORAGE_TOKEN" "$STREAMS_PUBLIC_ADDRESS/v1/receivers/$3" |
+    sed -n 's/.*"url": *"\\([^"]*\\)".*/\\1/p' ;;
+  secret) curl -fs -H "X-StorageApi-Token: $STREAMS_STORAGE_TOKEN" "$STREAMS_PUBLIC_ADDRESS/v1/receivers/$3" |
+    sed -n 's/.*"token": *"\\([^"]*\\)".*/\\1/p' ;;
+  *) "$PYTHON" -m app "$@" ;;
+  esac
+}
+"""
+
+
+def test_guide_to_webhooks_does_what_it_says(streams: Streams, tmp_path: Path) -> None:
+    """Every block of it, in one shell. `streams` has put address and token into the environment."""
+    blocks = re.findall(r"```sh\n(.*?)```", GUIDE, flags=re.DOTALL)
+    script = LOOK_UP + "".join(blocks).replace(".venv/bin/streams", "streams")
+
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert script.count("curl -i ") == 9
+    assert done.stdout.count("HTTP/1.1 200 OK") == 9, done.stdout
+    assert "change receiver github" in done.stdout
+    assert "signature.secrets" in done.stdout
+    shown = succeed(streams("receivers", "show", "shopify"))
+    assert "secret before" in shown
+    assert not any(secret in done.stdout for secret in ("shown-by-shopify", "a secret told to GitHub", "agreed-upon"))
+
+
+def test_secret_that_is_rotated_without_an_overlap_ends_at_once(streams: Streams, name: str) -> None:
+    succeed(streams("receivers", "create", "-f", "-", stdin=json.dumps({"name": name})))
+    before, secret = (succeed(streams("receivers", what, name)).strip() for what in ("url", "secret"))
+
+    shown = json.loads(succeed(streams("receivers", "rotate", name, "--overlap", "0s", "--yes", "--json")))
+
+    assert before.endswith(f"/{secret}")
+    assert shown["url"] != before
+    assert "previousSecretUntil" not in shown
+    wait_for(lambda: httpx.post(before, content=b"1").status_code == 404, "404 for the secret before")
+    assert httpx.post(shown["url"], content=b"2").status_code == 200
+    assert "overlap must be a duration" in message_of(streams("receivers", "rotate", name, "--overlap=1", "-y"))
+
+
+def test_receiver_with_a_token_alone_refuses_its_secret_in_the_url(streams: Streams, name: str) -> None:
+    succeed(streams("receivers", "create", "-f", "-", stdin=json.dumps({"name": name})))
+    before = succeed(streams("receivers", "url", name)).strip()
+
+    shown = json.loads(succeed(streams("receivers", "update", name, "--auth", "bearer", "--json")))
+
+    secret = succeed(streams("receivers", "secret", name)).strip()
+    assert (shown["url"], shown["token"]) == (before.removesuffix(f"/{secret}"), secret)
+    wait_for(lambda: httpx.post(before, content=b"1").status_code == 401, "401 for the secret in the URL")
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert httpx.post(shown["url"], content=b"2", headers=headers).status_code == 200

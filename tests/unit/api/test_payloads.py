@@ -62,7 +62,7 @@ def test_id_of_any_name_is_safe_in_paths_topics_and_keys(name: str) -> None:
     payload = ReceiverPayload.model_validate({"name": name[:40], "id": name})
 
     try:
-        receiver_id = receiver_draft(payload, SETTINGS).receiver_id
+        receiver_id = receiver_draft(payload, SETTINGS, str.encode).receiver_id
     except BadRequest:
         assume(False)  # nothing of it can be in an id
     assert 1 <= len(receiver_id) <= 48
@@ -71,7 +71,7 @@ def test_id_of_any_name_is_safe_in_paths_topics_and_keys(name: str) -> None:
 
 def test_draft_survives_the_way_to_control() -> None:
     export = _export(conditions={"time": "45s"})
-    receiver = receiver_draft(ReceiverPayload.model_validate({"name": "R", "exports": [export]}), SETTINGS)
+    receiver = receiver_draft(ReceiverPayload.model_validate({"name": "R", "exports": [export]}), SETTINGS, str.encode)
 
     assert load_draft(ReceiverDraft, dump_draft(receiver)) == receiver
     assert load_draft(ExportDraft, dump_draft(receiver.exports[0])) == receiver.exports[0]
@@ -152,7 +152,7 @@ def test_filter_that_can_never_be_evaluated_is_refused_by_its_name() -> None:
 
     for refused in (
         lambda: export_draft(_export(filter=_code("nix")), SETTINGS),
-        lambda: receiver_draft(receiver, SETTINGS),
+        lambda: receiver_draft(receiver, SETTINGS, str.encode),
         lambda: export_change(ExportPatch.model_validate({"filter": _code("nix")}), SETTINGS),
     ):
         with pytest.raises(BadRequest) as refusal:

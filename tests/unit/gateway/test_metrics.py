@@ -11,6 +11,7 @@ def test_counters_and_levels_are_shown() -> None:
     counters = Counters(accepted=3, abandoned=1, events=5, body_bytes=70)
     counters.refused[404] += 2
     counters.validations[400] += 1
+    counters.unproven["signature_missing"] += 1
     for seconds in (0.001, 0.0011, 0.5, 60):
         counters.acknowledged(seconds)
     registry = CollectorRegistry()
@@ -21,6 +22,7 @@ def test_counters_and_levels_are_shown() -> None:
     assert {
         'streams_gateway_requests_total{status="200"} 3.0',
         'streams_gateway_requests_total{status="404"} 2.0',
+        'streams_gateway_unproven_total{reason="signature_missing"} 1.0',
         "streams_gateway_abandoned_total 1.0",
         'streams_gateway_validations_total{status="400"} 1.0',
         "streams_gateway_events_total 5.0",

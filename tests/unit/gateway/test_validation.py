@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -22,6 +23,7 @@ from app.model.conditions import Conditions
 from app.model.errors import KafkaUnavailable
 from app.model.event import EventBatch, Failure, Reason
 from app.model.receiver import Column, ColumnType, Export, Mapping, Revision
+from app.model.signature import Scheme, Signature, SigningSecret
 
 from .lane_stage import PATH, SECRET, Connection, Stage, post, receiver
 
@@ -362,3 +364,42 @@ async def test_defect_of_ours_is_a_500_in_the_envelope_and_the_log_has_no_secret
     assert b"access-control-allow-origin: *" in head_of(connection)
     assert "ZeroDivisionError" in caplog.text
     assert SECRET not in caplog.text
+
+
+async def test_request_that_is_not_signed_is_not_validated_either(scene: Scene) -> None:
+    secret = SigningSecret("f", scene.stage.cipher.encrypt("a secret of GitHub"))
+    signed = replace(receiver(scene.stage.cipher), signature=Signature(Scheme.GITHUB, (secret,)))
+    scene.stage.lane.directory.take("receiver:1/flights", signed)
+    digest = hmac.new(b"a secret of GitHub", b"body", "sha256").hexdigest()
+
+    refused = await scene.send(post(b"body", path=VALIDATE))
+    taken = await scene.send(post(b"body", f"X-Hub-Signature-256: sha256={digest}", path=VALIDATE))
+
+    assert error_of(refused)[:2] == (401, "buffer.invalidSignature")
+    assert taken.statuses == [200]
+    assert scene.stage.lane.counters.unproven == {"signature_missing": 1}
+    assert len(scene.trials.asked) == 1
+
+
+async def test_token_is_no_header_of_a_validated_event(scene: Scene) -> None:
+    path = "/v1/import/1/flights?validate=1"
+
+    connection = await scene.send(post(b"body", f"Authorization: Bearer {SECRET}", "X-A: 1", path=path))
+
+    assert connection.statuses == [200]
+    ((_, batch),) = scene.trials.asked
+    assert [name for name, _ in batch.headers[0]] == ["Content-Length", "X-A"]
+
+
+async def test_wrong_token_is_refused_with_a_challenge(scene: Scene) -> None:
+    connection = scene.stage.connect()
+    connection.feed(post(b"body", "Authorization: Bearer x", path="/v1/import/1/flights?validate=1"))
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+    scene.stage.lookups.pass_barrier()
+    await scene.answered(connection)
+
+    assert error_of(connection)[:2] == (401, "buffer.invalidToken")
+    assert b"www-authenticate: Bearer" in connection.transport.written
+    assert scene.trials.asked == []

@@ -30,12 +30,14 @@ from app.model.receiver import (
     Draining,
     Export,
     Mapping,
+    PreviousSecret,
     Receiver,
     Revision,
     SourceOffset,
 )
 from app.model.replay import OffsetRange, Replay, ReplayKind
 from app.model.rows import FailedEvent, Rows, Source
+from app.model.signature import Algorithm, Encoding, HmacForm, Scheme, Signature, SigningSecret
 from app.model.task import Command, Forgotten, Task, TaskStatus, TaskType
 
 ints = st.integers(0, 2**31 - 1)
@@ -180,6 +182,16 @@ replays = st.builds(
     failures=st.none() | longs,
     skipped=st.none() | longs,
 )
+forms = st.builds(
+    HmacForm, texts, st.sampled_from(Algorithm), st.sampled_from(Encoding), texts, st.none() | texts, texts
+)
+signatures = st.builds(
+    Signature,
+    st.sampled_from(Scheme),
+    tuples(st.builds(SigningSecret, texts, blobs)),
+    st.none() | st.floats(allow_nan=False),
+    st.none() | forms,
+)
 receivers = st.builds(
     Receiver,
     uid=texts,
@@ -194,6 +206,9 @@ receivers = st.builds(
     created_ms=longs,
     starts=tuples(offsets),
     split=st.booleans(),
+    previous=st.none() | st.builds(PreviousSecret, blobs, longs),
+    bearer_only=st.booleans(),
+    signature=st.none() | signatures,
 )
 
 forgotten = st.builds(Forgotten, texts, ints, longs)
