@@ -52,6 +52,8 @@ def test_json_line_has_the_fields_that_a_collector_wants() -> None:
     [
         ("key is Zm9v+key=", "Zm9v+key="),
         ("POST /v1/import/1234/flights/" + "a1B2" * 12, "a1B2" * 12),
+        ("{'Authorization': 'Bearer " + "a1B2" * 12 + "'}", "a1B2" * 12),
+        ("secret whsec_" + "a1/+" * 8 + "== is wrong", "a1/+"),
         ("token 1234-567-abcdefghijklmnop refused", "abcdefghijklmnop"),
         ("token 1234-1-local-master-token refused", "local-master-token"),
     ],

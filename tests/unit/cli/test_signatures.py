@@ -122,7 +122,11 @@ def test_secret_of_a_file_may_be_in_the_environment(tmp_path: Path, monkeypatch:
 def test_mapping_is_tried_without_the_secrets(tmp_path: Path) -> None:
     path = tmp_path / "file.json"
     mapping = {"tableId": "in.c-web.all", "columns": [{"name": "id", "type": "id"}]}
-    path.write_text(json.dumps({**signed("${NOT_SET}"), "exports": [{"name": "All", "mapping": mapping}]}))
+    path.write_text(
+        json.dumps(
+            {**signed("${NOT_SET}", scheme="standard-webhooks"), "exports": [{"name": "All", "mapping": mapping}]}
+        )
+    )
 
     (export,), warnings = read_exports_or_receivers(str(path))
 

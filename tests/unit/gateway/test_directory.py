@@ -79,6 +79,19 @@ def test_changed_receiver_is_not_decrypted_again(
     assert not endpoint.split
 
 
+def test_receiver_with_the_secret_of_before_has_its_new_signature(directory: Directory, cipher: Cipher) -> None:
+    record = receiver(cipher)
+    signature = Signature(Scheme.GITHUB, (SigningSecret("f", cipher.encrypt("a secret of GitHub")),))
+    found = []
+    for one in (None, signature, None):
+        directory.take("receiver:1/flights", dataclasses.replace(record, signature=one))
+        endpoint = directory.find(PATH.encode())
+        assert endpoint is not None
+        found.append(endpoint.verifier is not None)
+
+    assert found == [False, True, False]
+
+
 def test_exports_and_tasks_are_nothing_to_the_directory(directory: Directory) -> None:
     directory.take("export:1/flights/departures", None)
     directory.take("task:1/flights", None)
@@ -137,6 +150,7 @@ def test_token_names_the_receiver_of_a_url_without_a_secret(directory: Directory
         ("/v1/import/1/flights", "Bearer"),
         ("/v1/import/1/flights", ""),
         ("/v1/import/1/flights", "Basic " + SECRET),
+        ("/v1/import/1/flights", "Nearer " + SECRET),
         ("/v1/import/1/flights", SECRET),
         ("/v1/import/1/flights/", "Bearer " + SECRET),
         ("/v1/import/1/trains", "Bearer " + SECRET),

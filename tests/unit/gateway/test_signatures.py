@@ -238,6 +238,7 @@ def test_time_is_digits_alone(vector: Vector, time: bytes) -> None:
         (GITHUB, b"sha256=75 71"),
         (SHOPIFY, b""),
         (SHOPIFY, b"/Redz4YXHLnSmmSN8grr5/Jl/Ua3d7yX3iWbjb8R8wo"),
+        (SHOPIFY, b"/Redz4YXHLnSmmSN8grr 5/Jl/Ua3d7yX3iWbjb8R8wo="),
         (SHOPIFY, b"%%%%"),
         (SLACK, b"v1=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"),
         (STRIPE, b"v1=2220f87ef101a04665f11cdf770523143f875572008577fa0f20882ddb9cc3c7"),
