@@ -20,6 +20,8 @@ from typer.testing import CliRunner
 from warm import start_streams
 
 from app.cli import app
+from app.kafka.names import Names
+from app.kafka.reader import read_to_end
 from app.local.ports import free_port
 from app.local.storage import Emulator
 from app.settings import Settings
@@ -282,8 +284,11 @@ streams() {  # a process less for each URL
 """
 
 
-def test_guide_to_webhooks_does_what_it_says(streams: Streams, tmp_path: Path) -> None:
-    """Every block of it, in one shell. `streams` has put address and token into the environment."""
+def test_guide_to_webhooks_does_what_it_says(streams: Streams, gateway: Settings, tmp_path: Path) -> None:
+    """Every block of it, in one shell. `streams` has put address and token into the environment.
+
+    What it tells of secrets holds: neither Kafka nor anything that was printed has one.
+    """
     blocks = re.findall(r"```sh\n(.*?)```", GUIDE, flags=re.DOTALL)
     script = LOOK_UP + "".join(blocks).replace(".venv/bin/streams", "streams")
 
@@ -303,7 +308,14 @@ def test_guide_to_webhooks_does_what_it_says(streams: Streams, tmp_path: Path) -
     assert "signature.secrets" in done.stdout
     shown = succeed(streams("receivers", "show", "shopify"))
     assert "secret before" in shown
-    assert not any(secret in done.stdout for secret in ("shown-by-shopify", "a secret told to GitHub", "agreed-upon"))
+    names = Names(gateway.topic_prefix)
+    places = [(names.control, 0), *((names.commands, number) for number in range(gateway.command_partitions))]
+    kept = b"".join(message.value() or b"" for place in places for message in read_to_end(gateway, *place))
+    assert b"shopify" in kept
+    for secret in ("shown-by-shopify", "secret told to GitHub", "agreed-upon"):
+        assert secret in script
+        assert secret not in done.stdout + shown
+        assert secret.encode() not in kept
 
 
 def test_secret_that_is_rotated_without_an_overlap_ends_at_once(streams: Streams, name: str) -> None:
