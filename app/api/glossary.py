@@ -353,6 +353,20 @@ SCHEMAS: dict[str, dict[str, Any]] = {
             },
         ]
     },
+    "ReceiverPayload": {
+        "allOf": [
+            {
+                "properties": {
+                    "signature": {
+                        "anyOf": [
+                            {"type": "null"},
+                            {"required": ["secrets"], "properties": {"secrets": {"type": "array"}}},
+                        ]
+                    }
+                }
+            }
+        ]
+    },
     "SignaturePayload": {
         "allOf": [
             {
