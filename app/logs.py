@@ -20,10 +20,14 @@ _QUIET_SECONDS = 10.0
 _LIMITED = re.compile(r"aiokafka(\.|$)|app\.kafka$")  # the second is librdkafka
 _FOREIGN = ("aiokafka", "faust", "asyncio", "httpx", "httpcore", "botocore", "boto3", "urllib3", "s3transfer")
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_IMPORT_SECRET = re.compile(r"(?<=/v1/import/)([^/\s]+/[^/\s]+)/[A-Za-z0-9]+")
-_STORAGE_TOKEN = re.compile(r"\b(?<![0-9a-f]-)(?!" + _UUID + r")\d+-\d+-[A-Za-z0-9-]{8,}")  # and no part of our uids
-_SENDERS_SECRET = re.compile(r"(?i:(?<=bearer )[^\s'\",]+|(?<=whsec_)[a-z0-9+/=_-]+)")  # a token, a key of signatures
+_SECRETS = (
+    re.compile(r"(?<=/v1/import/)([^/\s]+/[^/\s]+)/[A-Za-z0-9]+"),  # the secret of an import URL
+    re.compile(
+        r"\b(?<![0-9a-f]-)(?!" + _UUID + r")\d+-\d+-[A-Za-z0-9-]{8,}"
+    ),  # Storage tokens, and no part of our uids
+)
 _HIDDEN = "***"
+_SENDERS_SECRET = re.compile(r"(?i:(?<=bearer )[^\s'\",]+|(?<=whsec_)[a-z0-9+/=_-]+)")  # a token, a key of signatures
 
 
 def configure_logging(settings: Settings, process: str) -> None:
@@ -60,8 +64,8 @@ class LineFormatter(logging.Formatter):
     def _clean(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, _HIDDEN)
-        text = _IMPORT_SECRET.sub(rf"\1/{_HIDDEN}", text)
-        return _SENDERS_SECRET.sub(_HIDDEN, _STORAGE_TOKEN.sub(_HIDDEN, text))
+        text = _SECRETS[0].sub(rf"\1/{_HIDDEN}", text)
+        return _SENDERS_SECRET.sub(_HIDDEN, _SECRETS[1].sub(_HIDDEN, text))
 
 
 class RateLimit(logging.Filter):
