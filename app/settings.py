@@ -84,6 +84,9 @@ class Settings(BaseSettings):
 
     # Limits of the gateway
     max_body_bytes: Annotated[int, Field(ge=1, le=3 * MIB)] = MIB
+    """Of a request's body as it comes, and of each event."""
+    max_inflated_bytes: Annotated[int, Field(ge=KIB, le=64 * MIB)] = 8 * MIB
+    """Of a compressed body after it was inflated (`Content-Encoding`)."""
     max_header_bytes: Annotated[int, Field(ge=KIB, le=MIB)] = 64 * KIB
     max_header_count: Annotated[int, Field(ge=1, le=10_000)] = 200
     max_events_per_request: Count = 100_000

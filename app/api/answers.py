@@ -97,7 +97,8 @@ class SignatureAnswer(Answer):
 
 class ReceiverAnswer(Answer):
     """`problem` says why there is no `url`: its secret cannot be decrypted. `auth` and `token` are there where the
-    secret is a token and not a part of the URL, `previous_secret_until` while an earlier one is taken too.
+    secret is a token and not a part of the URL, `previous_secret_until` while an earlier one is taken too, `split`
+    where it is off.
     """
 
     id: str
@@ -108,6 +109,7 @@ class ReceiverAnswer(Answer):
     previous_secret_until: str | None = None
     name: str
     description: str
+    split: str | None = None
     signature: SignatureAnswer | None = None
     exports: list[ExportAnswer]
 
@@ -187,6 +189,7 @@ def show_receiver(
         previous_secret_until=_previous_until(receiver),
         name=receiver.name,
         description=receiver.description,
+        split=None if receiver.split else "off",
         signature=None if receiver.signature is None else _show_signature(receiver.signature),
         exports=[show_export(export) for export in exports],
     )

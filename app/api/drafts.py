@@ -38,6 +38,7 @@ class ReceiverDraft:
     exports: tuple[ExportDraft, ...] = ()
     bearer_only: bool = False
     signature: Signature | None = None
+    split: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class ReceiverChange:
     description: str | None = None
     bearer_only: bool | None = None
     signature: SignatureChange | None = None
+    split: bool | None = None
 
     def applied_to(self, receiver: Receiver) -> Receiver:
         """Raises BadRequest for a signature without secrets."""
@@ -74,6 +76,7 @@ class ReceiverChange:
             description=receiver.description if self.description is None else self.description,
             bearer_only=receiver.bearer_only if self.bearer_only is None else self.bearer_only,
             signature=signature,
+            split=receiver.split if self.split is None else self.split,
         )
 
 

@@ -45,6 +45,12 @@ def fields(settings: Settings) -> dict[str, dict[str, Any]]:
         "exportId": _text("The id of the export.", "all", pattern=_ID),
         "name": _text("A name for people.", "Clicks"),
         "description": _text("A text for people.", "Clicks of the shop."),
+        "split": _text(
+            "Whether a JSON array is an event for each element and NDJSON one for each line, and CloudEvents are taken "
+            "apart. With `off` a body is one event as it came; `?split=` of the import URL goes before it.",
+            "on",
+        ),
+        "Receiver.split": _text("Bodies are not split; missing where they are.", "off", enum=["off"]),
         "Receiver.url": _text(
             "Where events are sent to (POST). It holds the receiver's secret; missing where that cannot be decrypted.",
             f"{address}/v1/import/1234/clicks/{'0aZ' * 16}",
@@ -484,6 +490,7 @@ BODIES: dict[str, dict[str, Any]] = {
             }
         },
         "no signatures": {"signature": None},
+        "whole bodies": {"split": "off"},
     },
     "updateExport": {
         "mapping": {"mapping": _EXPORT["mapping"]},

@@ -37,6 +37,7 @@ Name = Annotated[StrictStr, Field(min_length=1, max_length=40)]
 Description = Annotated[StrictStr, Field(max_length=4096)]
 Auth = Literal["url", "bearer"]
 """Where senders put the receiver's secret."""
+Split = Literal["on", "off"]
 _RAW_STRING_TYPES = ("template", "path")
 MAX_WARNINGS = 20
 """Unknown fields of one body that are named."""
@@ -90,6 +91,7 @@ class ReceiverPayload(Payload):
     description: Description | None = ""
     auth: Auth | None = "url"
     signature: SignaturePayload | None = None
+    split: Split | None = "on"
     exports: Annotated[list[ExportPayload], Field(max_length=MAX_ITEMS)] | None = None
 
 
@@ -102,6 +104,7 @@ class ReceiverPatch(Payload):
     description: Description | None = None
     auth: Auth | None = None
     signature: SignaturePayload | None = None
+    split: Split | None = None
 
 
 class ExportPatch(Payload):
@@ -137,6 +140,7 @@ def receiver_draft(payload: ReceiverPayload, settings: Settings, seal: Seal) -> 
         tuple(exports),
         bearer_only=payload.auth == "bearer",
         signature=signature,
+        split=payload.split != "off",
     )
 
 
@@ -156,7 +160,8 @@ def receiver_change(payload: ReceiverPatch, receiver_id: str, seal: Seal) -> Rec
         signature = SignatureChange(read_signature(problems, payload.signature, receiver_id, seal))
     problems.settle()
     bearer_only = None if payload.auth is None else payload.auth == "bearer"
-    return ReceiverChange(payload.name, payload.description, bearer_only, signature)
+    split = None if payload.split is None else payload.split == "on"
+    return ReceiverChange(payload.name, payload.description, bearer_only, signature, split)
 
 
 def export_change(payload: ExportPatch, settings: Settings) -> ExportChange:

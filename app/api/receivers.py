@@ -57,8 +57,8 @@ async def get_receiver(receiver_id: str, context: InContext, token: TokenHeader)
 async def update_receiver(
     receiver_id: str, body: ReceiverPatch, context: InContext, token: TokenHeader
 ) -> ReceiverAnswer:
-    """Change a receiver's name or description, or what it demands of senders. That is in force on every gateway within
-    moments of the answer.
+    """Change a receiver's name or description, whether bodies are split, or what it demands of senders. That is in
+    force on every gateway within moments of the answer.
     """
     change = await asyncio.to_thread(receiver_change, body, receiver_id, context.cipher.encrypt)
     caller = await _enter_to_change(context, token, receiver_id)

@@ -9,10 +9,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from app.api.bodies import Sent, inflated, take_apart
 from app.api.headers import EventNames, TrustedProxies
 from app.api.reads import Reads
-from app.api.split import split_request
-from app.api.trials import sample_batch
+from app.api.split import at_once
+from app.api.trials import sample_batch, taken_batch
 from app.kafka.events import to_batch
 from app.kafka.recent import RecentRecord, read_recent
 from app.mapping.headers import canonical_name
@@ -35,16 +36,20 @@ class Samples:
         self._names = EventNames()
         self._proxies = TrustedProxies(settings.trusted_proxies)
 
-    def sent(self, body: bytes, headers: Sequence[tuple[bytes, bytes]], peer: str, split: bool) -> EventBatch:
-        """The events of a request, as they would be if it had come to the receiver's URL.
+    def sent(
+        self, body: bytes, headers: Sequence[tuple[bytes, bytes]], peer: str, receiver: str, *, split: bool
+    ) -> EventBatch:
+        """The events of a request, as they would be if it had come to the URL of the receiver ("<project>/<receiver>").
 
-        `headers` are the request's; those that say who calls are left out. Raises BadRequest or PayloadTooLarge.
+        `headers` are the request's; those that say who calls are left out. Raises BadRequest, PayloadTooLarge or
+        UnsupportedMediaType.
         """
         fields = [(name, value) for raw, value in headers if (name := self._names[raw]) and name not in _CALLERS]
         found = dict(fields)
-        events = split_request(body, found) if split else None
-        self._check_count(len(events or ()))
-        return sample_batch([body] if events is None else events, fields, self._proxies.origin(peer, found))
+        sent = Sent(receiver, fields, found, split)
+        taken = at_once(take_apart(inflated(body, found, self._settings), sent, self._settings))
+        self._check_count(len(taken.bodies))
+        return taken_batch(taken, self._proxies.origin(peer, found))
 
     def described(self, events: Sequence[tuple[bytes, Headers, str]]) -> EventBatch:
         """Events given by body, headers and address. Raises PayloadTooLarge."""

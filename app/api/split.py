@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from enum import Enum
-from functools import lru_cache
-from typing import NoReturn
+from collections.abc import Generator, Iterator
+from io import BytesIO
+from typing import NoReturn, TypeVar
 
-from app.model.errors import BadRequest
-from app.model.event import NDJSON_TYPES
+from app.api.media import BodyKind
+from app.model.errors import BadRequest, PayloadTooLarge
 
-_JSON = re.compile(r"application/([a-z0-9.\-]+\+)?json\Z")
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+"""Work that is done in parts, so that others have their turn at each `yield`; it ends with its result."""
+ELEMENTS_A_STEP = 2000
 _SPACE = b" \t\r\n"
 _skip_space = re.compile(r"[ \t\r\n]*").match
 
@@ -30,38 +32,29 @@ def _no_constant(name: str) -> NoReturn:
 _value_at = json.JSONDecoder(parse_int=float, parse_constant=_no_constant).raw_decode
 
 
-class BodyKind(Enum):
-    """What a Content-Type says of a body."""
-
-    UNSAID = 0
-    JSON = 1
-    NDJSON = 2
-    OTHER = 3
-
-
-@lru_cache(1024)
-def body_kind(content_type: bytes | None) -> BodyKind:
-    """Read from the media type; its parameters (charset) do not matter here."""
-    if content_type is None:
-        return BodyKind.UNSAID
-    media_type = content_type.partition(b";")[0].strip().decode("latin-1").lower()
-    if media_type in NDJSON_TYPES:
-        return BodyKind.NDJSON
-    return BodyKind.JSON if _JSON.match(media_type) else BodyKind.OTHER
+def at_once(steps: Steps[T]) -> T:
+    """The result of work, without a pause."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
 
-def split_body(body: bytes, kind: BodyKind) -> list[bytes] | None:
+def split_body(body: bytes, kind: BodyKind, most: int) -> Steps[list[bytes] | None]:
     """The events of a body that holds many; None when the body itself is the one event.
 
     A Content-Type that is JSON makes a body that begins with "[" an array, and a broken one an error (BadRequest);
-    without a Content-Type it is an array only if it parses, else one event, since nobody said that it is JSON.
+    without a Content-Type it is an array only if it parses, else one event, since nobody said that it is JSON. Raises
+    PayloadTooLarge for more than `most` events.
     """
     if kind is BodyKind.NDJSON:
-        return split_lines(body)
-    if kind is BodyKind.OTHER or body.lstrip(_SPACE)[:1] != b"[":
+        return split_lines(body, most)
+    if kind not in (BodyKind.JSON, BodyKind.UNSAID) or body.lstrip(_SPACE)[:1] != b"[":
         return None
     try:
-        return split_array(body)
+        return (yield from split_array(body, most))
     except ValueError as error:
         if kind is BodyKind.UNSAID:
             return None
@@ -71,54 +64,95 @@ def split_body(body: bytes, kind: BodyKind) -> list[bytes] | None:
         ) from error
 
 
-def split_request(body: bytes, headers: Mapping[str, bytes]) -> list[bytes] | None:
-    """The same by the request's headers; a compressed body is one event as it is."""
-    if "Content-Encoding" in headers:
-        return None
-    return split_body(body, body_kind(headers.get("Content-Type")))
+def split_lines(body: bytes, most: int) -> list[bytes]:
+    """The lines that are not blank, without their line ends (LF or CR LF). Raises PayloadTooLarge for more than `most`.
+
+    Without a look at the number of line ends, lines that are refused in the end could take fifty times the memory of
+    the body.
+    """
+    if body.count(b"\n") < most:
+        return [line.removesuffix(b"\r") for line in body.split(b"\n") if line.strip(_SPACE)]
+    lines: list[bytes] = []
+    for line in BytesIO(body):
+        if line.strip(_SPACE):
+            lines.append(line.removesuffix(b"\n").removesuffix(b"\r"))
+            if len(lines) > most:
+                raise too_many_events(most)
+    return lines
 
 
-def split_lines(body: bytes) -> list[bytes]:
-    """The lines that are not blank, without their line ends (LF or CR LF)."""
-    return [line.removesuffix(b"\r") for line in body.split(b"\n") if line.strip(_SPACE)]
-
-
-def split_array(body: bytes) -> list[bytes]:
-    """The elements of a JSON array, byte for byte. Raises ValueError that says what is wrong and where."""
+def split_array(body: bytes, most: int) -> Steps[list[bytes]]:
+    """The elements of a JSON array, byte for byte. Raises ValueError that says what is wrong and where, and
+    PayloadTooLarge for more than `most`.
+    """
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8 at byte {error.start}") from error
-    bounds = _element_bounds(text)
-    if len(text) == len(body):  # ASCII: places in the text are places in the body
-        return [body[start:end] for start, end in bounds]
-    return [text[start:end].encode() for start, end in bounds]
+    is_ascii = len(text) == len(body)  # then places in the text are places in the body
+    elements: list[bytes] = []
+    for start, end in _element_bounds(text):
+        elements.append(body[start:end] if is_ascii else text[start:end].encode())
+        if len(elements) % ELEMENTS_A_STEP == 0:
+            if len(elements) > most:
+                break
+            yield
+    if len(elements) > most:
+        raise too_many_events(most)
+    return elements
 
 
-def _element_bounds(text: str) -> list[tuple[int, int]]:
-    bounds: list[tuple[int, int]] = []
-    place = _after_space(text, 0)
-    if text[place : place + 1] != "[":
-        raise ValueError(f'expected "[" at character {place}')
-    place = _after_space(text, place + 1)
+def members(text: str) -> dict[str, str]:
+    """The members of a JSON object, each value the very text that it has; of equal names the last. Raises ValueError
+    that says what is wrong and where.
+    """
+    found: dict[str, str] = {}
+    place = _expect(text, _after_space(text, 0), "{")
+    if text[place : place + 1] == "}":
+        _expect_end(text, place + 1)
+        return found
+    while True:
+        if text[place : place + 1] != '"':
+            raise ValueError(f"expected a name at character {place}")
+        name, end = _value_at(text, place)
+        start = _expect(text, _after_space(text, end), ":")
+        end = _value_end(text, start)
+        found[name] = text[start:end]
+        place = _after_space(text, end)
+        if text[place : place + 1] == "}":
+            _expect_end(text, place + 1)
+            return found
+        place = _expect(text, place, ",")
+
+
+def too_many_events(most: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"Too many events, the maximum is {most} in one request.")
+
+
+def _element_bounds(text: str) -> Iterator[tuple[int, int]]:
+    place = _expect(text, _after_space(text, 0), "[")
     if text[place : place + 1] == "]":
         _expect_end(text, place + 1)
-        return bounds
+        return
     while True:
-        try:
-            _, end = _value_at(text, place)
-        except RecursionError as error:
-            raise ValueError(f"the value at character {place} is nested too deep") from error
-        bounds.append((place, end))
+        end = _value_end(text, place)
+        yield place, end
         place = _after_space(text, end)
         mark = text[place : place + 1]
         if mark == ",":
             place = _after_space(text, place + 1)
         elif mark == "]":
             _expect_end(text, place + 1)
-            return bounds
+            return
         else:
             raise ValueError(f'expected "," or "]" at character {place}')
+
+
+def _value_end(text: str, place: int) -> int:
+    try:
+        return _value_at(text, place)[1]
+    except RecursionError as error:
+        raise ValueError(f"the value at character {place} is nested too deep") from error
 
 
 def _after_space(text: str, place: int) -> int:
@@ -129,7 +163,14 @@ def _after_space(text: str, place: int) -> int:
     return place if match is None else match.end()
 
 
+def _expect(text: str, place: int, mark: str) -> int:
+    """The place of what follows the mark and its white space."""
+    if text[place : place + 1] != mark:
+        raise ValueError(f'expected "{mark}" at character {place}')
+    return _after_space(text, place + 1)
+
+
 def _expect_end(text: str, place: int) -> None:
     place = _after_space(text, place)
     if place != len(text):
-        raise ValueError(f"there is more after the array, at character {place}")
+        raise ValueError(f"there is more after its end, at character {place}")

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from app.api.bodies import Taken
 from app.mapping.children import MappingPool
 from app.model.event import EventBatch, Failure, Headers, Reason, Segment
 from app.model.ids import new_event_id, new_uid
@@ -226,7 +227,13 @@ def sample_batch(bodies: Sequence[bytes], fields: Headers, sender: str) -> Event
     """Events with these bodies as the mapper would read them from Kafka, had they come now; their indexes are their
     offsets.
     """
-    count = len(bodies)
+    return taken_batch(Taken(list(bodies), fields), sender)
+
+
+def taken_batch(taken: Taken, sender: str) -> EventBatch:
+    """The events of a request, in the same way."""
+    count = len(taken.bodies)
     now_ms = time.time_ns() // 1_000_000
-    ids = [new_event_id() for _ in bodies]
-    return EventBatch(list(range(count)), [now_ms] * count, ids, [sender] * count, list(bodies), [fields] * count)
+    ids = [new_event_id() for _ in taken.bodies] if taken.ids is None else list(taken.ids)
+    headers = [taken.headers(index) for index in range(count)]
+    return EventBatch(list(range(count)), [now_ms] * count, ids, [sender] * count, taken.bodies, headers)

@@ -23,7 +23,7 @@ from app.mapping.child_process import ChildGone
 from app.mapping.children import PoolClosed
 from app.model.errors import BadRequest, Overloaded, StreamsError
 from app.model.event import EventBatch
-from app.model.receiver import Mapping
+from app.model.receiver import Mapping, entity_key
 
 router = APIRouter(prefix="/v1")
 _SAMPLE = {
@@ -72,7 +72,8 @@ async def try_export(
         records: list[RecentRecord] = []
         if last is None:
             peer = request.client.host if request.client else ""
-            batch = context.samples.sent(body, request.scope["sent_headers"], peer, receiver.split)
+            entity = entity_key(receiver.project_id, receiver.receiver_id)
+            batch = context.samples.sent(body, request.scope["sent_headers"], peer, entity, split=receiver.split)
         elif body:
             raise BadRequest("Give either events in the body or last, not both")
         else:

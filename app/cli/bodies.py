@@ -52,6 +52,8 @@ def read_receiver(body: object) -> tuple[ReceiverDraft, list[str]]:
             body["exports"] = [_without_receiver(export) for export in exports]
         if isinstance(body.get("signature"), dict):
             body["signature"], fingerprints = split_fingerprints(body["signature"])
+        if isinstance(body.get("split"), bool):  # what YAML makes of on and off
+            body["split"] = split_word(body["split"])
     try:
         payload = ReceiverPayload.model_validate(body)
     except ValidationError as error:
@@ -76,6 +78,8 @@ def body_of(draft: ReceiverDraft | ExportDraft | ReceiverChange | ExportChange) 
     body: Body = {}
     if isinstance(draft, ReceiverDraft):
         body = {"id": draft.receiver_id, "description": draft.description}
+        if not draft.split:
+            body["split"] = split_word(draft.split)
         body["exports"] = [body_of(export) for export in draft.exports]
         if draft.bearer_only:
             body["auth"] = auth_of(draft.bearer_only)
@@ -87,6 +91,8 @@ def body_of(draft: ReceiverDraft | ExportDraft | ReceiverChange | ExportChange) 
             body["auth"] = auth_of(draft.bearer_only)
         if draft.signature is not None:
             body["signature"] = signature_with_secrets(draft.signature.signature)
+        if draft.split is not None:
+            body["split"] = split_word(draft.split)
     else:
         if isinstance(draft, ExportDraft):
             body["id"] = draft.export_id
@@ -99,6 +105,11 @@ def body_of(draft: ReceiverDraft | ExportDraft | ReceiverChange | ExportChange) 
         if draft.conditions is not None:
             body["conditions"] = conditions_body(draft.conditions)
     return body if draft.name is None else {**body, "name": draft.name}
+
+
+def split_word(split: bool) -> str:
+    """As the API has it."""
+    return "on" if split else "off"
 
 
 def conditions_body(conditions: Conditions) -> Body:

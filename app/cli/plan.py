@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from app.api.drafts import ExportChange, ExportDraft, FilterChange, ReceiverChange, ReceiverDraft
-from app.cli.bodies import conditions_body
+from app.cli.bodies import conditions_body, split_word
 from app.cli.signatures import auth_of, signature_change, signature_differences
 from app.model.conditions import Conditions
 from app.model.receiver import Column
@@ -69,6 +69,7 @@ def plan_receiver(wanted: ReceiverDraft, found: ReceiverDraft | None, prune: boo
             ("name", found.name, wanted.name),
             ("description", found.description, wanted.description),
             ("auth", auth_of(found.bearer_only), auth_of(wanted.bearer_only)),
+            ("split", split_word(found.split), split_word(wanted.split)),
         )
         if before != after
     )
@@ -78,6 +79,7 @@ def plan_receiver(wanted: ReceiverDraft, found: ReceiverDraft | None, prune: boo
         wanted.description if wanted.description != found.description else None,
         wanted.bearer_only if wanted.bearer_only != found.bearer_only else None,
         signature_change(found.signature, wanted.signature),
+        wanted.split if wanted.split != found.split else None,
     )
     own = Plan((Step(Action.CHANGE, name, None, change, differences),)) if differences else Plan(unchanged=(name,))
     return own + plan_exports(name, wanted.exports, found.exports, prune)

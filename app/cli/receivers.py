@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -9,6 +10,14 @@ import typer
 from app.cli.terminal import Address, AsJson, Discard, DryRun, File, NoWait, Prune, Yes
 
 Receiver = Annotated[str, typer.Argument(help="Id of the receiver.", show_default=False)]
+
+
+class Split(StrEnum):
+    """As the API has it."""
+
+    ON = "on"
+    OFF = "off"
+
 
 receivers = typer.Typer(
     help="Receivers: where events are sent to, each with the exports that its events go to.\n\n"
@@ -173,10 +182,15 @@ def update(
     auth: Annotated[
         str | None, typer.Option(help="Where senders put the secret: url or bearer.", show_default=False)
     ] = None,
+    split: Annotated[
+        Split | None,
+        typer.Option(help="Whether a JSON array, NDJSON and a batch are many events.", show_default=False),
+    ] = None,
     address: Address = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change a receiver's name, description, or where its secret is. How events must be signed is the file's to say.
+    """Change a receiver's name, description, where its secret is, or whether bodies are split. How events must be
+    signed is the file's to say.
 
     Try: `streams receivers update clicks --description "Clicks of the shop"`
     """
@@ -184,10 +198,10 @@ def update(
     from app.cli.display import receiver_view
     from app.cli.terminal import api, give, spinner
 
-    given = {"name": name, "description": description, "auth": auth}
+    given = {"name": name, "description": description, "auth": auth, "split": split and split.value}
     body = {field: value for field, value in given.items() if value is not None}
     if not body:
-        raise typer.BadParameter("give --name, --description or --auth")
+        raise typer.BadParameter("give --name, --description, --auth or --split")
     with api(address) as buffer, spinner(f"change receiver {receiver} …", as_json):
         answer = buffer.call("PATCH", receiver_path(receiver), body)
     give(answer, receiver_view, as_json)

@@ -51,8 +51,9 @@ def try_(
         raise BadFile(f"{mapping}: there is no export{'' if export is None else f' {export}'} in it.")
     if as_csv and len(drafts) > 1:
         raise BadFile(f"{mapping}: there are {len(drafts)} exports in it; say by --export whose CSV to print.")
-    batch = _read_events(events, header or [], content_type, ip)
-    answers = asyncio.run(_map(load_settings(), drafts, batch, as_csv))
+    settings = load_settings()
+    batch = _read_events(settings, events, header or [], content_type, ip)
+    answers = asyncio.run(_map(settings, drafts, batch, as_csv))
     bodies: list[dict[str, Any]] = [
         {"exportId": draft.export_id, **answer.model_dump(mode="json", by_alias=True, exclude_none=True)}
         for draft, answer in zip(drafts, answers, strict=True)
@@ -65,22 +66,27 @@ def try_(
         raise typer.Exit(1)
 
 
-def _read_events(paths: list[str], header: list[str], content_type: str | None, ip: str) -> EventBatch:
+def _read_events(
+    settings: Settings, paths: list[str], header: list[str], content_type: str | None, ip: str
+) -> EventBatch:
+    from app.api.bodies import Sent, inflated, take_apart
     from app.api.samples import given_headers, joined
-    from app.api.split import split_request
-    from app.api.trials import sample_batch
+    from app.api.split import at_once
+    from app.api.trials import taken_batch
     from app.cli.files import BadFile
     from app.cli.samples import headers_for, read_body
-    from app.model.errors import BadRequest
+    from app.model.errors import StreamsError
 
     batches = []
     for path in paths:
         body, fields = read_body(path), given_headers(headers_for(path, header, content_type))
+        found = dict(fields)
         try:
-            found = split_request(body, dict(fields))
-        except BadRequest as problem:
-            raise BadFile(f"{path}: {problem.message}.") from problem
-        batches.append(sample_batch([body] if found is None else found, fields, ip))
+            body = inflated(body, found, settings)
+            taken = at_once(take_apart(body, Sent("0/try", fields, found, split=True), settings))
+        except StreamsError as problem:
+            raise BadFile(f"{path}: {problem.message.removesuffix('.')}.") from problem
+        batches.append(taken_batch(taken, ip))
     return joined(batches)
 
 

@@ -60,6 +60,7 @@ def make_receiver(
         starts=topic.starts,
         bearer_only=draft.bearer_only,
         signature=draft.signature,
+        split=draft.split,
     )
 
 

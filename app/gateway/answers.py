@@ -10,6 +10,7 @@ import itertools
 import secrets
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from uvicorn.server import ServerState
 
@@ -18,8 +19,12 @@ from app.gateway.signatures import Fault
 from app.model.conditions import KIB, MIB, format_size
 from app.settings import Settings
 
+if TYPE_CHECKING:
+    from app.gateway.receipt import Told
+
 _CORS = b"access-control-allow-origin: *\r\n"
 _CORS_REFUSED = _CORS + b"access-control-expose-headers: X-Request-Id, Retry-After\r\n"
+_CORS_TOLD = _CORS + b"access-control-expose-headers: X-Request-Id, Retry-After, Preference-Applied\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -86,11 +91,6 @@ def headers_too_large(settings: Settings) -> Refusal:
         f"Headers too large, the maximum is {settings.max_header_count} headers "
         f"of {format_size(settings.max_header_bytes)} together.",
     )
-
-
-def too_many_events(settings: Settings) -> Refusal:
-    text = f"Too many events, the maximum is {settings.max_events_per_request} in one request."
-    return Refusal(413, "buffer.payloadTooLarge", text)
 
 
 def headers_times_events(events: int, settings: Settings) -> Refusal:
@@ -163,6 +163,22 @@ class Answers:
             self._accepted = start + b"x-request-id: "
             self._accepted_last = start + b"connection: close\r\nx-request-id: "
         return b"%b%015x\r\n\r\n" % (self._accepted if keep_alive else self._accepted_last, next(self._ids))
+
+    def told(self, told: Told, state: ServerState, keep_alive: bool) -> bytes:
+        """An answer to accepted events that has a body."""
+        return b"".join(
+            (
+                f"HTTP/1.1 {told.status} {HTTPStatus(told.status).phrase}\r\n".encode(),
+                _lines(state.default_headers),
+                _CORS_TOLD,
+                b"content-type: application/json\r\ncontent-length: %d\r\n" % len(told.body),
+                b"preference-applied: return=representation\r\n" if told.each else b"",
+                b"retry-after: %d\r\n" % self._retry_after_seconds if told.again else b"",
+                b"" if keep_alive else b"connection: close\r\n",
+                b"x-request-id: %015x\r\n\r\n" % next(self._ids),
+                told.body,
+            )
+        )
 
     def refused(self, refusal: Refusal, state: ServerState, keep_alive: bool) -> bytes:
         request_id = f"{next(self._ids):015x}"

@@ -57,9 +57,12 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One receiver as the lane needs it. `verifier` is there where requests must be signed."""
+    """One receiver as the lane needs it. `entity` is "<project>/<receiver>"; `verifier` is there where requests must be
+    signed.
+    """
 
     uid: str
+    entity: str
     receiver_id: str
     secret: bytes
     topic: str
@@ -103,6 +106,7 @@ class Directory:
             return
         endpoint = Endpoint(
             value.uid,
+            entity,
             value.receiver_id,
             secrets.secret,
             value.topic,

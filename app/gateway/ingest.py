@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from app.api.split import BodyKind, body_kind, split_request
+from app.api.media import is_taken_apart
 from app.gateway.answers import (
     BUSY,
     CONTINUE,
@@ -20,24 +20,19 @@ from app.gateway.answers import (
     QUEUE_FULL,
     STALE,
     Refusal,
-    headers_times_events,
     insufficient_storage,
     not_signed,
 )
 from app.gateway.directory import AUTHORIZATION, Endpoint
+from app.gateway.dispatch import MEANS_MORE, Dispatch
 from app.gateway.publisher import RecordHeaders
-from app.model.errors import BadRequest
 from app.model.event import ID_HEADER, IP_HEADER
 from app.model.ids import new_event_id
 
 if TYPE_CHECKING:
     from app.gateway.protocol import IngestProtocol
 
-EVENT_OVERHEAD_BYTES = 200
-"""What an event of a split request costs beside its body and headers: librdkafka's message, id and address."""
 _BEFORE_ARRAY = frozenset({b"[", b" ", b"\t", b"\r", b"\n"})
-EVENTS_PER_TURN = 500
-"""Events of one request that are produced before other connections have their turn."""
 
 
 class _NoEvent:
@@ -60,6 +55,7 @@ class Ingest:
         "body",
         "complete",
         "disconnected",
+        "dispatch",
         "endings",
         "endpoint",
         "events",
@@ -101,6 +97,7 @@ class Ingest:
         self.complete = self.response_complete = self.disconnected = self.failed = False
         self.refusal: Refusal | None = None
         self.endpoint: Endpoint | None = None
+        self.dispatch: Dispatch | None = None
         self.endings = self.lane.directory.endings
         self.body: bytes | bytearray = b""
         self.size = self.head = self.reserved = self.events = self.pending = 0
@@ -188,21 +185,14 @@ class Ingest:
         lane = self.lane
         lane.inflight_bytes -= self.reserved
         self.reserved = 0
-        if self.response_complete:
-            return
-        if self.failed:
-            self.refuse(NOT_ACKNOWLEDGED)
-        elif now > lane.fresh_until:
-            self.refuse(STALE)
-        elif self.endings != lane.directory.endings and self._find() is None:
-            self.refuse(self._missing())
-        else:
-            self._accept(now)
+        if not self.response_complete:
+            self._finish(now)
 
     def check_deadline(self, now: float) -> None:
         """Called by the sweep while the request waits for Kafka."""
         if now - self.started > self.lane.settings.acknowledge_seconds:
-            self.refuse(NOT_ACKNOWLEDGED)
+            self.failed = self.failed or self.dispatch is None or not self.dispatch.tells_each
+            self._finish(now)
 
     def refuse(self, refusal: Refusal, *, close: bool = False) -> None:
         """Answer with the error envelope. Bytes that Kafka may still report on stay counted."""
@@ -214,6 +204,7 @@ class Ingest:
             self.lane.counters.unproven[refusal.unproven] += 1
         self.response_complete = True
         self.body = b""
+        self.dispatch = None
         data = self.lane.answers.refused(refusal, self.protocol.server_state, self.keep_alive)
         self.protocol.answer(data, self.keep_alive, time.monotonic())
         if refusal is BUSY:
@@ -234,6 +225,7 @@ class Ingest:
         self.disconnected = True
         if not self.response_complete:
             self.response_complete = True
+            self.dispatch = None
             self.lane.counters.abandoned += 1
         if not self.pending:
             self._release()
@@ -285,86 +277,65 @@ class Ingest:
             if fault is not None:
                 self.refuse(not_signed(fault))
                 return
-        if endpoint.split:
-            kind = body_kind(self.found.get("Content-Type"))
-            if kind is BodyKind.NDJSON or body[:1] in _BEFORE_ARRAY:
-                self._publish_split(endpoint.topic, body)
-                return
-        self.events = self.pending = 1
-        self._send(endpoint.topic, body, self._sender())
-
-    def _publish_split(self, topic: str, body: bytes) -> None:
-        try:
-            events = split_request(body, self.found)
-        except BadRequest as error:
-            self.refuse(Refusal(error.status, error.name, error.message))
+        found = self.found
+        if (
+            (endpoint.split and (body[:1] in _BEFORE_ARRAY or is_taken_apart(found.get("Content-Type"))))
+            or not MEANS_MORE.isdisjoint(found)
+            or b"?" in self.url
+        ):
+            self.dispatch = Dispatch(self, endpoint)
+            self.dispatch.begin(body)
             return
-        if events is None:
-            self.events = self.pending = 1
-            self._send(topic, body, self._sender())
-        else:
-            self._publish_many(topic, events)
-
-    def _publish_many(self, topic: str, events: list[bytes]) -> None:
-        """All or nothing: 200 only when Kafka has all of them."""
-        if len(events) > self.lane.settings.max_events_per_request:
-            return self.refuse(self.lane.too_many_events)
-        if not events:
-            return self._accept(self.started)
-        headers_bytes = sum(len(name) + len(value) for name, value in self.fields)
-        extra = len(events) * (headers_bytes + EVENT_OVERHEAD_BYTES)
-        if extra + self.reserved > self.lane.settings.max_inflight_bytes:
-            return self.refuse(headers_times_events(len(events), self.lane.settings))
-        if not self.lane.reserve(extra):
-            return self.refuse(BUSY)
-        self.reserved += extra
-        self.events = self.pending = len(events)
-        events.reverse()
-        self._send_some(topic, events, self._sender())
-        return None
-
-    def _send_some(self, topic: str, events: list[bytes], sender: bytes) -> None:
-        """Send from the end of `events`; other requests have their turn in between."""
-        if self.response_complete:  # the sender has gone, or the deadline has passed
-            return self._give_up(len(events))
-        for _ in range(min(EVENTS_PER_TURN, len(events))):
-            if not self._send(topic, events.pop(), sender):
-                return self._give_up(len(events))
-        if events:
-            self.protocol.loop.call_soon(self._send_some, topic, events, sender)
-        return None
-
-    def _send(self, topic: str, value: bytes, sender: bytes) -> bool:
-        headers: RecordHeaders = [(ID_HEADER, new_event_id()), (IP_HEADER, sender), *self.fields]
+        self.events = self.pending = 1
+        headers: RecordHeaders = [(ID_HEADER, new_event_id()), (IP_HEADER, self.sender()), *self.fields]
         try:
-            self.lane.publisher.send(topic, value, headers, self._report)
+            self.lane.publisher.send(endpoint.topic, body, headers, self.report)
         except BufferError:
-            self.pending -= 1
+            self.pending = 0
             self.refuse(QUEUE_FULL)
         except KafkaException:
-            self.pending -= 1
+            self.pending = 0
             self.refuse(NOT_ACKNOWLEDGED)
-        else:
-            return True
-        return False
 
-    def _give_up(self, unsent: int) -> None:
+    def give_up(self, unsent: int) -> None:
         """So many events are not sent, because the request is answered already; the others are still reported on."""
         self.pending -= unsent
         if not self.pending:
             self._release()
 
-    def _sender(self) -> bytes:
+    def sender(self) -> bytes:
+        """The address of who sent the request."""
         protocol = self.protocol
         return protocol.forwarded_for(self.found) if protocol.trusted else protocol.peer
 
-    def _report(self, error: KafkaError | None, _message: Message) -> None:
+    def report(self, error: KafkaError | None, _message: Message) -> None:
         """Called within a poll of the publisher, once an event."""
         if error is not None:
             self.failed = True
         self.pending -= 1
         if not self.pending:
             self.lane.settled.append(self)
+
+    def conclude(self, now: float) -> None:
+        """Answer by what became of the events: all of them, or each, as far as Kafka has reported."""
+        receipt = None if self.dispatch is None else self.dispatch.receipt
+        if receipt is not None and receipt.refusal is not None:
+            self.refuse(receipt.refusal)
+            return
+        if receipt is not None:
+            self.events = receipt.accepted
+        self._accept(now)
+
+    def _finish(self, now: float) -> None:
+        lane = self.lane
+        if self.failed:
+            self.refuse(NOT_ACKNOWLEDGED)
+        elif now > lane.fresh_until:
+            self.refuse(STALE)
+        elif self.endings != lane.directory.endings and self._find() is None:
+            self.refuse(self._missing())
+        else:
+            self.conclude(now)
 
     def _accept(self, now: float) -> None:
         counters = self.lane.counters
@@ -377,8 +348,14 @@ class Ingest:
         if self.reserved and not self.pending:
             self._release()
         self.response_complete = True
-        protocol = self.protocol
-        protocol.answer(self.lane.answers.accepted(protocol.server_state, self.keep_alive), self.keep_alive, now)
+        protocol, answers, dispatch = self.protocol, self.lane.answers, self.dispatch
+        if dispatch is None or dispatch.receipt is None:
+            data = answers.accepted(protocol.server_state, self.keep_alive)
+        else:
+            told = dispatch.told()
+            data = answers.told(told, protocol.server_state, self.keep_alive)
+        self.dispatch = None
+        protocol.answer(data, self.keep_alive, now)
 
     def _expects_invitation(self) -> bool:
         """Whether the sender waits for "100 Continue" before it sends the body."""

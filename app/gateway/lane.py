@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from app.api.headers import EventNames, TrustedProxies
-from app.gateway.answers import Answers, Refusal, headers_too_large, too_large, too_many_events
+from app.gateway.answers import Answers, Refusal, headers_too_large, too_large
 from app.gateway.directory import Directory
 from app.gateway.freshness import Freshness, Lookups
 from app.gateway.metrics import Counters, Levels
@@ -71,7 +71,6 @@ class Lane:
         self.max_header_bytes = settings.max_header_bytes
         self.max_header_count = settings.max_header_count
         self.too_large: Refusal = too_large(settings)
-        self.too_many_events: Refusal = too_many_events(settings)
         self.headers_too_large: Refusal = headers_too_large(settings)
 
     @property

@@ -77,7 +77,7 @@ class GatewayCollector(Collector):
         )
         yield CounterMetricFamily("streams_gateway_events", "Events acknowledged.", value=counters.events)
         yield CounterMetricFamily(
-            "streams_gateway_body_bytes", "Bytes of bodies acknowledged.", value=counters.body_bytes
+            "streams_gateway_body_bytes", "Bytes of bodies acknowledged, inflated.", value=counters.body_bytes
         )
         yield GaugeMetricFamily(
             "streams_gateway_inflight_bytes", "Bytes held until Kafka acknowledges.", value=levels.inflight_bytes

@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from app.api.bodies import Sent, Taken, inflated, take_apart
 from app.api.errors import crash_answer, envelope
-from app.api.split import split_request
-from app.api.trials import Crowded, Trials, sample_batch
+from app.api.split import at_once
+from app.api.trials import Crowded, Trials, taken_batch
 from app.gateway.answers import STALE, TIMED_OUT, Refusal, not_signed
 from app.gateway.directory import AUTHORIZATION, Endpoint
-from app.gateway.query import check_validation
+from app.gateway.query import check_validation, read_wishes
 from app.gateway.verdict import verdict
 from app.mapping.child_process import ChildGone
 from app.mapping.children import PoolClosed
 from app.mapping.headers import HeaderSet
-from app.model.errors import BadRequest, KafkaUnavailable
+from app.model.errors import BadRequest, KafkaUnavailable, StreamsError
 from app.model.event import Headers
 
 if TYPE_CHECKING:
@@ -103,8 +104,8 @@ class Validation:
                     fault = endpoint.verifier.check(dict(fields), body, time.time())
                     if fault is not None:
                         return not_signed(fault)
-                events = self._events(body, fields, endpoint)
-                batch = sample_batch(events, fields, self._sender(request, fields))
+                taken = self._events(body, fields, endpoint, request.scope["query_string"])
+                batch = taken_batch(taken, self._sender(request, fields))
                 misfits = await self._trials.misfits(exports, batch)
         except Crowded:
             return CROWDED
@@ -112,8 +113,8 @@ class Validation:
             return NO_CHILD
         except TimeoutError:
             return too_slow(lane.settings.synchronous_seconds)
-        content_type = HeaderSet(fields).values.get("Content-Type", "")
-        return verdict(misfits, content_type, len(events))
+        content_type = HeaderSet(batch.headers[0] if batch.headers else fields).values.get("Content-Type", "")
+        return verdict(misfits, content_type, len(batch))
 
     async def _known(self, request: Request) -> None:
         """Who has no right secret waits for a read barrier that costs Kafka no more than one a second."""
@@ -169,19 +170,17 @@ class Validation:
                 raise _Refused(TIMED_OUT) from None  # nobody reads it
         raise _Refused(self._lane.too_large)
 
-    def _events(self, body: bytes, fields: Headers, endpoint: Endpoint) -> list[bytes]:
-        settings = self._lane.settings
+    def _events(self, body: bytes, fields: Headers, endpoint: Endpoint, query: bytes) -> Taken:
+        settings, found = self._lane.settings, dict(fields)
         try:
-            events = split_request(body, dict(fields)) if endpoint.split else None
-        except BadRequest as error:
+            wish = read_wishes(query).split
+            sent = Sent(endpoint.entity, fields, found, endpoint.split if wish is None else wish)
+            taken = at_once(take_apart(inflated(body, found, settings), sent, settings))
+        except StreamsError as error:
             raise _Refused(_refusal(error)) from None
-        if events is None:
-            return [body]
-        if len(events) > settings.max_events_per_request:
-            raise _Refused(self._lane.too_many_events)
-        if len(events) > settings.max_validation_events:
+        if len(taken.bodies) > settings.max_validation_events:
             raise _Refused(too_many_to_validate(settings.max_validation_events))
-        return events
+        return taken
 
     def _sender(self, request: Request, fields: Headers) -> str:
         return self._lane.proxies.origin(request.client.host if request.client else "", dict(fields))
@@ -202,5 +201,5 @@ def too_slow(seconds: float) -> Refusal:
     return Refusal(504, "buffer.validationTimeout", text)
 
 
-def _refusal(error: BadRequest) -> Refusal:
+def _refusal(error: StreamsError) -> Refusal:
     return Refusal(error.status, error.name, error.message)

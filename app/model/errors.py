@@ -94,3 +94,10 @@ class Conflict(StreamsError):
 class PayloadTooLarge(StreamsError):
     status = 413
     name = "buffer.payloadTooLarge"
+
+
+class UnsupportedMediaType(StreamsError):
+    """The body is of a type, or coded in a way, that we cannot read."""
+
+    status = 415
+    name = "buffer.unsupportedMediaType"

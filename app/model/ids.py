@@ -49,6 +49,13 @@ def derived_event_id(topic_id: str, partition: int, offset: int) -> str:
     return str(uuid_utils.uuid5(_EVENT_NAMESPACE, f"{topic_id}/{partition}/{offset}"))
 
 
+def keyed_event_id(*parts: str) -> str:
+    """The `id` of an event of which the sender says by what it is known: always the same for the same parts (UUIDv5).
+    None of them has a NUL.
+    """
+    return str(uuid_utils.uuid5(_EVENT_NAMESPACE, "\0".join(parts)))
+
+
 def new_secret() -> str:
     """The secret part of an import URL: 48 letters and digits."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(SECRET_LENGTH))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from uuid import UUID
 
 import httpx
 import pytest
+from backports import zstd
 from gateway_process import GatewayProcess, Target, wait_for
 
 
@@ -69,12 +69,17 @@ def test_broken_array_stores_nothing(gateway: GatewayProcess, target: Target) ->
     assert gateway.bodies(target) == []
 
 
-def test_compressed_body_is_one_event_as_it_came(gateway: GatewayProcess, target: Target) -> None:
-    body = gzip.compress(b"[1,2]")
+def test_compressed_lines_have_receipts_that_say_where_they_are(gateway: GatewayProcess, target: Target) -> None:
+    body = zstd.compress(b"a\nb\n")
 
-    assert post(gateway, target.path, body, content_encoding="gzip", content_type="application/json").is_success
+    path = target.path + "?receipt=1"
+    headers = {"content_encoding": "zstd", "content_type": "application/x-ndjson", "idempotency_key": "one"}
+    first, again = (post(gateway, path, body, **headers).json()["events"] for _ in range(2))
 
-    assert gateway.bodies(target) == [body]
+    assert gateway.bodies(target) == [b"a", b"a", b"b", b"b"]
+    assert [event["id"] for event in first] == [event["id"] for event in again]
+    assert {dict(named)["streams.id"].decode() for _, named in gateway.events(target)} == {one["id"] for one in first}
+    assert sorted((one["partition"], one["offset"]) for one in first + again) == [(0, offset) for offset in range(4)]
 
 
 def test_receiver_made_just_now_is_known(gateway: GatewayProcess) -> None:

@@ -25,31 +25,35 @@ def test_request_is_an_event_with_its_headers_but_those_that_say_who_calls() -> 
     ]
     headers = [*secret, (b"host", b"h"), (b"content-type", b"text/plain"), (b"x-a", b"1")]
 
-    batch = samples().sent(b"[1]", [*headers, (b"streams.id", b"mine")], "::ffff:10.0.0.1", split=True)
+    batch = samples().sent(b"[1]", [*headers, (b"streams.id", b"mine")], "::ffff:10.0.0.1", "1/clicks", split=True)
 
     assert (batch.bodies, batch.ips, batch.offsets) == ([b"[1]"], ["10.0.0.1"], [0])
     assert batch.headers == [[("Content-Type", b"text/plain"), ("X-A", b"1")]]
 
 
 def test_array_is_split_unless_the_receiver_does_not() -> None:
-    assert samples().sent(b"[1, 2]", [], "", split=True).bodies == [b"1", b"2"]
-    assert samples().sent(b"[1, 2]", [], "", split=False).bodies == [b"[1, 2]"]
+    assert samples().sent(b"[1, 2]", [], "", "1/clicks", split=True).bodies == [b"1", b"2"]
+    assert samples().sent(b"[1, 2]", [], "", "1/clicks", split=False).bodies == [b"[1, 2]"]
 
 
 def test_trusted_proxy_says_who_sent_it() -> None:
     made = samples(trusted_proxies=["10.0.0.1"])
 
-    assert made.sent(b"", [(b"x-forwarded-for", b"203.0.113.7")], "10.0.0.1", split=True).ips == ["203.0.113.7"]
-    assert made.sent(b"", [(b"x-forwarded-for", b"203.0.113.7")], "10.0.0.2", split=True).ips == ["10.0.0.2"]
+    assert made.sent(b"", [(b"x-forwarded-for", b"203.0.113.7")], "10.0.0.1", "1/clicks", split=True).ips == [
+        "203.0.113.7"
+    ]
+    assert made.sent(b"", [(b"x-forwarded-for", b"203.0.113.7")], "10.0.0.2", "1/clicks", split=True).ips == [
+        "10.0.0.2"
+    ]
 
 
 def test_broken_array_and_too_many_events_are_refused() -> None:
     made = samples(max_validation_events=2)
 
     with pytest.raises(BadRequest):
-        made.sent(b"[1", [(b"content-type", b"application/json")], "", split=True)
+        made.sent(b"[1", [(b"content-type", b"application/json")], "", "1/clicks", split=True)
     with pytest.raises(PayloadTooLarge, match="maximum is 2"):
-        made.sent(b"[1, 2, 3]", [], "", split=True)
+        made.sent(b"[1, 2, 3]", [], "", "1/clicks", split=True)
     with pytest.raises(PayloadTooLarge, match="maximum is 2"):
         made.described([(b"", [], "")] * 3)
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.api.split import BodyKind, body_kind, split_array, split_body, split_lines, split_request
-from app.model.errors import BadRequest
+from app.api.media import BodyKind
+from app.api.split import at_once, members, split_array, split_body, split_lines
+from app.model.errors import BadRequest, PayloadTooLarge
+
+MOST = 10_000
+
+
+def elements_of(body: bytes, most: int = MOST) -> list[bytes]:
+    return at_once(split_array(body, most))
+
 
 SPACE = st.text(" \t\r\n", max_size=3)
 VALUE = st.recursive(
@@ -31,7 +40,7 @@ def test_elements_are_the_bytes_between_brackets_and_commas(elements: list[str],
     padded = [data.draw(SPACE) + element + data.draw(SPACE) for element in elements]
     body = data.draw(SPACE) + "[" + (",".join(padded) or data.draw(SPACE)) + "]" + data.draw(SPACE)
 
-    assert split_array(body.encode()) == [element.encode() for element in elements]
+    assert elements_of(body.encode()) == [element.encode() for element in elements]
 
 
 @settings(deadline=None)
@@ -44,9 +53,9 @@ def test_accepts_exactly_what_the_standard_parser_accepts(text: str) -> None:
         expected = json.loads(text, parse_constant=no_constant)
     except ValueError:
         with pytest.raises(ValueError, match=r"."):
-            split_array(text.encode())
+            elements_of(text.encode())
     else:
-        assert [json.loads(event) for event in split_array(text.encode())] == expected
+        assert [json.loads(event) for event in elements_of(text.encode())] == expected
 
 
 @pytest.mark.parametrize(
@@ -63,7 +72,7 @@ def test_accepts_exactly_what_the_standard_parser_accepts(text: str) -> None:
     ],
 )
 def test_texts_that_a_second_encoding_would_change_survive(element: bytes) -> None:
-    assert split_array(b"[" + element + b" , 1,\n" + element + b"]") == [element, b"1", element]
+    assert elements_of(b"[" + element + b" , 1,\n" + element + b"]") == [element, b"1", element]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +81,7 @@ def test_texts_that_a_second_encoding_would_change_survive(element: bytes) -> No
         (b"[1,2", 'expected "," or "]" at character 4'),
         (b"[1,]", "char 3"),
         (b"[1 2]", 'expected "," or "]" at character 3'),
-        (b"[1] x", "more after the array, at character 4"),
+        (b"[1] x", "more after its end, at character 4"),
         (b"[NaN]", "NaN is not JSON"),
         (b'["\xff"]', "not UTF-8 at byte 2"),
         (b"[" * 100_000, "nested too deep"),
@@ -82,38 +91,22 @@ def test_texts_that_a_second_encoding_would_change_survive(element: bytes) -> No
 )
 def test_broken_array_says_what_is_wrong_and_where(body: bytes, complaint: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
-        split_array(body)
+        elements_of(body)
 
     assert complaint in str(caught.value)
 
 
 @settings(deadline=None)
-@given(st.lists(st.binary(min_size=1).filter(lambda line: line.strip(b" \t\r\n") and b"\n" not in line), max_size=5))
-def test_lines_come_back_without_their_ends_and_blank_ones(lines: list[bytes]) -> None:
+@given(
+    st.lists(st.binary(min_size=1).filter(lambda line: line.strip(b" \t\r\n") and b"\n" not in line), max_size=5),
+    st.sampled_from([5, MOST]),
+)
+def test_lines_come_back_without_their_ends_and_blank_ones(lines: list[bytes], most: int) -> None:
     lines = [line.removesuffix(b"\r") for line in lines]
     lines = [line for line in lines if line.strip(b" \t\r\n") and not line.endswith(b"\r")]
     body = b"\n" + b"\r\n \n".join(lines) + b"\n\r\n"
 
-    assert split_lines(body) == lines
-
-
-@pytest.mark.parametrize(
-    ("content_type", "kind"),
-    [
-        (None, BodyKind.UNSAID),
-        (b"application/json", BodyKind.JSON),
-        (b"Application/JSON; charset=utf-8", BodyKind.JSON),
-        (b"application/foo.api+json", BodyKind.JSON),
-        (b"application/x-ndjson", BodyKind.NDJSON),
-        (b"application/jsonl;charset=utf-8", BodyKind.NDJSON),
-        (b"text/json", BodyKind.OTHER),
-        (b"application/jsonx", BodyKind.OTHER),
-        (b"", BodyKind.OTHER),
-        (b"\xff\xfe", BodyKind.OTHER),
-    ],
-)
-def test_content_type_says_how_to_read_the_body(content_type: bytes | None, kind: BodyKind) -> None:
-    assert body_kind(content_type) is kind
+    assert split_lines(body, most) == lines
 
 
 @pytest.mark.parametrize(
@@ -132,22 +125,59 @@ def test_content_type_says_how_to_read_the_body(content_type: bytes | None, kind
     ],
 )
 def test_body_is_many_events_only_when_it_says_so(kind: BodyKind, body: bytes, events: list[bytes] | None) -> None:
-    assert split_body(body, kind) == events
-
-
-@pytest.mark.parametrize(
-    ("headers", "events"),
-    [
-        ({}, [b"1", b"2"]),
-        ({"Content-Type": b"application/json"}, [b"1", b"2"]),
-        ({"Content-Type": b"text/plain"}, None),
-        ({"Content-Type": b"application/json", "Content-Encoding": b"gzip"}, None),
-    ],
-)
-def test_request_is_split_by_its_headers(headers: dict[str, bytes], events: list[bytes] | None) -> None:
-    assert split_request(b"[1,2]", headers) == events
+    assert at_once(split_body(body, kind, MOST)) == events
 
 
 def test_broken_array_that_is_called_json_is_refused() -> None:
     with pytest.raises(BadRequest, match=r"does not parse, so none of its events was taken: .*char"):
-        split_body(b"[1,", BodyKind.JSON)
+        at_once(split_body(b"[1,", BodyKind.JSON, MOST))
+
+
+@pytest.mark.parametrize("body", [b"[1,2,3]", b"[" + b"1," * 50_000])
+def test_array_with_more_elements_than_may_be_is_refused(body: bytes) -> None:
+    with pytest.raises(PayloadTooLarge, match="maximum is 2 in one request"):
+        elements_of(body, 2)
+
+
+@pytest.mark.parametrize("body", [b"1\n2\n3", b"1\n\n2\r\n\n\n3\n"])
+def test_more_lines_than_may_be_are_refused_and_blank_ones_do_not_count(body: bytes) -> None:
+    assert split_lines(body, 3) == [b"1", b"2", b"3"]
+    with pytest.raises(PayloadTooLarge, match="maximum is 2 in one request"):
+        split_lines(body, 2)
+
+
+@pytest.mark.parametrize("kind", [BodyKind.JSON, BodyKind.NDJSON])
+def test_small_elements_in_great_number_take_no_more_memory_than_a_few_bodies(kind: BodyKind) -> None:
+    body = b"[" + b"1," * 1_000_000 + b"1]" if kind is BodyKind.JSON else b"1\n" * 1_000_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(PayloadTooLarge):
+            at_once(split_body(body, kind, 10_000))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most < 3 * len(body)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.text(), ELEMENT, max_size=5), st.data())
+def test_members_are_the_texts_between_colons_and_commas(found: dict[str, str], data: st.DataObject) -> None:
+    def padded(text: str) -> str:
+        return data.draw(SPACE) + text + data.draw(SPACE)
+
+    inside = ",".join(padded(json.dumps(name)) + ":" + padded(text) for name, text in found.items())
+
+    assert members(padded("{" + (inside or data.draw(SPACE)) + "}")) == found
+
+
+@settings(deadline=None)
+@given(st.text('{}[],:" a1', max_size=12).map(lambda text: "{" + text + "}"))
+def test_members_are_found_exactly_where_the_standard_parser_finds_them(text: str) -> None:
+    try:
+        expected = json.loads(text)
+    except ValueError:
+        with pytest.raises(ValueError, match=r"."):
+            members(text)
+    else:
+        assert {name: json.loads(value) for name, value in members(text).items()} == expected

@@ -44,6 +44,26 @@ def actions(plan: Plan) -> list[tuple[str, str | None]]:
     return [(step.action.value, step.export_id) for step in plan.steps]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({"split": "off"}, {}, [("split", "off", "on")]),
+        ({}, {"split": False}, [("split", "on", "off")]),  # as YAML reads off
+        ({"split": True}, {"split": "on"}, []),
+        ({}, {"name": "Visits", "id": "clicks"}, [("name", "Clicks", "Visits")]),
+    ],
+)
+def test_receiver_is_changed_where_it_differs(
+    before: dict[str, Any], after: dict[str, Any], expected: list[tuple[str, str, str]]
+) -> None:
+    plan = plan_receiver(receiver(**after), receiver(**before))
+
+    assert differences(plan) == expected
+    assert [body_of(step.draft) for step in plan.steps if step.draft is not None] == [
+        {path: after for path, _, after in expected} for _ in expected
+    ]
+
+
 def test_unknown_receiver_is_created_with_its_exports() -> None:
     wanted = receiver(export())
 

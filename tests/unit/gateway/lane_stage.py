@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
@@ -25,6 +26,19 @@ SECRET = "s" * 48
 PATH = f"/v1/import/1/flights/{SECRET}"
 
 
+@dataclass(frozen=True)
+class ScriptedMessage:
+    """What librdkafka says of an event that Kafka has: all are in partition 3."""
+
+    number: int
+
+    def partition(self) -> int:
+        return 3
+
+    def offset(self) -> int:
+        return self.number
+
+
 class ScriptedPublisher:
     """Stands where the producer is: keeps events until `report`, or refuses them as librdkafka would."""
 
@@ -34,6 +48,7 @@ class ScriptedPublisher:
         """How many events it takes before it raises this."""
         self._settle = settle
         self._reports: list[Report] = []
+        self._reported = 0
 
     @property
     def values(self) -> list[bytes]:
@@ -49,7 +64,8 @@ class ScriptedPublisher:
         """Report on the oldest `count` events (all): durable, or failed with `error`."""
         now, self._reports = self._reports[:count], self._reports[len(self._reports[:count]) :]
         for report in now:
-            report(error, None)  # type: ignore[arg-type]  # the lane does not look at the message
+            report(error, ScriptedMessage(self._reported))  # type: ignore[arg-type]  # all that the lane looks at
+            self._reported += 1
         self._settle()
 
     def poll(self) -> None:
@@ -160,6 +176,7 @@ class Stage:
             kafka_bootstrap_servers="127.0.0.1:1",
             encryption_key=[Cipher.new_key()],
             max_inflight_bytes=1024 * 1024,
+            max_inflated_bytes=512 * 1024,
             max_events_per_request=2000,
             max_header_bytes=4096,
             max_header_count=20,

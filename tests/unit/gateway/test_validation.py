@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hmac
 import json
 import time
@@ -159,13 +160,18 @@ async def test_misfit_is_answered_in_the_envelope(scene: Scene) -> None:
         ("::ffff:192.168.0.7", ("X-Forwarded-For: 9.9.9.9, 1.2.3.4", "content-TYPE: application/x-ndjson")),
         ("::ffff:10.0.0.9", ("X-Forwarded-For: 1.2.3.4",)),
         ("10.0.0.9", ("X-Real-IP: 1.2.3.4", "Content-Encoding: gzip")),
+        ("10.0.0.9", ("Ce-Specversion: 1.0", "Ce-Id: %41", "Ce-Source: /s", "Ce-Type: t")),
+        ("10.0.0.9", ("Idempotency-Key: kafka:orders/0/1-2",)),
     ],
 )
 async def test_mapped_is_what_the_mapper_would_read_from_the_topic(
     scene: Scene, address: str, headers: tuple[str, ...]
 ) -> None:
     body = b'[{"a": 1.10},\n2]'
+    if "Content-Encoding: gzip" in headers:
+        body = gzip.compress(body)
     scene.stage.connect(address).feed(post(body, *headers))
+    assert scene.stage.publisher.sent
     sent = [
         Record(value, [(name, text.encode() if isinstance(text, str) else text) for name, text in record], offset)
         for offset, (_, value, record) in enumerate(scene.stage.publisher.sent)
