@@ -84,7 +84,7 @@ def take_apart(body: bytes, sent: Sent, settings: Settings, *, each: bool = Fals
 def _take_apart(body: bytes, sent: Sent, settings: Settings) -> Steps[Taken]:
     kind = body_kind(sent.found.get("Content-Type"))
     if sent.split and kind is BodyKind.CLOUDEVENT:
-        return _of_one(structured(_decoded(body), sent.fields), sent)
+        return _of_one(structured(body, sent.fields), sent)
     if sent.split and kind is BodyKind.CLOUDEVENTS:
         return (yield from _of_batch(body, sent, settings))
     if sent.split and kind is BodyKind.UNKNOWN_CLOUDEVENT:
@@ -112,7 +112,7 @@ def _of_batch(body: bytes, sent: Sent, settings: Settings) -> Steps[Taken]:
     taken = Taken(texts, sent.fields, own, iter(ids))
     for index, text in enumerate(texts):
         try:
-            event = structured(text.decode(), sent.fields)
+            event = structured(text, sent.fields)
         except StreamsError as error:
             taken.faults[index] = error
             event = CloudEvent(b"", sent.fields, "", "")
@@ -122,13 +122,6 @@ def _of_batch(body: bytes, sent: Sent, settings: Settings) -> Steps[Taken]:
         if index % _CLOUDEVENTS_A_STEP == _CLOUDEVENTS_A_STEP - 1:
             yield
     return taken
-
-
-def _decoded(body: bytes) -> str:
-    try:
-        return body.decode()
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"The CloudEvent is not valid JSON: not UTF-8 at byte {error.start}") from error
 
 
 def _named(index: int, error: StreamsError, events: int) -> StreamsError:

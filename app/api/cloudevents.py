@@ -13,7 +13,10 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
+
+import orjson
 
 from app.api.split import members
 from app.mapping.headers import canonical_name
@@ -26,7 +29,7 @@ _VERSION = "1.0"
 _REQUIRED = ("id", "source", "specversion", "type")
 _DATA = frozenset({"data", "data_base64", "datacontenttype"})
 _NAME = re.compile(r"[a-z0-9]+")
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
 
@@ -40,23 +43,23 @@ class CloudEvent:
     id: str
 
 
-def structured(text: str, fields: Headers) -> CloudEvent:
+def structured(body: bytes, fields: Headers) -> CloudEvent:
     """A CloudEvent in JSON, sent with these headers. Raises BadRequest that says what is wrong with it.
 
     The data is the very text that it has there; a string is its content where the data's type is not JSON.
     """
     try:
-        found = members(text)
+        found = members(body)
         attributes = {name: value for name, raw in found.items() if name not in _DATA and (value := _text(name, raw))}
-        content_type = _text("datacontenttype", found.get("datacontenttype", "null")) or "application/json"
-        body = _data(found, content_type)
+        content_type = _text("datacontenttype", found.get("datacontenttype", b"null")) or "application/json"
+        data = _data(found, content_type)
     except ValueError as error:
         raise BadRequest(f"The CloudEvent is not valid JSON: {error}") from error
     _check(attributes)
-    own = [(canonical_name(PREFIX + name), value.encode()) for name, value in attributes.items()]
-    kept = [field for field in fields if field[0] != "Content-Type" and not field[0].startswith(PREFIX)]
-    headers = [*kept, ("Content-Type", content_type.encode()), *own]
-    return CloudEvent(body, headers, attributes["source"], attributes["id"])
+    headers = [field for field in fields if field[0] != "Content-Type" and not field[0].startswith(PREFIX)]
+    headers.append(("Content-Type", content_type.encode()))
+    headers += [(_header(name), value.encode()) for name, value in attributes.items()]
+    return CloudEvent(data, headers, attributes["source"], attributes["id"])
 
 
 def binary(body: bytes, fields: Headers) -> CloudEvent:
@@ -88,42 +91,50 @@ def _check(attributes: Mapping[str, str]) -> None:
         version = clipped(attributes["specversion"])
         raise BadRequest(f'The CloudEvent has the specversion "{version}"; supported is "{_VERSION}"')
     for name in attributes:
-        if not _NAME.fullmatch(name):
-            raise BadRequest(f'The CloudEvent has an attribute "{clipped(name)}"; names are of a-z and 0-9')
+        _header(name)
 
 
-def _text(name: str, raw: str) -> str:
+@lru_cache(1024)
+def _header(name: str) -> str:
+    """The header of an attribute. Raises BadRequest for what is no name of one."""
+    if not _NAME.fullmatch(name):
+        raise BadRequest(f'The CloudEvent has an attribute "{clipped(name)}"; names are of a-z and 0-9')
+    return canonical_name(PREFIX + name)
+
+
+def _text(name: str, raw: bytes) -> str:
     """An attribute's value as text, "" where there is none: a string, a boolean or an integer. Raises BadRequest."""
-    value = json.loads(raw, parse_int=str)
+    value = orjson.loads(raw)
+    if isinstance(value, str):
+        if not value.isprintable() and _CONTROL.search(value):
+            raise BadRequest(f'The attribute "{clipped(name)}" of the CloudEvent has a control character')
+        return value
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if not isinstance(value, str):
-        raise BadRequest(
-            f'The attribute "{clipped(name)}" of the CloudEvent is neither a string, a boolean nor an integer; '
-            "anything else belongs into its data"
-        )
-    if _CONTROL.search(value):
-        raise BadRequest(f'The attribute "{clipped(name)}" of the CloudEvent has a control character')
-    return value
+    if isinstance(value, int):
+        return str(value)
+    raise BadRequest(
+        f'The attribute "{clipped(name)}" of the CloudEvent is neither a string, a boolean nor an integer; '
+        "anything else belongs into its data"
+    )
 
 
-def _data(found: Mapping[str, str], content_type: str) -> bytes:
-    data, encoded = found.get("data"), found.get("data_base64", "null")
-    if encoded != "null":
+def _data(found: Mapping[str, bytes], content_type: str) -> bytes:
+    data, encoded = found.get("data"), found.get("data_base64", b"null")
+    if encoded != b"null":
         if data is not None:
             raise BadRequest("The CloudEvent has both data and data_base64; it may have one of them")
-        text = json.loads(encoded)
         try:
-            return b64decode(text, validate=True)
+            return b64decode(orjson.loads(encoded), validate=True)
         except (Base64Error, ValueError, TypeError) as error:
             raise BadRequest("The data_base64 of the CloudEvent is not valid Base64") from error
     if data is None:
         return b""
-    if data.startswith('"') and not _is_json(content_type):
+    if data[:1] == b'"' and not _is_json(content_type):
         return str(json.loads(data)).encode("utf-8", "replace")
-    return data.encode()
+    return data
 
 
 def _is_json(content_type: str) -> bool:

@@ -2,6 +2,9 @@
 
 Pure. An event is the very bytes of its element, never encoded again, so numbers beyond 64 bits, spacing and order of
 keys survive. A line of NDJSON is not parsed here: a broken one becomes a dead letter at mapping, alone.
+
+msgspec finds where elements and members end, ten times faster than the standard decoder, which reads what msgspec
+does not take (half a surrogate pair), says what is wrong and where, and stops at the limit of very many elements.
 """
 
 from __future__ import annotations
@@ -9,8 +12,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from io import BytesIO
 from typing import NoReturn, TypeVar
+
+import msgspec
 
 from app.api.media import BodyKind
 from app.model.errors import BadRequest, PayloadTooLarge
@@ -19,6 +25,10 @@ T = TypeVar("T")
 Steps = Generator[None, None, T]
 """Work that is done in parts, so that others have their turn at each `yield`; it ends with its result."""
 ELEMENTS_A_STEP = 2000
+_FEW_COMMAS = 4
+"""Up to so many commas for each element that there may be, all are found at once: an element takes 60 bytes then."""
+_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _SPACE = b" \t\r\n"
 _skip_space = re.compile(r"[ \t\r\n]*").match
 
@@ -89,8 +99,14 @@ def split_array(body: bytes, most: int) -> Steps[list[bytes]]:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8 at byte {error.start}") from error
+    if body.count(b",") <= _FEW_COMMAS * most:
+        with suppress(msgspec.DecodeError, RecursionError):
+            elements = [bytes(element) for element in _elements(body)]
+            if len(elements) > most:
+                raise too_many_events(most)
+            return elements
     is_ascii = len(text) == len(body)  # then places in the text are places in the body
-    elements: list[bytes] = []
+    elements = []
     for start, end in _element_bounds(text):
         elements.append(body[start:end] if is_ascii else text[start:end].encode())
         if len(elements) % ELEMENTS_A_STEP == 0:
@@ -102,11 +118,17 @@ def split_array(body: bytes, most: int) -> Steps[list[bytes]]:
     return elements
 
 
-def members(text: str) -> dict[str, str]:
-    """The members of a JSON object, each value the very text that it has; of equal names the last. Raises ValueError
+def members(body: bytes) -> dict[str, bytes]:
+    """The members of a JSON object, each value the very bytes that it has; of equal names the last. Raises ValueError
     that says what is wrong and where.
     """
-    found: dict[str, str] = {}
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 at byte {error.start}") from error
+    with suppress(msgspec.MsgspecError, RecursionError):
+        return {name: bytes(value) for name, value in _members(body).items()}
+    found: dict[str, bytes] = {}
     place = _expect(text, _after_space(text, 0), "{")
     if text[place : place + 1] == "}":
         _expect_end(text, place + 1)
@@ -117,7 +139,7 @@ def members(text: str) -> dict[str, str]:
         name, end = _value_at(text, place)
         start = _expect(text, _after_space(text, end), ":")
         end = _value_end(text, start)
-        found[name] = text[start:end]
+        found[name] = text[start:end].encode()
         place = _after_space(text, end)
         if text[place : place + 1] == "}":
             _expect_end(text, place + 1)
