@@ -188,9 +188,10 @@ def test_export_that_the_file_does_not_name_is_deleted_only_with_prune(streams: 
 def test_update_changes_what_is_given(streams: Streams, name: str) -> None:
     succeed(streams("receivers", "create", "-f", "-", stdin=receiver_file(name)))
 
-    changed = json.loads(succeed(streams("receivers", "update", name, "--description", "Of the shop", "--json")))
+    given = ("--description", "Of the shop", "--split", "off")
+    changed = json.loads(succeed(streams("receivers", "update", name, *given, "--json")))
 
-    assert (changed["name"], changed["description"]) == (name, "Of the shop")
+    assert (changed["name"], changed["description"], changed["split"]) == (name, "Of the shop", "off")
 
 
 def test_tokens_are_refreshed(streams: Streams, name: str) -> None:
