@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from app.gateway.directory import Endpoint
     from app.gateway.ingest import Ingest
 
-MEANS_MORE = frozenset({"Content-Encoding", "Idempotency-Key", "Prefer", "Ce-Specversion"})
-"""Headers with which a request is not plainly its body as one event."""
 EVENT_OVERHEAD_BYTES = 200
 """What an event costs beside its body and headers: librdkafka's message, id and address."""
 EVENTS_PER_TURN = 500
@@ -121,28 +119,31 @@ class Dispatch:
             return
         if not self._reserve(taken):
             return
-        request.events = request.pending = self._unsent = count
+        request.events = request.pending = unsent = count
         topic, sender = self._endpoint.topic, request.sender()
         ids, faults, receipt = taken.ids or repeat(""), taken.faults, self.receipt
         bodies = taken.bodies
         report, send, fields = request.report, lane.publisher.send, taken.shared
+        own = taken.own
         for index, given in zip(range(len(bodies)), ids, strict=False):
             if faults and index in faults:
                 continue
-            if taken.own is not None:
-                fields = taken.own[index]
+            if own is not None:
+                fields = own[index]
             event_id = given or new_event_id()
             if receipt is not None:
                 report = partial(self._report, index)
                 receipt.name(index, event_id)
             body, bodies[index] = bodies[index], b""
-            self._unsent -= 1
+            unsent -= 1
             try:
                 send(topic, body, [(ID_HEADER, event_id), (IP_HEADER, sender), *fields], report)
             except (BufferError, KafkaException) as error:
+                self._unsent = unsent
                 if not self._not_sent(index, QUEUE_FULL if isinstance(error, BufferError) else NOT_ACKNOWLEDGED):
                     return
-            if self._unsent and self._unsent % EVENTS_PER_TURN == 0:
+            if not unsent % EVENTS_PER_TURN and unsent:
+                self._unsent = unsent
                 yield
 
     def _reserve(self, taken: Taken) -> bool:

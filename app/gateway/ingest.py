@@ -24,7 +24,7 @@ from app.gateway.answers import (
     not_signed,
 )
 from app.gateway.directory import AUTHORIZATION, Endpoint
-from app.gateway.dispatch import MEANS_MORE, Dispatch
+from app.gateway.dispatch import Dispatch
 from app.gateway.publisher import RecordHeaders
 from app.model.event import ID_HEADER, IP_HEADER
 from app.model.ids import new_event_id
@@ -280,8 +280,11 @@ class Ingest:
         found = self.found
         if (
             (endpoint.split and (body[:1] in _BEFORE_ARRAY or is_taken_apart(found.get("Content-Type"))))
-            or not MEANS_MORE.isdisjoint(found)
             or b"?" in self.url
+            or "Idempotency-Key" in found
+            or "Content-Encoding" in found
+            or "Prefer" in found
+            or "Ce-Specversion" in found
         ):
             self.dispatch = Dispatch(self, endpoint)
             self.dispatch.begin(body)
@@ -334,6 +337,8 @@ class Ingest:
             self.refuse(STALE)
         elif self.endings != lane.directory.endings and self._find() is None:
             self.refuse(self._missing())
+        elif self.dispatch is None:
+            self._accept(now)
         else:
             self.conclude(now)
 
@@ -348,13 +353,13 @@ class Ingest:
         if self.reserved and not self.pending:
             self._release()
         self.response_complete = True
-        protocol, answers, dispatch = self.protocol, self.lane.answers, self.dispatch
+        protocol, dispatch = self.protocol, self.dispatch
         if dispatch is None or dispatch.receipt is None:
-            data = answers.accepted(protocol.server_state, self.keep_alive)
+            data = self.lane.answers.accepted(protocol.server_state, self.keep_alive)
         else:
-            told = dispatch.told()
-            data = answers.told(told, protocol.server_state, self.keep_alive)
-        self.dispatch = None
+            data = self.lane.answers.told(dispatch.told(), protocol.server_state, self.keep_alive)
+        if dispatch is not None:
+            self.dispatch = None
         protocol.answer(data, self.keep_alive, now)
 
     def _expects_invitation(self) -> bool:
