@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -18,7 +19,19 @@ from app.settings import Settings
 
 _QUIET_SECONDS = 10.0
 _LIMITED = re.compile(r"aiokafka(\.|$)|app\.kafka$")  # the second is librdkafka
-_FOREIGN = ("aiokafka", "faust", "asyncio", "httpx", "httpcore", "botocore", "boto3", "urllib3", "s3transfer")
+_FOREIGN = (
+    "aiokafka",
+    "faust",
+    "asyncio",
+    "httpx",
+    "httpx2",
+    "httpcore",
+    "authlib",
+    "botocore",
+    "boto3",
+    "urllib3",
+    "s3transfer",
+)
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _SECRETS = (
     re.compile(r"(?<=/v1/import/)([^/\s]+/[^/\s]+)/[A-Za-z0-9]+"),  # the secret of an import URL
@@ -26,6 +39,7 @@ _SECRETS = (
         r"\b(?<![0-9a-f]-)(?!" + _UUID + r")\d+-\d+-[A-Za-z0-9-]{8,}"
     ),  # Storage tokens, and no part of our uids
 )
+_SECRET_PROPERTY = re.compile(r"password|secret|token$|user\.info")
 _HIDDEN = "***"
 _SENDERS_SECRET = re.compile(r"(?i:(?<=bearer )[^\s'\",]+|(?<=whsec_)[a-z0-9+/=_-]+)")  # a token, a key of signatures
 
@@ -34,6 +48,8 @@ def configure_logging(settings: Settings, process: str) -> None:
     """Log to stderr for this process ("mapper"), in the format and from the level of the settings."""
     handler = logging.StreamHandler(sys.stderr)
     hide = [*settings.encryption_key, *(v for k, v in settings.kafka_properties.items() if "password" in k)]
+    hide += [v for k, v in settings.schema_registry_properties.items() if _SECRET_PROPERTY.search(k)]
+    hide += [secret for secret in [urlsplit(settings.schema_registry_url or "").password] if secret]
     handler.setFormatter(LineFormatter(process, hide, json=settings.log_format == "json"))
     handler.addFilter(RateLimit(_LIMITED, _QUIET_SECONDS))
     level = settings.log_level.upper()

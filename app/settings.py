@@ -1,12 +1,14 @@
 """Every STREAMS_* setting with its unit, default and bound, in one place.
 
 Values come from the environment or a `.env` file. Any STREAMS_KAFKA_<PROPERTY> that is not named here goes to
-librdkafka as <property> (STREAMS_KAFKA_SASL_USERNAME becomes sasl.username), and the Faust side gets the same security.
+librdkafka as <property> (STREAMS_KAFKA_SASL_USERNAME becomes sasl.username), and the Faust side gets the same security;
+so does STREAMS_SCHEMA_REGISTRY_<PROPERTY> go to the registry's client.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,6 +28,7 @@ MAX_SLICE_BYTES = 200_000_000
 """CSV bytes of a slice: more, smaller ones load faster. Storage takes up to 2 GB."""
 _PREFIX = "STREAMS_"
 _NAMED_KAFKA = {"STREAMS_KAFKA_BOOTSTRAP_SERVERS", "STREAMS_KAFKA_PORT", "STREAMS_KAFKA_PROPERTIES"}
+_NAMED_REGISTRY = {f"STREAMS_SCHEMA_REGISTRY_{name}" for name in ("URL", "PROPERTIES", "SECONDS")}
 
 
 class Settings(BaseSettings):
@@ -37,6 +40,16 @@ class Settings(BaseSettings):
     kafka_bootstrap_servers: str = "127.0.0.1:9092"
     kafka_properties: dict[str, str] = Field(default_factory=lambda: kafka_properties(), repr=False)
     """What else goes to librdkafka: STREAMS_KAFKA_SASL_USERNAME is {"sasl.username": ...}. May hold passwords."""
+    schema_registry_url: str | None = None
+    """Where schemas are of events in the Confluent wire format; several addresses, separated by commas, are tried in
+    turn. Without it such events are taken as they are."""
+    schema_registry_properties: dict[str, str] = Field(default_factory=lambda: registry_properties(), repr=False)
+    """What else goes to the registry's client: STREAMS_SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO is
+    {"basic.auth.user.info": ...}. May hold passwords."""
+    schema_registry_seconds: Seconds = 5
+    """How long mapping waits for a schema before it puts a partition aside until the registry has it."""
+    schema_cache_bytes: Annotated[int, Field(ge=MIB)] = 32 * MIB
+    """Schemas that a process remembers."""
     storage_api_host: str = "https://connection.keboola.com"
     """Address of the Storage API; a bare host means https."""
     storage_s3_endpoint: str | None = None
@@ -261,12 +274,20 @@ class Settings(BaseSettings):
 
 def kafka_properties(env_file: Path | None = None) -> dict[str, str]:
     """librdkafka properties in the environment (and this file), such as {"sasl.username": "x"}."""
-    prefix = "STREAMS_KAFKA_"
+    return _properties("STREAMS_KAFKA_", _NAMED_KAFKA, env_file)
+
+
+def registry_properties(env_file: Path | None = None) -> dict[str, str]:
+    """The like of the registry's client, such as {"basic.auth.user.info": "x:y"}."""
+    return _properties("STREAMS_SCHEMA_REGISTRY_", _NAMED_REGISTRY, env_file)
+
+
+def _properties(prefix: str, named: Collection[str], env_file: Path | None) -> dict[str, str]:
     given = {**(dotenv_values(env_file) if env_file else {}), **os.environ}
     return {
         name.removeprefix(prefix).lower().replace("_", "."): value
         for name, value in given.items()
-        if name.startswith(prefix) and name not in _NAMED_KAFKA and value is not None
+        if name.startswith(prefix) and name not in named and value is not None
     }
 
 
@@ -276,6 +297,7 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
         return Settings(
             _env_file=env_file,  # type: ignore[call-arg]  # pydantic-settings' own argument
             kafka_properties=kafka_properties(env_file),
+            schema_registry_properties=registry_properties(env_file),
         )
     except ValidationError as error:
         problems = "; ".join(

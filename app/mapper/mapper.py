@@ -15,15 +15,15 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection, Hashable, Mapping, Sequence
 from typing import Protocol
 
-from app.kafka.codec import rows_codec
 from app.kafka.events import to_batch
 from app.kafka.faust import Chunk, ChunkApp, Committed, Item, Partition
 from app.kafka.names import Names
 from app.kafka.producer import AsyncProducer
+from app.kafka.schemas import Schemas, SchemasMissing
 from app.kafka.view import ControlView
 from app.mapper import metrics
-from app.mapper.envelopes import to_envelopes
 from app.mapper.lane import Lane, Mapped, Outgoing
+from app.mapper.outgoing import Parts, to_outgoing
 from app.mapper.resting import RestReports
 from app.mapper.targets import Target, exports_from, first_offset, is_settling, need_ids, targets, wanted_topics
 from app.mapper.topic_ids import TopicIds
@@ -36,8 +36,6 @@ from app.observe.tracing import Attributes, traced
 from app.settings import Settings
 
 _log = logging.getLogger(__name__)
-_Parts = Sequence[tuple[EventBatch, asyncio.Future[list[Segment]]]]
-"""The events that an export takes of a chunk, in parts, and what becomes of each."""
 _CHUNKS_IN_FLIGHT = 4
 _BYTES_IN_FLIGHT = 64 << 20
 _EVENT_OVERHEAD_BYTES = 400
@@ -73,14 +71,17 @@ class Mapper:
         pool: Pool,
         topic_ids: TopicIds,
         resting: RestReports | None = None,
+        schemas: Schemas | None = None,
     ) -> None:
-        """Without `resting` no export is suspended by itself."""
-        self._resting = resting
+        """Without `resting` no export is suspended by itself, without `schemas` no body is decoded."""
+        self._resting, self._schemas = resting, schemas or Schemas(None)
         self._app, self._view, self._producer, self._pool, self._topic_ids = app, view, producer, pool, topic_ids
         self._rows_topic = Names(settings.topic_prefix).rows
         self._group: asyncio.TaskGroup
         self._lanes: dict[Partition, tuple[Lane, asyncio.Task[None]]] = {}
         self._waiting: dict[Partition, asyncio.Task[None]] = {}
+        self._lacking: dict[Partition, Collection[int]] = {}
+        """Ids of schemas without which a partition is mapped no further."""
         self._read_ids: dict[Partition, str | None] = {}
         self._chunks: Counter[Partition] = Counter()
         self._settling: Counter[Partition] = Counter()
@@ -121,11 +122,12 @@ class Mapper:
             task.cancel()
         self._waiting.clear()
         await asyncio.gather(*map(self._close, partitions))
+        self._lacking.clear()
 
     def rests(self, source: Partition) -> bool:
-        """Whether nothing can be done about the partition: its topic is not what the control log says, control has to
-        say where a suspension begins or ends, its events wait in line for a child, or Kafka does not take envelopes.
-        From any thread.
+        """Whether nothing can be done about the partition: its topic is not what the control log says, the registry
+        does not give its schemas, control has to say where a suspension begins or ends, its events wait in line for a
+        child, or Kafka does not take envelopes. From any thread.
         """
         held = source in self._waiting or self._settling[source] > 0 or self._pool.keeps_waiting(source)
         return held or time.monotonic() - self._producer.refused_at < _REFUSED_SECONDS
@@ -174,8 +176,9 @@ class Mapper:
         self._weigh(-_weight(chunk))
 
     def stale(self, chunk: Chunk) -> None:
-        metrics.STALE.inc()
         source = chunk.source
+        if source not in self._lacking:
+            metrics.STALE.inc()
         self._app.hold_back([source])
         self._waiting[source] = self._group.create_task(self._read_anew(source), name=f"wait {source}")
 
@@ -197,14 +200,28 @@ class Mapper:
                 )
             told = True
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        await self._until_schemas_are_there(source)
         await self._app.rewind([source])
         del self._waiting[source]
         self._app.let_go([source])
 
+    async def _until_schemas_are_there(self, source: Partition) -> None:
+        """Nothing of the partition is in memory meanwhile, so that it takes room from no other."""
+        ids = self._lacking.get(source)
+        if ids is None:
+            return
+        metrics.WITHOUT_SCHEMAS.inc()
+        try:
+            await self._schemas.until_found(ids)
+        finally:
+            metrics.WITHOUT_SCHEMAS.dec()
+            self._lacking.pop(source, None)
+
     # Mapping
 
     async def _map(self, chunk: Chunk, read_id: str | None) -> Mapped | None:
-        """What the chunk becomes for each export, or None when it is not of the receiver's topic.
+        """What the chunk becomes for each export, or None when it is not of the receiver's topic, or cannot be mapped
+        without schemas that the registry does not give now.
 
         `read_id` is the topic's id from before the fetch; being the same now, it was the same all the time.
         """
@@ -221,6 +238,13 @@ class Mapper:
             return None
         found = targets(topic_id, exports_from(catalog, chunk.topic), chunk.partition, chunk.base, chunk.end)
         batch = to_batch(chunk.records, topic_id, chunk.partition, ids=need_ids(found))
+        if found:
+            try:
+                batch = await self._schemas.attach(batch)
+            except SchemasMissing as trouble:
+                _log.warning("%s/%d waits for the schema registry: %s", *chunk.source, trouble)
+                self._lacking[chunk.source] = trouble.ids
+                return None
         metrics.EVENTS.inc(len(batch))
         metrics.TOMBSTONES.inc(len(chunk.records) - len(batch))
         if not found:
@@ -235,7 +259,7 @@ class Mapper:
                 "streams.events": sum(len(part) for part, _ in parts),
                 "streams.export": target.export.export_id,
             }
-            outgoing = traced("mapper.chunk", _outgoing(target, batch, parts, source, chunk), facts, chunk.records)
+            outgoing = traced("mapper.chunk", to_outgoing(target, batch, parts, source, chunk), facts, chunk.records)
             exports[target.export.uid] = self._group.create_task(outgoing, name=f"map {target.export.uid}")
         return Mapped(topic_id, exports)
 
@@ -252,12 +276,12 @@ class Mapper:
         finally:
             asked.cancel()
 
-    def _parts(self, batch: EventBatch, found: Sequence[Target], source: Partition) -> list[tuple[Target, _Parts]]:
+    def _parts(self, batch: EventBatch, found: Sequence[Target], source: Partition) -> list[tuple[Target, Parts]]:
         """For each target the events that it takes, and what they become. Exports that take the same go together."""
         together: dict[tuple[tuple[int, int], ...], list[Target]] = defaultdict(list)
         for target in found:
             together[target.parts(batch.offsets)].append(target)
-        results: list[tuple[Target, _Parts]] = []
+        results: list[tuple[Target, Parts]] = []
         for places, members in together.items():
             exports = [(f"{m.export.uid}/{m.export.revision.number}", m.export.revision.mapping) for m in members]
             parts = [batch if place == (0, len(batch)) else batch.part(*place) for place in places]
@@ -273,26 +297,6 @@ class Mapper:
             self._room.set()
         else:
             self._room.clear()
-
-
-async def _outgoing(target: Target, batch: EventBatch, parts: _Parts, source: Source, chunk: Chunk) -> Outgoing:
-    """The export's envelopes, when its events are mapped (no parts: it takes none)."""
-    export = target.export
-    segments = [segment for _, mapping in parts for segment in await asyncio.shield(mapping)]
-    envelopes = to_envelopes(
-        export.uid, export.revision.number, source, chunk.topic, chunk.base, chunk.end, segments, batch
-    )
-    metrics.ROW_BYTES.inc(sum(len(envelope.csv) for envelope in envelopes))
-    rows = sum(envelope.count for envelope in envelopes)
-    failures = [failed.reason for envelope in envelopes for failed in envelope.failures]
-    return Outgoing(
-        export.uid,
-        export.rows_partition,
-        [rows_codec.encode(envelope) for envelope in envelopes],
-        rows,
-        failures,
-        sum(len(part) for part, _ in parts) - rows - len(failures),
-    )
 
 
 def _weight(chunk: Chunk) -> int:

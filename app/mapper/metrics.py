@@ -27,6 +27,9 @@ REPLAY_FAILURES = Counter(
 REPLAY_READERS = Gauge("streams_mapper_replay_readers", "Lanes of replays that read now")
 RETRIES = Counter("streams_mapper_envelope_retries", "Envelopes sent again because Kafka did not acknowledge them")
 STALE = Counter("streams_mapper_chunks_dropped", "Chunks dropped because their topic was made again or is gone")
+WITHOUT_SCHEMAS = Gauge(
+    "streams_mapper_partitions_without_schemas", "Partitions that wait because the schema registry is not to be had"
+)
 IN_FLIGHT = Gauge("streams_mapper_bytes_in_flight", "Memory of chunks that are not yet done, estimated")
 CHUNK_SECONDS = Histogram(
     "streams_mapper_chunk_seconds",

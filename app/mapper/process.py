@@ -17,6 +17,7 @@ from app.kafka.faust import run as run_loop
 from app.kafka.names import Names
 from app.kafka.plan import ensure_topics, system_topics
 from app.kafka.producer import AsyncProducer
+from app.kafka.schemas import open_schemas
 from app.kafka.view import ControlView
 from app.kafka.watch import ConsumerWatch
 from app.logs import configure_logging
@@ -48,14 +49,15 @@ async def _main(settings: Settings) -> None:
     async with (
         ControlView(settings) as view,
         AsyncProducer(settings, linger_ms=_LINGER_MS) as producer,
+        open_schemas(settings) as schemas,
         _pool(settings) as pool,
         _running(topic_ids),
         AsyncExitStack() as commands,
     ):
         app = create_app(settings, "mapper", chunk_records=settings.chunk_events)
         resting = await commands.enter_async_context(_rest_reports(settings, view, pool))
-        mapper = Mapper(settings, app, view, producer, pool, topic_ids, resting)
-        replays = Replays(settings, view, producer, pool, topic_ids)
+        mapper = Mapper(settings, app, view, producer, pool, topic_ids, resting, schemas)
+        replays = Replays(settings, view, producer, pool, topic_ids, schemas)
 
         async def consume(items: AsyncIterator[Item]) -> None:
             async with asyncio.TaskGroup() as group:

@@ -17,6 +17,7 @@ from app.kafka.names import Names
 from app.kafka.producer import AsyncProducer, ProducerBroken
 from app.kafka.ranges import RangeBlock, RangeReader
 from app.kafka.requeue import Criteria, events_of, wanted_letters
+from app.kafka.schemas import Schemas
 from app.mapper import metrics
 from app.mapper.delivery import deliver
 from app.mapper.envelopes import to_envelopes
@@ -24,7 +25,7 @@ from app.mapper.letters import Piece, find_event, lost_event, pieces
 from app.mapper.mapper import Pool
 from app.mapper.topic_ids import TopicIds
 from app.mapper.turns import Turns
-from app.model.errors import KafkaUnavailable
+from app.model.errors import KafkaUnavailable, RegistryUnavailable
 from app.model.event import EventBatch, Segment
 from app.model.receiver import ColumnType, Export
 from app.model.replay import OffsetRange, Replay, ReplayKind
@@ -58,7 +59,9 @@ class ReplayLane:
         replay: Replay,
         part: OffsetRange,
         replays: Collection[Replay],
+        schemas: Schemas | None = None,
     ) -> None:
+        self._schemas = schemas or Schemas(None)
         self._settings, self._producer, self._pool, self._topic_ids = settings, producer, pool, topic_ids
         self._turns, self._export, self._replay, self._part, self._replays = turns, export, replay, part, replays
         self._names = Names(settings.topic_prefix)
@@ -83,7 +86,7 @@ class ReplayLane:
                 continue
             except ProducerBroken:
                 raise
-            except KafkaUnavailable as trouble:
+            except (KafkaUnavailable, RegistryUnavailable) as trouble:
                 _log.warning("replay %s waits: %s", lane, trouble)
             except Exception:
                 metrics.REPLAY_FAILURES.inc()
@@ -177,6 +180,7 @@ class ReplayLane:
         revision = self._replay.revision
         segments: list[Segment] = []
         if len(batch):
+            batch = await self._schemas.attach(batch)
             key = f"{self._export.uid}/{revision.number}"
             (mapping,) = self._pool.map_each([(key, revision.mapping)], batch)
             segments = await asyncio.shield(mapping)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from app.kafka.faust import Partition
 from app.kafka.producer import AsyncProducer
+from app.kafka.schemas import Schemas
 from app.kafka.view import ControlView
 from app.mapper.mapper import Pool
 from app.mapper.replay_lane import ReplayLane
@@ -78,8 +79,15 @@ class Replays:
     """`run` it beside the mapper; tell it what comes and goes."""
 
     def __init__(
-        self, settings: Settings, view: ControlView, producer: AsyncProducer, pool: Pool, topic_ids: TopicIds
+        self,
+        settings: Settings,
+        view: ControlView,
+        producer: AsyncProducer,
+        pool: Pool,
+        topic_ids: TopicIds,
+        schemas: Schemas | None = None,
     ) -> None:
+        self._schemas = schemas or Schemas(None)
         self._settings, self._view, self._producer = settings, view, producer
         self._pool, self._topic_ids = pool, topic_ids
         self._turns = Turns(settings.replay_readers)
@@ -137,5 +145,14 @@ class Replays:
         export = self._view.catalog.exports_by_uid[replay.export_uid]
         replays = self._view.catalog.replays_of(export.uid)
         return ReplayLane(
-            self._settings, self._producer, self._pool, self._topic_ids, self._turns, export, replay, part, replays
+            self._settings,
+            self._producer,
+            self._pool,
+            self._topic_ids,
+            self._turns,
+            export,
+            replay,
+            part,
+            replays,
+            self._schemas,
         )

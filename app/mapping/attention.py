@@ -13,7 +13,7 @@ from typing import Any
 
 from app.mapping.child_process import ChildProcess
 from app.mapping.chunk import Loss
-from app.mapping.faults import FILTER, OUT_OF_MEMORY, of_filter, stuck
+from app.mapping.faults import DECODING, FILTER, OUT_OF_MEMORY, TOO_DEAR, of_filter, stuck
 from app.model.event import Reason
 from app.model.receiver import Mapping
 from app.observe.pulse import LOOK_SECONDS, Looks
@@ -100,10 +100,13 @@ class Attention:
         if position.job != job or self._abandoned:
             return Loss(Reason.TEMPLATE_MEMORY, OUT_OF_MEMORY, begun=False), 0.0
         in_filter = position.column == FILTER
-        column = None if position.column is None or in_filter else mapping.columns[position.column].name
+        no_column = position.column in (None, FILTER, DECODING)
+        column = None if no_column else mapping.columns[position.column or 0].name
         seconds = max(self._computed - position.job_started, 0.0)
         ended = self._stuck or self._frozen
         reason = Reason.TEMPLATE_TIMEOUT if ended else Reason.TEMPLATE_MEMORY
         message = stuck(self._event_seconds) if ended else OUT_OF_MEMORY
         sure = self._stuck and position.event is not None
+        if position.column == DECODING:
+            return Loss(Reason.BODY_UNDECODABLE, TOO_DEAR, None, position.event, sure), seconds
         return Loss(reason, of_filter(message) if in_filter else message, column, position.event, sure), seconds

@@ -36,13 +36,15 @@ class TooMuch(Exception):
 
 FILTER = -2
 """Stands for the filter where a column's index is asked for; no index, and not -1, which is none."""
+DECODING = -3
+"""Stands for the reading of a body by its schema, before any column."""
 
 
 class Watch(Protocol):
     """Sees which event is being evaluated, and may end the work between two events."""
 
     def begin(self, column: int) -> None:
-        """Called before a column (index into the mapping's, or FILTER) is evaluated for some events."""
+        """Called before a column (index into the mapping's, FILTER or DECODING) is evaluated for some events."""
 
     def at(self, index: int) -> None:
         """Called before the column is evaluated for the event with this index; must be quick."""
@@ -99,6 +101,7 @@ def stuck(seconds: float) -> str:
     return f"The template did not come to an end for this event within {round(seconds, 2):g} s of computing."
 
 
+TOO_DEAR = "The body took more time or memory to be read by its schema than an event may take."
 OUT_OF_MEMORY = "The template takes more memory, or stack, for this event than a mapping process may have."
 
 

@@ -41,8 +41,10 @@ class HeaderSet:
     {"Foo1":"\\u003cbar1\\u003e","Foo2":"bar2"}
     """
 
-    def __init__(self, raw: Iterable[tuple[str, bytes]]) -> None:
+    def __init__(self, raw: Iterable[tuple[str, bytes]], kind: BodyKind | None = None) -> None:
+        """`kind` says how the body is to be read, whatever the Content-Type says."""
         self.raw = tuple(raw)
+        self._kind = kind
 
     @cached_property
     def values(self) -> dict[str, str]:
@@ -74,8 +76,8 @@ class HeaderSet:
 
     @cached_property
     def kind(self) -> BodyKind:
-        """How the body is to be read, by the Content-Type."""
-        return body_kind(self.values.get("Content-Type", ""))
+        """How the body is to be read, by the Content-Type if nothing else was said."""
+        return self._kind or body_kind(self.values.get("Content-Type", ""))
 
 
 def clean_text(text: str) -> str:

@@ -7,6 +7,7 @@ comes first, and what it does not let through is neither row nor failure.
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Table
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -90,8 +91,34 @@ def map_batch(
     events = batch if isinstance(batch, Events) else Events.of(batch)
     compiled = compile_mapping(mapping, engine)
     segments: list[Segment] = []
-    for run in _runs(events.batch.bodies, start, len(events) if stop is None else stop):
-        segments += _map_run(compiled, events, *run, watch or Unwatched())
+    stop = len(events) if stop is None else stop
+    if events.batch.schema_ids:
+        return _map_framed(compiled, events, start, stop, watch or Unwatched())
+    for run in _runs(events.batch.bodies, start, stop):
+        segments += _map_run(compiled, events, *run, watch or Unwatched(), {})
+    return segments
+
+
+def _map_framed(compiled: CompiledMapping, events: Events, start: int, stop: int, watch: Watch) -> list[Segment]:
+    """Where bodies have to be decoded: runs by the size that they have then, one after the other."""
+    segments: list[Segment] = []
+    faults: dict[int, Fault] = {}
+    size = 0
+    for index in range(start, stop):
+        if size > MAX_RUN_BYTES:
+            segments += _map_run(compiled, events, start, index, watch, faults)
+            events.forget_decoded()
+            start, size, faults = index, 0, {}
+        fault = events.decode(index, watch)
+        if fault is not None:
+            faults[index] = fault
+        size += len(events.batch.bodies[index])
+        if watch.expired():
+            used_up = dict.fromkeys(range(index + 1, stop), Fault(Reason.TEMPLATE_TIMEOUT, None, USED_UP))
+            segments += _map_run(compiled, events, start, index + 1, watch, faults)
+            return segments + cut(events.batch, index + 1, stop, b"", used_up, events.raw_size)
+    segments += _map_run(compiled, events, start, stop, watch, faults)
+    events.forget_decoded()
     return segments
 
 
@@ -109,13 +136,20 @@ def _runs(bodies: Sequence[bytes], start: int, stop: int) -> list[tuple[int, int
     return runs
 
 
-def _map_run(compiled: CompiledMapping, events: Events, start: int, stop: int, watch: Watch) -> list[Segment]:
+def _map_run(
+    compiled: CompiledMapping, events: Events, start: int, stop: int, watch: Watch, undecoded: Table[int, Fault]
+) -> list[Segment]:
+    """`undecoded` are events of the run, by index, whose bodies cannot be read by their schemas."""
+    indexes: Sequence[int] = range(start, stop)
+    if undecoded:
+        indexes = [index for index in indexes if index not in undecoded]
     try:
-        rows, cells, faults = _evaluate(compiled, events, range(start, stop), watch)
+        rows, cells, faults = _evaluate(compiled, events, indexes, watch)
     except TooMuch:
         middle = (start + stop) // 2
         halves = ((start, middle), (middle, stop))
-        return [segment for half in halves for segment in _map_run(compiled, events, *half, watch)]
+        return [segment for half in halves for segment in _map_run(compiled, events, *half, watch, undecoded)]
+    faults.update((index, fault) for index, fault in undecoded.items() if start <= index < stop)
     csv = write_csv(_columns(compiled, events, rows, cells)) if rows else b""
     return cut(events.batch, start, stop, csv, faults, events.raw_size, rows)
 

@@ -14,6 +14,7 @@ from app.mapping.events import Events
 from app.mapping.headers import HeaderSet
 from app.model.event import EventBatch, Failure, Reason, Segment
 from app.model.receiver import Column, ColumnType, Mapping
+from app.model.schema import NOT_FRAMED, NoSchema, Schema, SchemaKind
 
 LENGTH_BYTES = 8
 READY = ("ready",)
@@ -38,7 +39,8 @@ def pack_batch(batch: EventBatch) -> bytes:
     """
     events = Events.of(batch)
     columns = (batch.offsets, batch.times_ms, batch.ids, batch.ips, batch.bodies)
-    return marshal.dumps((columns, [headers.raw for headers in events.header_sets], events.header_at))
+    schemas = batch.schema_ids, {one: _pack_schema(batch.schemas[one]) for one in {*batch.schema_ids} - {NOT_FRAMED}}
+    return marshal.dumps((columns, [headers.raw for headers in events.header_sets], events.header_at, schemas))
 
 
 def unpack_batch(packed: bytes) -> Events:
@@ -48,9 +50,18 @@ def unpack_batch(packed: bytes) -> Events:
     >>> unpack_batch(pack_batch(BATCH)).headers(0).values
     {'X-Shop': '1'}
     """
-    (offsets, times_ms, ids, ips, bodies), header_sets, header_at = parsed(packed)
-    batch = EventBatch(offsets, times_ms, ids, ips, bodies, headers=[])
+    (offsets, times_ms, ids, ips, bodies), header_sets, header_at, (schema_ids, schemas) = parsed(packed)
+    known = {one: _unpack_schema(*schema) for one, schema in schemas.items()}
+    batch = EventBatch(offsets, times_ms, ids, ips, bodies, headers=[], schema_ids=schema_ids, schemas=known)
     return Events(batch, [HeaderSet(headers) for headers in header_sets], header_at)
+
+
+def _pack_schema(schema: Schema | NoSchema) -> tuple[str, Any]:
+    return (schema.kind.value, schema.parts) if isinstance(schema, Schema) else ("", schema.message)
+
+
+def _unpack_schema(kind: str, content: Any) -> Schema | NoSchema:
+    return Schema(SchemaKind(kind), content) if kind else NoSchema(content)
 
 
 def pack_mapping(mapping: Mapping) -> tuple[Any, ...]:

@@ -44,6 +44,13 @@ class KafkaUnavailable(StreamsError):
     name = "buffer.kafkaUnavailable"
 
 
+class RegistryUnavailable(StreamsError):
+    """The schema registry did not give a schema that it may well have; what needs it waits."""
+
+    status = 503
+    name = "buffer.schemaRegistryUnavailable"
+
+
 class Overloaded(StreamsError):
     """As much of this is under way as may be; the same request may succeed after a while."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from app.model.schema import NoSchema, Schema
 
 Headers = Sequence[tuple[str, bytes]]
 """A record's event headers in order, names as received; the first value of a name wins on read."""
@@ -32,6 +34,9 @@ class EventBatch:
 
     `times_ms` are record timestamps (receive time), `bodies` the record values byte for byte; `headers` are without the
     reserved ones, which became `ids` and `ips` ("" where unknown).
+
+    Where bodies have to be decoded by a schema, `schema_ids` says by which (one an event, NOT_FRAMED: as it is), and
+    `schemas` has those that are needed, by id; else both are empty.
     """
 
     offsets: list[int]
@@ -40,6 +45,8 @@ class EventBatch:
     ips: list[str]
     bodies: list[bytes]
     headers: list[Headers]
+    schema_ids: list[int] = field(default_factory=list)
+    schemas: Mapping[int, Schema | NoSchema] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -53,6 +60,8 @@ class EventBatch:
             self.ips[start:stop],
             self.bodies[start:stop],
             self.headers[start:stop],
+            self.schema_ids[start:stop],
+            self.schemas,
         )
 
     def pick(self, indexes: Sequence[int]) -> EventBatch:
@@ -64,6 +73,8 @@ class EventBatch:
             [self.ips[index] for index in indexes],
             [self.bodies[index] for index in indexes],
             [self.headers[index] for index in indexes],
+            [self.schema_ids[index] for index in indexes] if self.schema_ids else [],
+            self.schemas,
         )
 
 
@@ -74,6 +85,10 @@ class Reason(StrEnum):
     TEMPLATE_TIMEOUT = "template.timeout"
     TEMPLATE_MEMORY = "template.memory"
     BODY_INVALID = "body.invalid"
+    BODY_UNDECODABLE = "body.undecodable"
+    """It is in the wire format, and cannot be read by its schema."""
+    SCHEMA_UNKNOWN = "schema.unknown"
+    """It is in the wire format, and the registry has no schema for it."""
     ROW_TOO_LARGE = "row.too_large"
     EXPORT_RESTING = "export.resting"
     BATCH_EXPIRED = "batch.expired"

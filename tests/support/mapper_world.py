@@ -123,9 +123,9 @@ class World:
 
 
 @asynccontextmanager
-async def running(world: World) -> AsyncIterator[Mapper]:
+async def running(world: World, schemas: Any = None) -> AsyncIterator[Mapper]:
     anything: Any = world
-    mapper = Mapper(Settings(), anything, anything, anything, anything, anything)
+    mapper = Mapper(Settings(), anything, anything, anything, anything, anything, schemas=schemas)
     await mapper.starts({SOURCE: None})
     task = asyncio.create_task(mapper.consume(world.items()))
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from consumer_group import expel_members
+from schema_registry import SchemaRegistry, running_registry
 from warm import start as start_warm
 
 from app.kafka.client import connect_admin
@@ -65,7 +67,7 @@ class Folded:
 
 
 class MapperProcess:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, **others: Any) -> None:
         self.port = free_port()
         told = settings.model_dump(include={"kafka_bootstrap_servers", "topic_prefix"}) | {
             "mapper_port": self.port,
@@ -73,6 +75,7 @@ class MapperProcess:
             "session_timeout_seconds": 6,
             "chunk_events": 200,
             "log_level": "warning",
+            **others,
         }
         variables = {f"STREAMS_{name.upper()}": str(value) for name, value in told.items()}
         self.process = start_warm(
@@ -207,6 +210,27 @@ def wait_until(condition: Callable[[], Any], what: str) -> None:
 @pytest.fixture
 def installation(kafka: str, topic_prefix: str) -> Installation:
     return Installation(kafka, topic_prefix)
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[SchemaRegistry]:
+    """One that demands the password "secret" of "mapper"."""
+    with running_registry("mapper:secret") as registry:
+        yield registry
+
+
+@pytest.fixture(scope="module")
+def direct(kafka: str, registry: SchemaRegistry) -> Iterator[Installation]:
+    """An installation for the tests of a module, whose mapper reads schemas from `registry`."""
+    installation = Installation(kafka, f"test-{uuid.uuid4().hex[:12]}")
+    mapper = MapperProcess(
+        installation.settings,
+        schema_registry_url=registry.url,
+        schema_registry_basic_auth_user_info="mapper:secret",
+        schema_registry_seconds=1,
+    )
+    yield installation
+    mapper.kill()
 
 
 @pytest.fixture

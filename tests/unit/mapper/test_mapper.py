@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Collection
 from dataclasses import replace
 
 from mapper_world import EXPORT, RECEIVER, REVISION, SOURCE, TOPIC, World, running
 
 from app.kafka.faust import Committed, Partition
+from app.kafka.schemas import SchemasMissing
+from app.mapper.metrics import IN_FLIGHT
+from app.model.event import EventBatch
 from app.model.receiver import SourceOffset
 
 
@@ -141,3 +146,38 @@ async def test_partition_rests_while_its_events_wait_in_line_for_a_child() -> No
         world.in_line.add(SOURCE)
 
         assert (before, mapper.rests(SOURCE)) == (False, True)
+
+
+class Schemas:
+    """The registry's, which are not to be had until `there` is set."""
+
+    def __init__(self) -> None:
+        self.there = asyncio.Event()
+
+    async def attach(self, batch: EventBatch) -> EventBatch:
+        if not self.there.is_set():
+            raise SchemasMissing("away", [1])
+        return batch
+
+    async def until_found(self, ids: Collection[int]) -> None:
+        await self.there.wait()
+
+
+async def test_partition_without_schemas_is_put_aside_and_read_anew_when_they_are_there() -> None:
+    world, schemas = World(), Schemas()
+    world.catalog.put_receiver(RECEIVER)
+    world.catalog.put_export(EXPORT)
+    async with running(world, schemas) as mapper:
+        world.chunks.put_nowait(world.chunk(0, 3))
+        await world.until(lambda: ("hold_back", SOURCE) in world.calls)
+        assert mapper.rests(SOURCE)
+        assert not world.sent
+        assert IN_FLIGHT._value.get() == 0
+
+        schemas.there.set()
+        await world.until(lambda: ("let_go", SOURCE) in world.calls)
+        world.chunks.put_nowait(world.chunk(0, 3))
+        await world.until(lambda: world.committed)
+
+    assert world.calls == [("hold_back", SOURCE), ("rewind", SOURCE), ("let_go", SOURCE)]
+    assert [(rows.base, rows.end, rows.count) for _, _, rows in world.sent] == [(0, 3, 3)]
