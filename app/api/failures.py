@@ -82,6 +82,7 @@ _MESSAGES: dict[int, dict[str, str]] = {
         "buffer.misconfigured": "The receiver's secret cannot be decrypted; the operator finds the cause in the "
         "gateway's log.",
         "buffer.overloaded": "Too many bytes wait for Kafka on this gateway; send the request again later.",
+        "buffer.schemaRegistryUnavailable": "The schema registry did not give all schemas within 5 s.",
         "storage.unavailable": "Storage did not verify the token. Storage did not answer within 10 s.",
     },
     504: {
@@ -152,6 +153,7 @@ _TRIAL = (
     "buffer.invalidRange",
     *_RECEIVER,
     "buffer.overloaded",
+    "buffer.schemaRegistryUnavailable",
     "buffer.validationTimeout",
 )
 """What a dry run may answer."""
@@ -161,6 +163,7 @@ _REPLAY = (
     *_READ,
     "buffer.tableInUse",
     "buffer.replayCountLimitReached",
+    "buffer.schemaRegistryUnavailable",
     "buffer.validationTimeout",
 )
 """What begins a replay, or tries it."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from app.api.bodies import Taken
+from app.kafka.schemas import Schemas
 from app.mapping.children import MappingPool
 from app.model.event import EventBatch, Failure, Headers, Reason, Segment
 from app.model.ids import new_event_id, new_uid
@@ -55,8 +56,9 @@ class Outcome(Generic[R]):
 class Trials:
     """Made and used on one event loop; `tend` runs beside in a task of its own."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, schemas: Schemas | None = None) -> None:
+        """Without `schemas` no body is decoded."""
+        self._settings, self._schemas = settings, schemas or Schemas(None)
         self._pool: MappingPool | None = None
         self._starting = asyncio.Lock()
         self._turns = asyncio.Semaphore(settings.validation_children)
@@ -103,10 +105,11 @@ class Trials:
 
         `read` is given the CSV of one row after the other and says what is kept of it. The batch is mapped as the
         mapper would map it, to see what fails; then the events that fit are mapped again one by one for their rows, so
-        that no more than one row is held. Raises what `misfits` raises.
+        that no more than one row is held. Raises what `misfits` raises, and SchemasMissing.
         """
         if not len(batch):
             return []
+        batch = await self._schemas.attach(batch)
         key = new_uid()  # what children were told of an earlier one does not matter
         found: dict[int, Outcome[R]] = {}
         async with self._turn() as pool:
@@ -123,10 +126,11 @@ class Trials:
 
     async def counts(self, mapping: Mapping, batch: EventBatch) -> tuple[list[int], list[Failure]]:
         """Indexes of the events of a batch, whose offsets are indexes, that become rows, and a failure for each that
-        does not; the others are left out on purpose. Raises what `misfits` raises.
+        does not; the others are left out on purpose. Raises what `outcomes` raises.
         """
         if not len(batch):
             return [], []
+        batch = await self._schemas.attach(batch)
         async with self._turn() as pool, asyncio.timeout(self._settings.synchronous_seconds):
             (mapped,) = await pool.map([(new_uid(), mapping)], batch, rows=False)
         return [offset for segment in mapped for offset in segment.offsets], _failures(mapped)

@@ -25,6 +25,7 @@ from app.gateway.quota import Quota
 from app.gateway.routes import Gateway
 from app.gateway.traced import TracedLane
 from app.gateway.validation import Validation
+from app.kafka.schemas import open_schemas
 from app.kafka.view import ControlView
 from app.limits import raise_file_limit
 from app.logs import configure_logging
@@ -54,7 +55,11 @@ async def serve(settings: Settings) -> None:
     cipher = Cipher(settings.encryption_key)
     view = ControlView(settings)
     lane = (TracedLane if is_on() else Lane)(settings, view, cipher)
-    trials = Trials(settings)
+    async with open_schemas(settings) as schemas:
+        await _serve(settings, view, lane, Trials(settings, schemas))
+
+
+async def _serve(settings: Settings, view: ControlView, lane: Lane, trials: Trials) -> None:
     gateway = Gateway(lane, Validation(lane, view, trials))
     try:
         with _listen(settings) as listener, watched_loop(settings.watchdog_seconds):

@@ -11,9 +11,11 @@ from dataclasses import replace
 import pytest
 
 from app.api.trials import MAX_SEARCHED_EVENTS, Crowded, Trials, sample_batch
+from app.kafka.schemas import Schemas
 from app.model.conditions import Conditions
 from app.model.event import Reason
 from app.model.receiver import Column, ColumnType, Export, Mapping, Revision
+from app.model.schema import Schema, SchemaKind
 from app.settings import Settings
 
 FOREVER = "local f(n) = if n == 0 then 'x' else f(n - 1) + f(n - 1); f(60)"
@@ -235,3 +237,21 @@ async def test_outcomes_of_no_event_need_no_child() -> None:
     async with trials_with() as trials:
         assert await outcomes_of(trials, export("fits", x="1")) == []
         assert trials.pids == []
+
+
+async def test_real_events_are_decoded_by_the_schemas_of_the_registry() -> None:
+    class Source:
+        async def fetch(self, schema_id: int) -> Schema:
+            return Schema(SchemaKind.JSON)
+
+    body = bytes([0, 0, 0, 0, 1]) + b'{"n":1}'
+    trials = Trials(Settings(_env_file=None), Schemas(Source()))  # type: ignore[call-arg]  # pydantic's own argument
+    tending = asyncio.create_task(trials.tend())
+
+    made = await trials.outcomes(
+        export("e", n="Body('n')").revision.mapping, sample_batch([body], [], ""), bytes.decode
+    )
+
+    tending.cancel()
+    await asyncio.gather(tending, return_exceptions=True)
+    assert [outcome.row.endswith(',"1"\n') for outcome in made if outcome.row] == [True]
