@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     topics: Literal["auto", "managed"] = "auto"
     """auto: missing topics are created; managed: operators create them and we only check."""
     replication_factor: Count = 1
+    source_topics: Annotated[list[str], NoDecode] = Field(default_factory=list)
+    """Topics that are not ours and that receivers may be bound to, separated by commas: `1234:orders`, `1234:shop.*`;
+    `*:` stands for every project. None: no receiver may be bound."""
     trusted_proxies: Annotated[list[str], NoDecode] = Field(default_factory=list)
     """Addresses or networks whose X-Forwarded-For is believed, separated by commas."""
     log_format: Literal["text", "json"] = "text"
@@ -245,7 +248,7 @@ class Settings(BaseSettings):
     batch_history_hours: Annotated[float, Field(gt=0)] = 168
     """How long the ledger remembers a batch after its import."""
 
-    @field_validator("encryption_key", "trusted_proxies", mode="before")
+    @field_validator("encryption_key", "trusted_proxies", "source_topics", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

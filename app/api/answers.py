@@ -95,10 +95,14 @@ class SignatureAnswer(Answer):
     content: str | None = None
 
 
+class SourceAnswer(Answer):
+    topic: str
+
+
 class ReceiverAnswer(Answer):
-    """`problem` says why there is no `url`: its secret cannot be decrypted. `auth` and `token` are there where the
-    secret is a token and not a part of the URL, `previous_secret_until` while an earlier one is taken too, `split`
-    where it is off.
+    """`problem` says why there is no `url`: its secret cannot be decrypted. One with a `source` has neither: nothing is
+    sent to it. `auth` and `token` are there where the secret is a token and not a part of the URL,
+    `previous_secret_until` while an earlier one is taken too, `split` where it is off.
     """
 
     id: str
@@ -111,6 +115,7 @@ class ReceiverAnswer(Answer):
     description: str
     split: str | None = None
     signature: SignatureAnswer | None = None
+    source: SourceAnswer | None = None
     exports: list[ExportAnswer]
 
 
@@ -172,12 +177,13 @@ def show_receiver(
     """With its import URL, or the reason why that is not known. `decrypt` raises ConfigurationError."""
     url = problem = token = None
     try:
-        secret = decrypt(receiver.secret)
-        url = f"{public_address}/v1/import/{receiver.project_id}/{receiver.receiver_id}"
-        if receiver.bearer_only:
-            token = secret
-        else:
-            url = f"{url}/{secret}"
+        if not receiver.is_bound:
+            secret = decrypt(receiver.secret)
+            url = f"{public_address}/v1/import/{receiver.project_id}/{receiver.receiver_id}"
+            if receiver.bearer_only:
+                token = secret
+            else:
+                url = f"{url}/{secret}"
     except ConfigurationError as error:
         problem = error.message
     return ReceiverAnswer(
@@ -191,6 +197,7 @@ def show_receiver(
         description=receiver.description,
         split=None if receiver.split else "off",
         signature=None if receiver.signature is None else _show_signature(receiver.signature),
+        source=SourceAnswer(topic=receiver.topic) if receiver.is_bound else None,
         exports=[show_export(export) for export in exports],
     )
 

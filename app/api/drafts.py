@@ -29,8 +29,18 @@ class ExportDraft:
 
 
 @dataclass(frozen=True)
+class SourceDraft:
+    """A topic that is there already, read from the first record at or after `from_ms` (0: from the first one that there
+    is; None: from the first that comes).
+    """
+
+    topic: str
+    from_ms: int | None = None
+
+
+@dataclass(frozen=True)
 class ReceiverDraft:
-    """A receiver to create, with its first exports."""
+    """A receiver to create, with its first exports. Without a `source` it gets a topic of its own."""
 
     receiver_id: str
     name: str
@@ -39,6 +49,7 @@ class ReceiverDraft:
     bearer_only: bool = False
     signature: Signature | None = None
     split: bool = True
+    source: SourceDraft | None = None
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ _MESSAGES: dict[int, dict[str, str]] = {
         "buffer.replayNotCancellable": 'Replay "019b0a5d-ac96-774b-bcce-b302099a8057" maps what came while the export '
         "was suspended; those events would be lost, so it cannot be cancelled. It ends with the export when that is "
         "deleted with discard=true.",
+        "buffer.topicInUse": 'Topic "orders" is read by the receiver "shop" already.',
         "buffer.tableInUse": 'Table "in.c-web.clicks" is the target of the export "clicks/all"; exports share a table '
         'only when all of them are incremental ("incremental": true).',
         "buffer.taskAlreadyRunning": 'Task "export.create" is already running on the export "all"; wait for it to '
@@ -183,6 +184,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         *_NEW_EXPORT,
         "buffer.receiverAlreadyExists",
         "buffer.receiverCountLimitReached",
+        "buffer.topicInUse",
     ),
     "listReceivers": _TOKEN,
     "getReceiver": (*_TOKEN, *_RECEIVER),

@@ -110,6 +110,15 @@ def fields(settings: Settings) -> dict[str, dict[str, Any]]:
             pattern=r"\{body\}$",
         ),
         "Signature.content": _text("What is signed.", "{timestamp}.{body}"),
+        "ReceiverPayload.source": {"description": "A topic that is there already, whose records are the events."},
+        "Receiver.source": {
+            "description": "A topic that is there already, whose records are the events; the receiver has no URL then."
+        },
+        "SourcePayload.topic": _text("The topic's name.", "orders"),
+        "Source.topic": _text("The topic's name.", "orders"),
+        "SourcePayload.from": _text(
+            "Where to begin to read: `earliest`, `latest` (if nothing is said), or a time with its zone.", "earliest"
+        ),
         "exports": {"description": "Exports of the receiver: each maps every event to a row of its table."},
         "Receivers.receivers": {"description": "All of the project, by id."},
         "Exports.exports": {"description": "All of the receiver, by id."},

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from itertools import islice
 from typing import Annotated, Literal
 
@@ -22,6 +23,7 @@ from app.api.drafts import (
     ReceiverChange,
     ReceiverDraft,
     SignatureChange,
+    SourceDraft,
 )
 from app.api.problems import Payload, Problems
 from app.api.signing import Seal, SignaturePayload, read_signature
@@ -39,6 +41,7 @@ Auth = Literal["url", "bearer"]
 """Where senders put the receiver's secret."""
 Split = Literal["on", "off"]
 _RAW_STRING_TYPES = ("template", "path")
+EARLIEST, LATEST = "earliest", "latest"
 MAX_WARNINGS = 20
 """Unknown fields of one body that are named."""
 MAX_ITEMS = 100
@@ -85,6 +88,13 @@ class ExportPayload(Payload):
     conditions: ConditionsPayload | None = None
 
 
+class SourcePayload(Payload):
+    """A topic that is there already, and where to begin: earliest, latest (if nothing is said) or a time."""
+
+    topic: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+    from_: Annotated[StrictStr | None, Field(alias="from")] = None
+
+
 class ReceiverPayload(Payload):
     id: Id | None = None
     name: Name
@@ -92,6 +102,7 @@ class ReceiverPayload(Payload):
     auth: Auth | None = "url"
     signature: SignaturePayload | None = None
     split: Split | None = "on"
+    source: SourcePayload | None = None
     exports: Annotated[list[ExportPayload], Field(max_length=MAX_ITEMS)] | None = None
 
 
@@ -132,6 +143,9 @@ def receiver_draft(payload: ReceiverPayload, settings: Settings, seal: Seal) -> 
     signature = None
     if payload.signature is not None:
         signature = read_signature(problems, payload.signature, receiver_id, seal)
+    source = None if payload.source is None else _source(problems, payload.source)
+    if source is not None and (payload.signature is not None or payload.auth == "bearer" or payload.split == "off"):
+        problems.add('A receiver with a "source" takes no requests, so it can have no "auth", "signature" or "split"')
     problems.settle()
     return ReceiverDraft(
         receiver_id,
@@ -141,6 +155,7 @@ def receiver_draft(payload: ReceiverPayload, settings: Settings, seal: Seal) -> 
         bearer_only=payload.auth == "bearer",
         signature=signature,
         split=payload.split != "off",
+        source=source,
     )
 
 
@@ -216,6 +231,25 @@ def _parts(payload: BaseModel) -> Iterator[tuple[str, BaseModel]]:
         elif isinstance(value, list):
             items = ((f"{name}[{index}]", item) for index, item in enumerate(value))
             yield from ((place, item) for place, item in items if isinstance(item, BaseModel))
+
+
+def _source(problems: Problems, payload: SourcePayload) -> SourceDraft:
+    return SourceDraft(payload.topic, problems.of(lambda: _begin(payload.from_ or LATEST), None))
+
+
+def _begin(text: str) -> int | None:
+    if text in (EARLIEST, LATEST):
+        return 0 if text == EARLIEST else None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise BadRequest(
+            f'Invalid "from" value "{clipped(text)}": it must be {EARLIEST}, {LATEST} or a time with its zone, such as '
+            "2026-01-02T03:04:05Z"
+        )
+    return max(0, int(time.timestamp() * 1000))
 
 
 def _export(problems: Problems, payload: ExportPayload, path: str, settings: Settings) -> ExportDraft:

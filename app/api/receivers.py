@@ -84,6 +84,8 @@ async def delete_receiver(
     if delete_topic and context.settings.topics == "managed":
         raise BadRequest("Topics are the operators' here (STREAMS_TOPICS=managed); leave deleteTopic out.")
     caller = await _enter_to_change(context, token, receiver_id)
+    if delete_topic and find_receiver(context.catalog, caller.project_id, receiver_id).is_bound:
+        raise BadRequest("The receiver is bound to a topic that is not ours to delete; leave deleteTopic out.")
     check_deletion(context.catalog, (), caller.project_id, receiver_id, None, discard=discard)
     task = new_task(caller.project_id, TaskType.RECEIVER_DELETE, receiver_id)
     await run_task(context, caller, task, dump_draft(Deletion(discard, delete_topic)))

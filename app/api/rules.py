@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 from app.api.drafts import ExportChange, ExportDraft, ReceiverDraft
 from app.model.catalog import Catalog
 from app.model.errors import BadRequest, Conflict, NotFound, clipped
-from app.model.receiver import Export, Mapping, Receiver, Suspension, entity_key
+from app.model.receiver import Export, Mapping, Receiver, Suspension, entity_key, is_bound
 from app.model.replay import Replay, ReplayKind
 from app.model.task import Task, TaskType
 from app.settings import Settings
@@ -35,6 +36,9 @@ class Limits:
     max_exports: int = 20
     max_revisions: int = 100
     max_replays: int = 10
+    topic_prefix: str = "streams"
+    source_topics: tuple[str, ...] = ()
+    """Which topics receivers may be bound to: "project:pattern"."""
     suspensions_kept_ms: int = 14 * 24 * _HOUR_MS
     replays_kept_ms: int = 15 * 24 * _HOUR_MS
     """How long after its end a replay may have dead letters from before in Kafka."""
@@ -46,6 +50,8 @@ class Limits:
             settings.max_exports,
             settings.max_revisions,
             settings.max_replays,
+            settings.topic_prefix,
+            tuple(settings.source_topics),
             int(2 * settings.retention_hours * _HOUR_MS),
             int((settings.retention_hours + _SEGMENT_HOURS) * _HOUR_MS),
         )
@@ -96,7 +102,37 @@ def check_receiver_create(
         )
     if len(draft.exports) > limits.max_exports:
         raise _too_many_exports(limits)
+    if draft.source is not None:
+        check_source_topic(catalog, limits, project_id, draft.receiver_id, draft.source.topic)
     _check_tables(catalog, project_id, [(export.export_id, export.mapping) for export in draft.exports])
+
+
+def check_source_topic(catalog: Catalog, limits: Limits, project_id: str, receiver_id: str, topic: str) -> None:
+    """A topic is read by one receiver, of a project that may read it, and is none of ours. Raises BadRequest or
+    Conflict.
+    """
+    patterns = [one.partition(":")[2] for one in limits.source_topics if one.partition(":")[0] in (project_id, "*")]
+    is_ours = topic.startswith(f"{limits.topic_prefix}.") or not is_bound(topic, project_id, receiver_id)
+    if is_ours or not any(fnmatchcase(topic, pattern) for pattern in patterns):
+        raise BadRequest(
+            f'Topic "{clipped(topic)}" is none that a receiver of this project may be bound to; the operator names '
+            "these by STREAMS_SOURCE_TOPICS."
+        )
+    check_topic_is_free(catalog, project_id, receiver_id, topic)
+
+
+def check_topic_is_free(catalog: Catalog, project_id: str, receiver_id: str, topic: str) -> None:
+    """Whether no other receiver reads it, or has read it and is not done. Raises Conflict."""
+    other = catalog.receivers_by_topic.get(topic)
+    if other is not None and (other.project_id, other.receiver_id) != (project_id, receiver_id):
+        words = f'the receiver "{other.receiver_id}"' if other.project_id == project_id else "another project"
+        raise Conflict(f'Topic "{topic}" is read by {words} already.', "buffer.topicInUse")
+    if catalog.draining_from(topic):
+        raise Conflict(
+            f'What came in topic "{topic}" for a deleted receiver is still on its way; try again when it is in its '
+            "tables.",
+            "buffer.topicInUse",
+        )
 
 
 def check_export_create(

@@ -15,12 +15,21 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.api.complaints import first_complaints, told_together
-from app.api.drafts import ExportChange, ExportDraft, ReceiverChange, ReceiverDraft
-from app.api.payloads import ExportPayload, ReceiverPayload, export_draft, receiver_draft, unknown_fields
+from app.api.drafts import ExportChange, ExportDraft, ReceiverChange, ReceiverDraft, SourceDraft
+from app.api.payloads import (
+    EARLIEST,
+    LATEST,
+    ExportPayload,
+    ReceiverPayload,
+    export_draft,
+    receiver_draft,
+    unknown_fields,
+)
 from app.cli.signatures import auth_of, signature_with_secrets, split_fingerprints, with_fingerprints
 from app.model.conditions import Conditions, format_size, format_time, parse_time
 from app.model.errors import BadRequest
 from app.model.receiver import Column, Mapping
+from app.model.task import iso_time
 from app.settings import Settings
 
 Body = dict[str, Any]
@@ -64,6 +73,12 @@ def read_receiver(body: object) -> tuple[ReceiverDraft, list[str]]:
     return replace(draft, exports=exports_as_echoed, signature=signature), unknown_fields(payload)
 
 
+def _source_body(source: SourceDraft) -> Body:
+    if source.from_ms is None:
+        return {"topic": source.topic, "from": LATEST}
+    return {"topic": source.topic, "from": iso_time(source.from_ms) if source.from_ms else EARLIEST}
+
+
 def read_export(body: object) -> tuple[ExportDraft, list[str]]:
     """The export that a body stands for, and warnings, as `read_receiver`."""
     try:
@@ -80,6 +95,8 @@ def body_of(draft: ReceiverDraft | ExportDraft | ReceiverChange | ExportChange) 
         body = {"id": draft.receiver_id, "description": draft.description}
         if not draft.split:
             body["split"] = split_word(draft.split)
+        if draft.source is not None:
+            body["source"] = _source_body(draft.source)
         body["exports"] = [body_of(export) for export in draft.exports]
         if draft.bearer_only:
             body["auth"] = auth_of(draft.bearer_only)

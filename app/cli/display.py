@@ -51,7 +51,7 @@ def exports_table(exports: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def receiver_view(receiver: Mapping[str, Any]) -> RenderableType:
-    names = ("id", "name", "description", "split", "url", "token", "problem")
+    names = ("id", "name", "description", "split", "url", "token", "problem", "source")
     shown = {name: receiver[name] for name in names if name in receiver}
     if "previousSecretUntil" in receiver:
         shown["secret before"] = f"works until {receiver['previousSecretUntil']}"

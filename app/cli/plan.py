@@ -14,6 +14,7 @@ from app.api.drafts import ExportChange, ExportDraft, FilterChange, ReceiverChan
 from app.cli.bodies import conditions_body, split_word
 from app.cli.signatures import auth_of, signature_change, signature_differences
 from app.model.conditions import Conditions
+from app.model.errors import BadRequest
 from app.model.receiver import Column
 from app.model.receiver import Mapping as TableMapping
 
@@ -59,10 +60,18 @@ class Plan:
 
 
 def plan_receiver(wanted: ReceiverDraft, found: ReceiverDraft | None, prune: bool = False) -> Plan:
-    """Make or change a receiver, and its exports. Deletions come first: they make room within the limits."""
+    """Make or change a receiver, and its exports. Deletions come first: they make room within the limits.
+
+    Where to begin to read a source counts at its creation alone. Raises BadRequest where the source is another.
+    """
     name = wanted.receiver_id
     if found is None:
         return Plan((Step(Action.CREATE, name, draft=wanted),))
+    if _topic(wanted) != _topic(found):
+        raise BadRequest(
+            f'The source of receiver "{name}" cannot be changed: it reads {_topic(found)}, not {_topic(wanted)}. '
+            "Delete it, or give this one another id."
+        )
     differences = tuple(
         Difference(field, before, after)
         for field, before, after in (
@@ -83,6 +92,10 @@ def plan_receiver(wanted: ReceiverDraft, found: ReceiverDraft | None, prune: boo
     )
     own = Plan((Step(Action.CHANGE, name, None, change, differences),)) if differences else Plan(unchanged=(name,))
     return own + plan_exports(name, wanted.exports, found.exports, prune)
+
+
+def _topic(receiver: ReceiverDraft) -> str:
+    return "a topic of its own" if receiver.source is None else f'topic "{receiver.source.topic}"'
 
 
 def plan_exports(

@@ -71,6 +71,8 @@ def url(receiver: Receiver, address: Address = None) -> None:
         answer = buffer.call("GET", receiver_path(receiver))
         if "problem" in answer:
             raise StreamsError(f'The URL of receiver "{receiver}" is not known: {answer["problem"]}')
+        if "source" in answer:
+            raise StreamsError(f'Receiver "{receiver}" has no URL: it reads the topic {answer["source"]["topic"]}.')
         typer.echo(answer["url"])
 
 

@@ -12,8 +12,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
-from app.api.drafts import ExportDraft, ReceiverDraft, load_draft
-from app.api.rules import check_export_create, check_receiver_create, find_receiver
+from app.api.drafts import ExportDraft, ReceiverDraft, SourceDraft, load_draft
+from app.api.rules import check_export_create, check_receiver_create, check_topic_is_free, find_receiver
 from app.control.log import Closed, Interrupted
 from app.control.patience import StepFailed
 from app.control.provision import Provisioner
@@ -27,7 +27,7 @@ from app.control.records import (
 )
 from app.control.run import Run, now_ms
 from app.control.steps import Failure, Progress, Wanted, token_description
-from app.control.topics import ends_or_gone, ensure_receiver_topic
+from app.control.topics import ends_or_gone, ensure_receiver_topic, find_source
 from app.kafka.codec import ControlValue
 from app.model.errors import KafkaUnavailable
 from app.model.ids import new_secret, new_uid
@@ -51,16 +51,18 @@ async def create_receiver(run: Run) -> None:
 
     async def conclude(tokens: Tokens) -> None:
         await _until_drained_ends_are_known(run)
-        topic = await ensure_receiver_topic(run.around.admin, run.around.settings, run.topic)
+        topic = await _topic(run, draft.source)
         secret = run.around.cipher.encrypt(new_secret())
 
         def entities() -> list[ControlValue]:
+            if draft.source is not None:
+                check_topic_is_free(run.catalog, project_id, draft.receiver_id, draft.source.topic)
             receiver = make_receiver(project_id, draft, topic, uid=new_uid(), secret=secret, now_ms=now_ms())
             return [receiver, *_exports(run, receiver, draft.exports, tokens, topic), *_topic_is_kept(run)]
 
         await _put(run, entities)
 
-    await _create(run, _wanted(run, draft.exports), check, conclude, "receiver created")
+    await _create(run, _wanted(run, draft.exports), check, conclude, "receiver created", draft.source)
 
 
 async def create_export(run: Run) -> None:
@@ -71,7 +73,8 @@ async def create_export(run: Run) -> None:
         check_export_create(run.catalog, (), run.limits, project_id, receiver_id, draft)
 
     async def conclude(tokens: Tokens) -> None:
-        topic = await ensure_receiver_topic(run.around.admin, run.around.settings, run.topic)
+        receiver = find_receiver(run.catalog, project_id, receiver_id)
+        topic = await _topic(run, SourceDraft(receiver.topic) if receiver.is_bound else None)
 
         def entities() -> list[Export]:
             return _exports(run, find_receiver(run.catalog, project_id, receiver_id), (draft,), tokens, topic)
@@ -81,11 +84,32 @@ async def create_export(run: Run) -> None:
     await _create(run, _wanted(run, (draft,)), check, conclude, "export created")
 
 
-async def _create(run: Run, wanted: Sequence[Wanted], check: Check, conclude: Conclude, result: str) -> None:
-    """In two steps: what is made takes events; then it is known from where on it takes all of them."""
+async def _topic(run: Run, source: SourceDraft | None) -> TopicFacts:
+    """The receiver's topic, made if it is missing; of a source the topic that is there, and where to begin."""
+    if source is None:
+        return await ensure_receiver_topic(run.around.admin, run.around.settings, run.topic)
+    found = await find_source(run.around.admin, source.topic, source.from_ms)
+    if found is None:
+        raise StepFailed(f'Kafka has no topic "{source.topic}".', 404, "buffer.topicNotFound")
+    return found
+
+
+async def _create(
+    run: Run,
+    wanted: Sequence[Wanted],
+    check: Check,
+    conclude: Conclude,
+    result: str,
+    source: SourceDraft | None = None,
+) -> None:
+    """In two steps: what is made takes events; then it is known from where on it takes all of them. Where a source is
+    read from an earlier place that is known from the beginning: nobody has read of the topic before.
+    """
     if not is_made(run):
         await with_provisions(run, wanted, check, conclude)
-    if is_made(run):
+    if is_made(run) and source is not None and source.from_ms is not None:
+        await run.succeed(result)
+    elif is_made(run):
         await _begin(run, result)
 
 

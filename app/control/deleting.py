@@ -65,7 +65,7 @@ def _ended(
     replays = [r for export in exports for r in run.catalog.replays_of(export.uid)] if deletion.discard else []
     lane_tokens = [replay.revision.token_id for replay in replays if not replay.is_finished]
     progress = Progress(spent_tokens=(*tokens_of(exports), *lane_tokens) if deletion.discard else ())
-    if deletion.delete_topic:
+    if deletion.delete_topic and not receiver.is_bound:
         others = run.catalog.draining_from(receiver.topic)
         drained = [replace(draining, delete_topic=True) for draining in (*others, *drained)]
         progress = replace(progress, spent_topic=None if drained else (receiver.topic, receiver.topic_id))

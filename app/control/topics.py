@@ -53,6 +53,18 @@ async def find_topic(admin: AdminClient, name: str) -> TopicFacts | None:
     return TopicFacts(name, topic_id, await asyncio.to_thread(_ends, admin, name, partitions))
 
 
+async def find_source(admin: AdminClient, name: str, from_ms: int | None) -> TopicFacts | None:
+    """A topic that is somebody else's, with the places at which reading begins instead of its ends: the first records
+    at or after `from_ms`, or the ends where that is None. Raises KafkaUnavailable.
+    """
+    if from_ms is None:
+        return await find_topic(admin, name)
+    spans = await find_spans(admin, name, from_ms, None)
+    if spans is None:
+        return None
+    return TopicFacts(name, spans.topic_id, tuple(part.first if from_ms else 0 for part in spans.ranges))
+
+
 async def ends_or_gone(
     admin: AdminClient, name: str, topic_id: str, partitions: int = 0
 ) -> tuple[SourceOffset, ...] | None:

@@ -100,6 +100,8 @@ class Directory:
             if before is not None:
                 self._usages.pop(before.uid, None)
             return
+        if value.is_bound:
+            return  # what comes in its topic is written by others
         secrets = self._decrypt(value, before)
         if secrets is None:
             self._unreadable.add(path)

@@ -40,12 +40,13 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """What a chunk of the topic with this id becomes: for each export (by uid) its envelopes, when they are there.
+    """What a chunk becomes, read as `reading` says (`Catalog.reading_of`): for each export (by uid) its envelopes, when
+    they are there.
 
     The lane takes out what is delivered, so that an export that is done waits in memory for no other.
     """
 
-    topic_id: str
+    reading: str
     exports: dict[str, asyncio.Task[Outgoing]]
 
 
@@ -55,7 +56,7 @@ class Following(Protocol):
     def sent(self, outgoing: Outgoing) -> None:
         """What an export has of the chunk is delivered."""
 
-    def delivered(self, chunk: Chunk, topic_id: str) -> None:
+    def delivered(self, chunk: Chunk, reading: str) -> None:
         """All its envelopes are delivered, and those of the chunks before it."""
 
     def released(self, chunk: Chunk) -> None:
@@ -121,7 +122,7 @@ class Lane:
         mapped = await mapping
         if mapped is None:
             return None
-        begun = _Begun(mapped.topic_id, mapped.exports, [])
+        begun = _Begun(mapped.reading, mapped.exports, [])
         for uid in mapped.exports:
             self._last[uid] = part = asyncio.create_task(self._deliver(uid, begun.mappings, self._last.get(uid)))
             begun.parts.append(part)
@@ -144,7 +145,7 @@ class Lane:
         if any(part.cancelled() for part in begun.parts):
             return False
         self._last = {uid: part for uid, part in self._last.items() if part not in begun.parts}
-        self._following.delivered(work.chunk, begun.topic_id)
+        self._following.delivered(work.chunk, begun.reading)
         metrics.CHUNK_SECONDS.observe(time.monotonic() - work.taken_at)
         return True
 
@@ -165,7 +166,7 @@ class Lane:
 class _Begun:
     """A chunk that is lined up: what its exports that are not done become, and their tasks."""
 
-    topic_id: str
+    reading: str
     mappings: dict[str, asyncio.Task[Outgoing]]
     parts: list[asyncio.Task[None]]
 

@@ -94,15 +94,17 @@ class Mapper:
         return wanted_topics(self._view.catalog)
 
     async def starts(self, committed: Mapping[Partition, Committed | None]) -> Mapping[Partition, int]:
-        """Where reading begins: at the commit, if it is of the topic that has the name now."""
+        """Where reading begins: at the commit, if it is of the topic that has the name now, and of its receiver."""
         names = sorted({source.topic for source in committed})
         ids = dict(zip(names, await asyncio.gather(*map(self._topic_ids.of, names)), strict=True))
         found = {}
         for source, commit in committed.items():
-            self._read_ids[source] = topic_id = ids[source.topic]
-            if commit is not None and commit.metadata == topic_id:
+            topic_id = ids[source.topic]
+            is_known = topic_id is not None and self._view.catalog.topic_id(source.topic) == topic_id
+            self._read_ids[source] = reading = self._view.catalog.reading_of(source.topic) if is_known else topic_id
+            if commit is not None and commit.metadata == reading:
                 found[source] = commit.offset
-            elif topic_id is not None and self._view.catalog.topic_id(source.topic) == topic_id:
+            elif is_known:
                 found[source] = first_offset(self._view.catalog, source.topic, source.partition)
             else:
                 found[source] = 0
@@ -165,8 +167,8 @@ class Mapper:
             if export is not None:
                 self._group.create_task(self._resting.report(export), name=f"suspend {export.uid}")
 
-    def delivered(self, chunk: Chunk, topic_id: str) -> None:
-        self._app.done(chunk.topic, chunk.partition, chunk.end, chunk.generation, topic_id)
+    def delivered(self, chunk: Chunk, reading: str) -> None:
+        self._app.done(chunk.topic, chunk.partition, chunk.end, chunk.generation, reading)
 
     def released(self, chunk: Chunk) -> None:
         source = chunk.source
@@ -223,7 +225,8 @@ class Mapper:
         """What the chunk becomes for each export, or None when it is not of the receiver's topic, or cannot be mapped
         without schemas that the registry does not give now.
 
-        `read_id` is the topic's id from before the fetch; being the same now, it was the same all the time.
+        `read_id` says of what topic, and for whom, the partition was read before the fetch (`Catalog.reading_of`);
+        being the same now, it was the same all the time.
         """
         topic_id = await self._barrier(chunk.topic)
         catalog = self._view.catalog
@@ -234,7 +237,7 @@ class Mapper:
                 topic_id = await self._barrier(chunk.topic)
         finally:
             self._settling[chunk.source] -= 1
-        if topic_id is None or not topic_id == catalog.topic_id(chunk.topic) == read_id:
+        if topic_id is None or topic_id != catalog.topic_id(chunk.topic) or catalog.reading_of(chunk.topic) != read_id:
             return None
         found = targets(topic_id, exports_from(catalog, chunk.topic), chunk.partition, chunk.base, chunk.end)
         batch = to_batch(chunk.records, topic_id, chunk.partition, ids=need_ids(found))
@@ -261,7 +264,7 @@ class Mapper:
             }
             outgoing = traced("mapper.chunk", to_outgoing(target, batch, parts, source, chunk), facts, chunk.records)
             exports[target.export.uid] = self._group.create_task(outgoing, name=f"map {target.export.uid}")
-        return Mapped(topic_id, exports)
+        return Mapped(read_id or topic_id, exports)
 
     async def _barrier(self, topic: str) -> str | None:
         """The topic's id, once the catalog has all that was in the control log when the chunk was here."""

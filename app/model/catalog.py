@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from app.model.receiver import Draining, Export, Receiver, entity_key
+from app.model.receiver import Draining, Export, Receiver, entity_key, is_bound
 from app.model.replay import Replay, ReplayingExport, with_replays
 from app.model.task import Forgotten, Task
 
@@ -116,6 +116,19 @@ class Catalog:
         if receiver is not None:
             return receiver.topic_id
         return next((draining.topic_id for draining in reversed(self.draining_from(topic))), None)
+
+    def reading_of(self, topic: str) -> str | None:
+        """What a commit of the topic with this name has to say to count: its id, and of a topic that is somebody else's
+        also for which receiver it was read, since each begins where it was told to.
+        """
+        receiver = self.receivers_by_topic.get(topic)
+        if receiver is not None:
+            return f"{receiver.topic_id}/{receiver.uid}" if receiver.is_bound else receiver.topic_id
+        for draining in reversed(self.draining_from(topic)):
+            export = draining.export
+            bound = is_bound(topic, export.project_id, export.receiver_id)
+            return f"{draining.topic_id}/{export.receiver_uid}" if bound else draining.topic_id
+        return None
 
     def receivers_of(self, project_id: str) -> list[Receiver]:
         """The project's receivers, by id."""

@@ -257,6 +257,20 @@ class Receiver:
     bearer_only: bool = False
     signature: Signature | None = None
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether the topic is somebody else's: it is read, and never made, written to, changed or deleted by us."""
+        return is_bound(self.topic, self.project_id, self.receiver_id)
+
+
+def is_bound(topic: str, project_id: str, receiver_id: str) -> bool:
+    """Whether a receiver's topic is none that we make for it, as its name says.
+
+    >>> is_bound("streams.events.1.a", "1", "a"), is_bound("orders", "1", "a")
+    (False, True)
+    """
+    return not topic.endswith(f".events.{project_id}.{receiver_id}")
+
 
 def offset_at(places: Iterable[SourceOffset], topic_id: str, partition: int) -> int | None:
     """The offset that these places name for a partition of a topic, if they do."""

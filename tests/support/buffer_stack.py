@@ -61,7 +61,7 @@ def make_settings(kafka: str, prefix: str, emulator: Emulator, **others: Any) ->
 def environment(settings: Settings, **others: Any) -> dict[str, str]:
     """What a process of its own needs in its environment to have these settings, and some others."""
     plain = {**settings.model_dump(mode="json", exclude_defaults=True), **others}
-    plain["encryption_key"] = ",".join(settings.encryption_key)
+    plain |= {name: ",".join(getattr(settings, name)) for name in ("encryption_key", "source_topics")}
     return {**os.environ, **{f"STREAMS_{name.upper()}": str(value) for name, value in plain.items()}}
 
 

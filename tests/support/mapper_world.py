@@ -42,6 +42,7 @@ class World:
 
     def __init__(self) -> None:
         self.catalog = Catalog()
+        self.topic = TOPIC
         self.topic_id: str | None = "id-1"
         self.behind_the_barrier: list[Callable[[], None]] = []
         self.barrier_failures = 0
@@ -119,7 +120,7 @@ class World:
                 await self.news.wait()
 
     def chunk(self, base: int, end: int) -> Chunk:
-        return Chunk(TOPIC, 0, base, end, [Record(offset) for offset in range(base, end)], 5, 0)
+        return Chunk(self.topic, 0, base, end, [Record(offset) for offset in range(base, end)], 5, 0)
 
 
 @asynccontextmanager

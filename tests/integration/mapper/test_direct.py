@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import NewPartitions, NewTopic
 from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.schema_registry.json_schema import JSONSerializer
@@ -20,9 +22,10 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.type_pb2 import Field
 from schema_registry import SchemaRegistry, Trouble
 
+from app.kafka.plan import describe_topics
 from app.model.event import Reason
 from app.model.ids import derived_event_id
-from app.model.receiver import Column, ColumnType
+from app.model.receiver import Column, ColumnType, SourceOffset
 
 Installation = Any  # of conftest.py
 DEADLINE_SECONDS = 60.0
@@ -205,3 +208,32 @@ def test_registry_that_is_away_makes_only_those_wait_who_need_it_and_loses_nothi
     assert len(others) == 1000
     assert waited == 0
     assert rows == sorted(f'"{{""n"":{number}}}"' for number in range(500))
+
+
+def test_topic_of_others_is_read_from_its_receivers_start_and_partitions_added_later_are_too(
+    direct: Installation,
+) -> None:
+    topic = f"{direct.names.prefix}-orders"
+    (made,) = direct.admin.create_topics([NewTopic(topic, 1, 1)]).values()
+    made.result(30)
+    wait_until(lambda: topic in describe_topics(direct.admin, [topic]), topic)
+    topic_id = describe_topics(direct.admin, [topic])[topic][0]
+    receiver = replace(direct.receiver("orders", topic_id), topic=topic)
+    starts = (SourceOffset(topic_id, 0, 2),)
+    receiver = replace(receiver, starts=starts)
+    export = direct.export(receiver, "e", (Column("body", ColumnType.BODY),), starts)
+    direct.produce(receiver, [b"0", b"1", b"2", b"3"], partitions=1)
+    direct.announce(receiver, export)
+    before = rows_of(direct, export, 2)
+
+    (grown,) = direct.admin.create_partitions([NewPartitions(topic, 2)]).values()
+    grown.result(30)
+    wait_until(lambda: describe_topics(direct.admin, [topic])[topic][1] == 2, "two partitions")
+    producer = Producer({"bootstrap.servers": direct.settings.kafka_bootstrap_servers})  # the other knows one partition
+    for partition, body in enumerate([b"4", b"5"]):
+        producer.produce(topic, body, partition=partition)
+    assert producer.flush(30) == 0
+    after = rows_of(direct, export, 4)
+
+    assert before == ['"2"', '"3"']
+    assert after == ['"2"', '"3"', '"4"', '"5"']

@@ -87,7 +87,7 @@ def test_partition_of_a_project_never_changes() -> None:
 
 def test_receiver_whose_secret_cannot_be_decrypted_is_shown_with_the_reason_instead_of_its_url() -> None:
     secret = Cipher([Cipher.new_key()]).encrypt("secret")
-    receiver = Receiver("uid", "1", "clicks", "Clicks", "", secret, "topic", "id", 1, 0)
+    receiver = Receiver("uid", "1", "clicks", "Clicks", "", secret, "streams.events.1.clicks", "id", 1, 0)
 
     answer = show_receiver(receiver, [], "http://here", Cipher([Cipher.new_key()]).decrypt)
 
@@ -96,5 +96,19 @@ def test_receiver_whose_secret_cannot_be_decrypted_is_shown_with_the_reason_inst
         "problem": "A secret in the control log was encrypted with a key that STREAMS_ENCRYPTION_KEY does not list.",
         "name": "Clicks",
         "description": "",
+        "exports": [],
+    }
+
+
+def test_receiver_of_a_topic_of_others_has_no_url() -> None:
+    receiver = Receiver("uid", "1", "clicks", "Clicks", "", b"", "orders", "id", 1, 0)
+
+    answer = show_receiver(receiver, [], "http://here", Cipher([Cipher.new_key()]).decrypt)
+
+    assert answer.model_dump(by_alias=True, exclude_none=True) == {
+        "id": "clicks",
+        "name": "Clicks",
+        "description": "",
+        "source": {"topic": "orders"},
         "exports": [],
     }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.api.drafts import ExportChange, ExportDraft, ReceiverDraft, dump_draft, load_draft
+from app.api.drafts import ExportChange, ExportDraft, ReceiverDraft, SourceDraft, dump_draft, load_draft
 from app.api.payloads import (
     ExportPatch,
     ExportPayload,
@@ -208,3 +208,21 @@ def test_unknown_fields_are_named_with_their_path() -> None:
         'Unknown field "x" in body is ignored.',
         'Unknown field "y" in body.exports[0].mapping is ignored.',
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "from_ms"),
+    [("earliest", 0), ("latest", None), (None, None), ("2023-01-02T03:04:05Z", 1672628645000)],
+)
+def test_source_begins_where_it_is_said(given: str | None, from_ms: int | None) -> None:
+    body = ReceiverPayload.model_validate({"name": "a", "source": {"topic": "orders", "from": given}})
+
+    assert receiver_draft(body, SETTINGS).source == SourceDraft("orders", from_ms)
+
+
+@pytest.mark.parametrize("given", ["yesterday", "2023-01-02T03:04:05"])
+def test_source_begins_at_a_word_or_a_time_with_its_zone(given: str) -> None:
+    body = ReceiverPayload.model_validate({"name": "a", "source": {"topic": "orders", "from": given}})
+
+    with pytest.raises(BadRequest, match='Invalid "from" value'):
+        receiver_draft(body, SETTINGS)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.api.drafts import ExportChange, ExportDraft, ReceiverDraft
+from app.api.drafts import ExportChange, ExportDraft, ReceiverDraft, SourceDraft
 from app.api.rules import (
     MAX_SUSPENSIONS,
     Limits,
@@ -25,7 +25,7 @@ from app.control.records import SealedToken, TopicFacts, make_export, make_recei
 from app.model.catalog import Catalog
 from app.model.conditions import Conditions
 from app.model.errors import BadRequest, Conflict, NotFound
-from app.model.receiver import Column, ColumnType, Mapping, Suspension
+from app.model.receiver import Column, ColumnType, Draining, Export, Mapping, Receiver, Revision, Suspension
 from app.model.replay import Replay, ReplayKind
 from app.model.task import Task, TaskStatus, TaskType
 
@@ -244,3 +244,52 @@ def test_replay_that_is_finished_is_not_cancelled() -> None:
 def test_replay_that_is_not_there_is_not_cancelled() -> None:
     with pytest.raises(NotFound, match='Replay "x" not found'):
         check_replay_cancel(with_replay(), (), "1", "r", "e", "x")
+
+
+def source_topics(*patterns: str) -> Limits:
+    return Limits(topic_prefix="streams", source_topics=patterns)
+
+
+def bound(receiver_id: str, topic: str) -> ReceiverDraft:
+    return ReceiverDraft(receiver_id, receiver_id, "", source=SourceDraft(topic))
+
+
+@pytest.mark.parametrize("patterns", [("1:orders",), ("*:ord*",), ("2:x", "1:*")])
+def test_receiver_may_be_bound_to_topics_that_the_operator_names(patterns: tuple[str, ...]) -> None:
+    check_receiver_create(Catalog(), (), source_topics(*patterns), "1", bound("a", "orders"))
+
+
+@pytest.mark.parametrize(
+    ("topic", "patterns"),
+    [
+        ("orders", ()),
+        ("orders", ("2:orders",)),
+        ("orders", ("1:order",)),
+        ("streams.control", ("1:*",)),
+        ("other.events.1.a", ("1:*",)),
+    ],
+)
+def test_receiver_is_bound_to_no_other_topic_and_to_none_of_ours(topic: str, patterns: tuple[str, ...]) -> None:
+    with pytest.raises(BadRequest, match="STREAMS_SOURCE_TOPICS"):
+        check_receiver_create(Catalog(), (), source_topics(*patterns), "1", bound("a", topic))
+
+
+@pytest.mark.parametrize("project_id", ["1", "2"])
+def test_topic_is_read_by_one_receiver(project_id: str) -> None:
+    catalog = Catalog()
+    catalog.put_receiver(Receiver("r", project_id, "b", "b", "", b"", "orders", "id", 1, 0))
+
+    with pytest.raises(Conflict, match="already") as caught:
+        check_receiver_create(catalog, (), source_topics("*:*"), "1", bound("a", "orders"))
+
+    assert caught.value.name == "buffer.topicInUse"
+
+
+def test_topic_from_which_a_deleted_receiver_is_drained_is_not_free() -> None:
+    catalog = Catalog()
+    mapping = Mapping("in.c-b.t", ())
+    export = Export("e", "r", "1", "b", "e", "e", Conditions(), 0, (), (Revision(1, mapping, "1", b"", 0),), 0)
+    catalog.put_draining(Draining(export, "orders", "id", 1, False, 0))
+
+    with pytest.raises(Conflict, match="still on its way"):
+        check_receiver_create(catalog, (), source_topics("*:*"), "1", bound("a", "orders"))

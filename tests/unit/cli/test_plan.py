@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from app.api.drafts import ExportDraft, ReceiverDraft
 from app.cli.bodies import body_of, read_export, read_receiver
 from app.cli.plan import Action, Plan, Step, plan_receiver
+from app.model.errors import BadRequest
 
 
 def export(name: str = "All", **others: Any) -> dict[str, Any]:
@@ -254,3 +255,17 @@ def carried_out(found: ReceiverDraft | None, plan: Plan) -> ReceiverDraft:
 
 def changed(before: ExportDraft, body: dict[str, Any]) -> ExportDraft:
     return read_export({**body_of(before), **body})[0]
+
+
+def test_receiver_of_a_source_that_the_api_shows_is_unchanged() -> None:
+    wanted = receiver(source={"topic": "orders", "from": "earliest"})
+    shown = receiver(source={"topic": "orders"})
+
+    assert plan_receiver(wanted, shown) == Plan(unchanged=("clicks",))
+    assert body_of(wanted)["source"] == {"topic": "orders", "from": "earliest"}
+
+
+@pytest.mark.parametrize("source", [None, {"topic": "others"}])
+def test_source_of_a_receiver_cannot_be_changed(source: dict[str, str] | None) -> None:
+    with pytest.raises(BadRequest, match="cannot be changed"):
+        plan_receiver(receiver(source={"topic": "orders"}), receiver(source=source))

@@ -129,6 +129,36 @@ async def test_commit_of_another_topic_counts_as_none() -> None:
         assert await mapper.starts({SOURCE: Committed(9, "id-0"), other: None}) == {SOURCE: 0, other: 40}
 
 
+async def test_commit_of_another_receiver_of_a_topic_of_others_counts_as_none() -> None:
+    world = World()
+    begin = (SourceOffset("id-1", 0, 4),)
+    world.catalog.put_receiver(replace(RECEIVER, topic="orders", starts=begin))
+    orders = Partition("orders", 0)
+    async with running(world) as mapper:
+        assert await mapper.starts({orders: Committed(9, "id-1/earlier")}) == {orders: 4}
+        assert await mapper.starts({orders: Committed(9, "id-1/r")}) == {orders: 9}
+
+
+async def test_topic_of_others_that_another_receiver_reads_now_is_read_anew_for_it() -> None:
+    world = World()
+    world.topic = "orders"
+    world.catalog.put_receiver(replace(RECEIVER, topic="orders"))
+    world.catalog.put_export(EXPORT)
+    orders = Partition("orders", 0)
+    async with running(world) as mapper:
+        await mapper.starts({orders: None})
+        world.catalog.put_receiver(replace(RECEIVER, uid="r2", topic="orders"))
+        world.catalog.put_export(replace(EXPORT, receiver_uid="r2"))
+        world.chunks.put_nowait(world.chunk(5, 6))
+        await world.until(lambda: ("let_go", orders) in world.calls)
+        assert not world.sent
+        await mapper.starts({orders: None})
+        world.chunks.put_nowait(world.chunk(0, 6))
+        await world.until(lambda: world.committed)
+
+    assert world.committed == [("orders", 0, 6, 5, "id-1/r2")]
+
+
 async def test_partition_rests_while_kafka_takes_no_envelopes() -> None:
     world = World()
     async with running(world) as mapper:
