@@ -208,3 +208,9 @@ def test_receiver_whose_signatures_cannot_be_checked_takes_nothing(directory: Di
 
     assert directory.find(PATH.encode()) is None
     assert directory.missing(PATH.encode()).status == 503
+
+
+def test_receiver_of_a_topic_of_others_takes_nothing(directory: Directory, cipher: Cipher) -> None:
+    directory.take("receiver:1/flights", dataclasses.replace(receiver(cipher), topic="orders"))
+
+    assert directory.find(PATH.encode()) is None

@@ -52,7 +52,7 @@ def batch(*ids: int) -> EventBatch:
 
 async def test_batch_gets_the_schemas_that_it_needs_each_asked_for_once() -> None:
     source = Source({1: JSON, 2: JSON})
-    schemas = Schemas(source)
+    schemas = Schemas(source, patience_seconds=60)
 
     found = await asyncio.gather(*(schemas.attach(batch(1, 2, 1)) for _ in range(3)))
 
@@ -69,7 +69,7 @@ async def test_without_a_registry_a_batch_is_as_it_is() -> None:
 async def test_id_that_is_not_found_is_looked_for_again_before_it_is_believed() -> None:
     source = Source({})
 
-    found = await Schemas(source).attach(batch(1))
+    found = await Schemas(source, patience_seconds=60).attach(batch(1))
 
     assert found.schemas == {1: UNKNOWN}
     assert source.asked == {1: LOOKS}
@@ -77,7 +77,7 @@ async def test_id_that_is_not_found_is_looked_for_again_before_it_is_believed() 
 
 async def test_schema_that_shows_a_moment_later_is_found() -> None:
     source = Source({})
-    looking = asyncio.create_task(Schemas(source).attach(batch(1)))
+    looking = asyncio.create_task(Schemas(source, patience_seconds=60).attach(batch(1)))
     await asyncio.wait_for(source.news.wait(), 30)
 
     source.known[1] = JSON
@@ -87,7 +87,7 @@ async def test_schema_that_shows_a_moment_later_is_found() -> None:
 
 async def test_unknown_id_is_looked_for_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     source = Source({})
-    schemas = Schemas(source)
+    schemas = Schemas(source, patience_seconds=60)
     await schemas.attach(batch(1))
     monkeypatch.setattr(module, "_UNKNOWN_SECONDS", 0.0)
 
@@ -99,7 +99,7 @@ async def test_unknown_id_is_looked_for_again_after_a_while(monkeypatch: pytest.
 async def test_registry_that_is_away_is_nothing_to_draw_conclusions_from() -> None:
     source = Source({1: JSON})
     source.away = True
-    schemas = Schemas(source)
+    schemas = Schemas(source, patience_seconds=60)
 
     with pytest.raises(SchemasMissing, match="away"):
         await schemas.attach(batch(1))
@@ -111,7 +111,7 @@ async def test_registry_that_is_away_is_nothing_to_draw_conclusions_from() -> No
 
 async def test_schema_that_is_remembered_needs_no_registry() -> None:
     source = Source({1: JSON})
-    schemas = Schemas(source)
+    schemas = Schemas(source, patience_seconds=60)
     await schemas.attach(batch(1))
     source.away = True
     with pytest.raises(SchemasMissing):
@@ -126,6 +126,7 @@ async def test_only_the_first_waits_for_a_registry_that_does_not_answer() -> Non
     schemas = Schemas(source, patience_seconds=0.2)
     with pytest.raises(SchemasMissing):
         await schemas.attach(batch(1))
+    await asyncio.gather(*schemas._asking.values(), return_exceptions=True)
     schemas._patience = 3600  # whoever waited now would wait for ever
 
     with pytest.raises(SchemasMissing, match="does not answer"):
