@@ -201,6 +201,9 @@ async def test_partition_without_schemas_is_put_aside_and_read_anew_when_they_ar
         world.chunks.put_nowait(world.chunk(0, 3))
         await world.until(lambda: ("hold_back", SOURCE) in world.calls)
         assert mapper.rests(SOURCE)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert world.calls == [("hold_back", SOURCE)]
         assert not world.sent
         assert IN_FLIGHT._value.get() == 0
 

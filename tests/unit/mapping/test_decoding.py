@@ -284,3 +284,12 @@ async def test_body_that_takes_all_memory_is_a_dead_letter_alone(outcome: Outcom
     rows, failures = outcome(segments)
     assert rows == {0: b'"[null]"\n', 2: b'"[]"\n'}
     assert {index: reason for index, (reason, _, _) in failures.items()} == {1: Reason.BODY_UNDECODABLE}
+
+
+def test_event_weighs_in_an_envelope_what_came(make_mapping: MakeMapping) -> None:
+    body = avro(NUMBER, {"n": 2})
+    events = Events.of(batch_of([body], {1: avro_schema(NUMBER)}))
+
+    map_batch(make_mapping("body"), events)
+
+    assert events.raw_size(0) == len(body)
