@@ -1,8 +1,9 @@
 """Every STREAMS_* setting with its unit, default and bound, in one place.
 
 Values come from the environment or a `.env` file. Any STREAMS_KAFKA_<PROPERTY> that is not named here goes to
-librdkafka as <property> (STREAMS_KAFKA_SASL_USERNAME becomes sasl.username), and the Faust side gets the same security;
-so does STREAMS_SCHEMA_REGISTRY_<PROPERTY> go to the registry's client.
+librdkafka as <property> (STREAMS_KAFKA_SASL_USERNAME becomes sasl.username), and the Faust side gets the same security
+(`app.model.security` says which settings go together); so does STREAMS_SCHEMA_REGISTRY_<PROPERTY> go to the registry's
+client.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.model import security
 from app.model.conditions import KIB, MIB, Bounds
 from app.model.engine import Engine
 from app.model.errors import ConfigurationError
@@ -39,7 +41,11 @@ class Settings(BaseSettings):
     # Surroundings
     kafka_bootstrap_servers: str = "127.0.0.1:9092"
     kafka_properties: dict[str, str] = Field(default_factory=lambda: kafka_properties(), repr=False)
-    """What else goes to librdkafka: STREAMS_KAFKA_SASL_USERNAME is {"sasl.username": ...}. May hold passwords."""
+    """What else goes to librdkafka: STREAMS_KAFKA_SASL_USERNAME is {"sasl.username": ...}. May hold passwords.
+
+    Security: STREAMS_KAFKA_SECURITY_PROTOCOL, _SASL_MECHANISM, _SASL_USERNAME, _SASL_PASSWORD, _SSL_CA_FILE,
+    _SSL_CERTIFICATE_FILE, _SSL_KEY_FILE, _SSL_KEY_PASSWORD.
+    """
     schema_registry_url: str | None = None
     """Where schemas are of events in the Confluent wire format; several addresses, separated by commas, are tried in
     turn. Without it such events are taken as they are."""
@@ -69,6 +75,9 @@ class Settings(BaseSettings):
     source_topics: Annotated[list[str], NoDecode] = Field(default_factory=list)
     """Topics that are not ours and that receivers may be bound to, separated by commas: `1234:orders`, `1234:shop.*`;
     `*:` stands for every project. None: no receiver may be bound."""
+    min_insync_replicas: Count | None = None
+    """Replicas that have a record before it is acknowledged, in topics that are made. None: 2 where there are three
+    replicas or more, else 1."""
     trusted_proxies: Annotated[list[str], NoDecode] = Field(default_factory=list)
     """Addresses or networks whose X-Forwarded-For is believed, separated by commas."""
     log_format: Literal["text", "json"] = "text"
@@ -122,6 +131,9 @@ class Settings(BaseSettings):
     synchronous_seconds: Seconds = 30
     """How long a synchronous call waits for its task before it is answered 504."""
     task_timeout_seconds: Seconds = 300
+    topic_wait_seconds: Annotated[float, Field(ge=0)] = 600
+    """How long the creation of a receiver waits for its topic where topics are the operators' (STREAMS_TOPICS=managed);
+    the project's other tasks wait behind it."""
     finished_task_hours: Annotated[float, Field(gt=0)] = 1
     """How long a task is kept after it succeeded."""
     failed_task_hours: Annotated[float, Field(gt=0)] = 48
@@ -253,6 +265,13 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
+    @field_validator("kafka_properties")
+    @classmethod
+    def _security(cls, value: dict[str, str]) -> dict[str, str]:
+        if problem := security.problem_of(value):
+            raise ValueError(problem)
+        return value
+
     @field_validator("storage_api_host")
     @classmethod
     def _url(cls, value: str) -> str:
@@ -276,8 +295,8 @@ class Settings(BaseSettings):
 
 
 def kafka_properties(env_file: Path | None = None) -> dict[str, str]:
-    """librdkafka properties in the environment (and this file), such as {"sasl.username": "x"}."""
-    return _properties("STREAMS_KAFKA_", _NAMED_KAFKA, env_file)
+    """Properties in the environment (and this file), named as librdkafka does, such as {"sasl.username": "x"}."""
+    return security.named_as_librdkafka_does(_properties("STREAMS_KAFKA_", _NAMED_KAFKA, env_file))
 
 
 def registry_properties(env_file: Path | None = None) -> dict[str, str]:
@@ -303,7 +322,11 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
             schema_registry_properties=registry_properties(env_file),
         )
     except ValidationError as error:
-        problems = "; ".join(
-            f"{_PREFIX}{'_'.join(str(part) for part in e['loc']).upper()}: {e['msg']}" for e in error.errors()
-        )
+        problems = "; ".join(_problem(e["loc"], e["msg"]) for e in error.errors())
         raise ConfigurationError(f"Bad settings: {problems}") from error
+
+
+def _problem(place: tuple[int | str, ...], message: str) -> str:
+    if place == ("kafka_properties",):  # names its variables itself
+        return message.removeprefix("Value error, ")
+    return f"{_PREFIX}{'_'.join(str(part) for part in place).upper()}: {message}"

@@ -129,7 +129,9 @@ class OutputsAnswer(Answer):
 
 
 class TaskAnswer(Answer):
-    """A task; `warnings` is there only in the answer to the request that started it."""
+    """A task; `warnings` is there only in the answer to the request that started it, `waits_for` only while somebody
+    has to do something.
+    """
 
     id: str
     type: str
@@ -141,6 +143,7 @@ class TaskAnswer(Answer):
     duration: int | None = None
     result: str | None = None
     error: str | None = None
+    waits_for: str | None = None
     outputs: OutputsAnswer | None = None
     warnings: list[str] | None = None
 
@@ -217,6 +220,7 @@ def show_task(task: Task, public_address: str, warnings: list[str] | None = None
         duration=None if ended_ms is None else max(0, ended_ms - task.created_ms),
         result=task.result if succeeded else None,
         error=task.error if finished and not succeeded else None,
+        waits_for=None if finished else task.result,
         outputs=OutputsAnswer(receiver_id=task.receiver_id, export_id=task.export_id) if succeeded else None,
         warnings=warnings or None,
     )

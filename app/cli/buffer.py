@@ -6,7 +6,7 @@ Every failure is a StreamsError of one line that says what to do about it; the t
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -18,8 +18,10 @@ from app.settings import Settings
 
 CALL_SECONDS = 60.0
 """Longer than the API waits for a task of a synchronous call."""
-WAIT_SECONDS = 600.0
-"""How long a task is waited for; the API ends its own after `task_timeout_seconds`."""
+WAIT_SECONDS = 1000.0
+"""How long a task is waited for; the API ends its own after `task_timeout_seconds`, before which it may have waited for
+`topic_wait_seconds`.
+"""
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 1.0
 
 _HINTS = {
@@ -100,13 +102,18 @@ class BufferApi:
             raise self._refusal(answer, found)
         return found
 
-    def wait(self, task: Mapping[str, Any], seconds: float = WAIT_SECONDS) -> dict[str, Any]:
+    def wait(
+        self, task: Mapping[str, Any], seconds: float = WAIT_SECONDS, say: Callable[[str], None] = lambda words: None
+    ) -> dict[str, Any]:
         """The task once it has succeeded. Raises TaskEnded with its error, or when it is not finished in time.
+
+        `say` is told what the task itself waits for, each time that it is something else.
 
         A task that the API has just begun may be unknown to another gateway while control is away, and the API may be
         unavailable for a moment: both are waited for.
         """
         found, pause, deadline = dict(task), _FIRST_PAUSE_SECONDS, time.monotonic() + seconds
+        waits_for = None
         while not found.get("isFinished"):
             if time.monotonic() > deadline:
                 raise TaskEnded(
@@ -119,6 +126,9 @@ class BufferApi:
             except ApiRefused as refusal:
                 if refusal.status not in (404, 503):
                     raise
+            if found.get("waitsFor") not in (None, waits_for):
+                waits_for = found["waitsFor"]
+                say(_one_line(str(waits_for)))
         if found["status"] == "error":
             raise TaskEnded(f"{found['type']} failed: {_one_line(str(found.get('error')))}")
         return found

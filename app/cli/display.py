@@ -82,7 +82,7 @@ def export_view(export: Mapping[str, Any]) -> RenderableType:
 
 
 def task_view(task: Mapping[str, Any]) -> RenderableType:
-    names = ("id", "type", "status", "createdAt", "finishedAt", "result", "error")
+    names = ("id", "type", "status", "createdAt", "finishedAt", "waitsFor", "result", "error")
     facts = {name: str(task[name]) for name in names if name in task}
     if "duration" in task:
         facts["duration"] = f"{task['duration']} ms"

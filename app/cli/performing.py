@@ -10,7 +10,7 @@ from app.cli.applying import carry_out, is_task
 from app.cli.buffer import BufferApi
 from app.cli.display import plan_body, plan_view, step_name
 from app.cli.plan import Plan, Step
-from app.cli.terminal import DIFFERENT, ask, print_answers, print_json, show, spinner
+from app.cli.terminal import DIFFERENT, ask, print_answers, print_json, show, spinner, tell_waiting
 
 _DONE = {"create": "created", "change": "changed", "delete": "deleted"}
 
@@ -20,7 +20,7 @@ def perform(api: BufferApi, step: Step, quiet: bool, wait: bool = True) -> dict[
     with spinner(f"{step_name(step)} …", quiet):
         answer = carry_out(api, step)
         if wait and is_task(answer):
-            answer = api.wait(answer)
+            answer = api.wait(answer, say=tell_waiting)
     if not quiet:
         words = _DONE[step.action] if wait or not is_task(answer) else f"is under way: task {answer['id']}"
         typer.echo(f"{step_name(step).partition(' ')[2]} {words}")

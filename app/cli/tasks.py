@@ -43,10 +43,10 @@ def wait(
     """
     from app.cli.buffer import task_path
     from app.cli.display import task_view
-    from app.cli.terminal import api, give, spinner
+    from app.cli.terminal import api, give, spinner, tell_waiting
 
     with api(address) as buffer, spinner("wait for the task …", as_json):
-        answer = buffer.wait(buffer.call("GET", task_path(task)), timeout)
+        answer = buffer.wait(buffer.call("GET", task_path(task)), timeout, tell_waiting)
     give(answer, task_view, as_json)
 
 

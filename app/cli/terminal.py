@@ -115,6 +115,11 @@ def spinner(text: str, quiet: bool = False) -> AbstractContextManager[Any]:
     return nullcontext() if quiet or not console.is_terminal else console.status(text)
 
 
+def tell_waiting(words: str) -> None:
+    """What a task waits for, for a person to do something about it."""
+    typer.secho(f"waiting: {words}", fg="yellow", err=True)
+
+
 def ask(question: str, yes: bool) -> None:
     """Go on only when the person says so; raises typer.Abort. A script must say --yes."""
     if yes:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from app.api.drafts import ExportDraft, ReceiverDraft, SourceDraft, load_draft
 from app.api.rules import check_export_create, check_receiver_create, check_topic_is_free, find_receiver
 from app.control.log import Closed, Interrupted
+from app.control.operators import until_topic_is_there
 from app.control.patience import StepFailed
 from app.control.provision import Provisioner
 from app.control.records import (
@@ -42,7 +43,7 @@ Conclude = Callable[[Tokens], Awaitable[None]]
 
 
 async def create_receiver(run: Run) -> None:
-    """With its first exports."""
+    """With its first exports. Where topics are the operators', it waits for its own before anything is made."""
     draft = load_draft(ReceiverDraft, run.command.payload)
     project_id = run.task.project_id
 
@@ -62,6 +63,8 @@ async def create_receiver(run: Run) -> None:
 
         await _put(run, entities)
 
+    if draft.source is None:
+        await until_topic_is_there(run)
     await _create(run, _wanted(run, draft.exports), check, conclude, "receiver created", draft.source)
 
 

@@ -108,6 +108,11 @@ class ControlLog:
                 raise Interrupted from trouble
             await self._wait_for(seen)
 
+    async def check_ours(self) -> None:
+        """Raises Closed when nothing more will be written."""
+        async with self._lock:
+            self._check_open()
+
     def stop(self) -> None:
         """No more writes; the one under way ends."""
         self._closing = True

@@ -20,7 +20,7 @@ from app.kafka.consumer_metrics import ConsumerCollector
 from app.kafka.faust import Chunk, ChunkApp, Item, Partition, create_app, serve
 from app.kafka.faust import run as run_loop
 from app.kafka.names import Names
-from app.kafka.plan import ensure_topics, system_topics
+from app.kafka.plan import Process, ensure_topics, topics_of
 from app.kafka.view import ControlView
 from app.kafka.watch import ConsumerWatch
 from app.logs import configure_logging
@@ -45,7 +45,7 @@ def run(settings: Settings) -> None:
 async def _main(settings: Settings) -> None:
     cipher = Cipher(settings.encryption_key)
     admin = await asyncio.to_thread(connect_admin, settings)
-    await asyncio.to_thread(ensure_topics, admin, settings, system_topics(settings))
+    await asyncio.to_thread(ensure_topics, admin, settings, topics_of(settings, Process.CONTROL))
     names = Names(settings.topic_prefix)
     rows_partitions = await count_partitions(admin, names.rows)
     command_partitions = await count_partitions(admin, names.commands)

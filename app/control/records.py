@@ -110,6 +110,7 @@ def failed(task: Task, failure: Failure, now_ms: int) -> Task:
         task,
         status=TaskStatus.ERROR,
         finished_ms=now_ms,
+        result=None,
         error=failure.message,
         error_name=failure.name,
         error_status=failure.status,

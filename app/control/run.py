@@ -51,10 +51,13 @@ class Run:
 
     def __init__(self, surroundings: Surroundings, log: ControlLog, command: Command) -> None:
         self.around, self.log, self.command = surroundings, log, command
-        seconds = surroundings.settings.task_timeout_seconds
+        self.begin_to_make()
+
+    def begin_to_make(self) -> None:
+        """From now on the task's time counts; `make_until` and `undo_until` are on the monotonic clock."""
+        seconds = self.around.settings.task_timeout_seconds
         began = time.monotonic()
         self.make_until, self.undo_until = began + seconds * (1 - UNDO_SHARE), began + seconds
-        """On the monotonic clock."""
 
     @property
     def catalog(self) -> Catalog:

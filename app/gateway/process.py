@@ -25,6 +25,8 @@ from app.gateway.quota import Quota
 from app.gateway.routes import Gateway
 from app.gateway.traced import TracedLane
 from app.gateway.validation import Validation
+from app.kafka.client import connect_admin
+from app.kafka.plan import Process, ensure_topics, topics_of
 from app.kafka.schemas import open_schemas
 from app.kafka.view import ControlView
 from app.limits import raise_file_limit
@@ -37,6 +39,7 @@ from app.observe.tracing import is_on, tracing
 from app.settings import Settings
 
 _BACKLOG = 2048
+_LOOK_SECONDS = 1.0
 _COLLECT_AFTER_OBJECTS = 20_000
 """Fewer than elsewhere: a look at more would be felt by the requests that wait for it."""
 _log = logging.getLogger(__name__)
@@ -84,6 +87,8 @@ async def _serve(settings: Settings, view: ControlView, lane: Lane, trials: Tria
 
 async def _open(settings: Settings, view: ControlView, lane: Lane, trials: Trials, gateway: Gateway) -> None:
     """Reach Kafka, however long it takes, then keep the view fresh and the API open."""
+    if settings.topics == "managed":
+        await _await_topics(settings)
     await lane.freshness.start()
     async with contextlib.AsyncExitStack() as stack:
         commands = await _enter_sender(stack, settings)
@@ -91,6 +96,21 @@ async def _open(settings: Settings, view: ControlView, lane: Lane, trials: Trial
         settle_memory(_COLLECT_AFTER_OBJECTS)
         _log.info("ready on %s:%d", settings.listen_address, settings.gateway_port)
         await lane.freshness.follow()
+
+
+async def _await_topics(settings: Settings) -> None:
+    """Until the operators' topics are as they must be; what is not is said, once."""
+    told = ""
+    while True:
+        try:
+            admin = await asyncio.to_thread(connect_admin, settings)
+            await asyncio.to_thread(ensure_topics, admin, settings, topics_of(settings, Process.GATEWAY))
+            return
+        except (ConfigurationError, KafkaUnavailable) as error:
+            if error.message != told:
+                told = error.message
+                _log.warning("not ready: %s", told)
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _enter_sender(stack: contextlib.AsyncExitStack, settings: Settings) -> CommandSender:

@@ -7,14 +7,24 @@ import zlib
 from contextlib import suppress
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from app.model.errors import KafkaUnavailable
 from app.settings import Settings
 
+READER = "reader"
+"""The end of the name of the group that consumers without a group name: they join none, and commit nothing."""
 PARTITIONER = "consistent_random"
 """Of producers whose readers must know where a key is: the rule of `partition_of_key`, whatever the settings say."""
+_NOT_ALLOWED = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    }
+)
 _log = logging.getLogger("app.kafka")
 
 
@@ -35,7 +45,7 @@ def consumer_config(settings: Settings, **properties: str | float | bool | None)
     """Properties of a consumer that reads committed records only and never commits an offset of its own."""
     return client_config(
         settings,
-        group_id=f"{settings.topic_prefix}-reader",
+        group_id=f"{settings.topic_prefix}-{READER}",
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -79,6 +89,13 @@ def connect_admin(settings: Settings, timeout_seconds: float = 10) -> AdminClien
             "Is it running, and is STREAMS_KAFKA_BOOTSTRAP_SERVERS right?"
         ) from error
     return admin
+
+
+def in_words(error: KafkaError) -> str:
+    """What Kafka said; where it does not allow something, also what to do."""
+    if error.code() in _NOT_ALLOWED:
+        return f"{error.str()} (`streams topics acls` lists what each process must be allowed)"
+    return str(error.str())
 
 
 def learn_leaders(admin: AdminClient, topic: str, timeout_seconds: float = 5) -> None:

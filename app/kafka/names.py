@@ -12,7 +12,12 @@ class Names:
     prefix: str
 
     def events(self, project_id: str, receiver_id: str) -> str:
-        return f"{self.prefix}.events.{project_id}.{receiver_id}"
+        return f"{self.events_prefix}{project_id}.{receiver_id}"
+
+    @property
+    def events_prefix(self) -> str:
+        """What the names of all receivers' topics begin with."""
+        return f"{self.prefix}.events."
 
     @property
     def commands(self) -> str:
@@ -44,4 +49,8 @@ class Names:
 
     def transactional_id(self, process: str, partition: int) -> str:
         """Of "sink" (a rows partition) or "control" (a commands partition)."""
-        return f"{self.prefix}-{process}-{partition}"
+        return f"{self.transactional_id_prefix(process)}{partition}"
+
+    def transactional_id_prefix(self, process: str) -> str:
+        """What the ids of "sink" or "control" begin with."""
+        return f"{self.prefix}-{process}-"

@@ -1,75 +1,102 @@
-"""Which topics there must be, with which settings; how they differ from what is there; how to create them.
+"""Which topics there must be, with which settings and why; how they differ from what is there; how to create them.
 
 Topics are created by this explicit plan only, never by the broker's auto-creation, and never altered or deleted here.
 They take messages of 4 MiB, and the broker stamps what windows and retention age by (delivery protocol, rules 4 and
-24).
+24). The plan is pure; the functions that take an admin client ask Kafka.
 """
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package re-exports these two without saying so
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package re-exports these without saying so
     AdminClient,
     ConfigResource,
     NewTopic,
 )
 
+from app.kafka.client import in_words
 from app.kafka.names import Names
+from app.kafka.topic_spec import Difference, FoundTopic, Partitions, Severity, TopicSpec, compare
 from app.model.errors import ConfigurationError, KafkaUnavailable
+from app.model.receiver import Receiver
 from app.settings import Settings
 
 _HOUR_MS = 3_600_000
 _TIMEOUT_SECONDS = 30
+_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class TopicSpec:
-    """One topic as it must be."""
+class Process(StrEnum):
+    """Who works with topics: the four processes, and `streams topics` on the command line."""
 
-    name: str
-    partitions: int
-    replication_factor: int
-    config: Mapping[str, str] = field(default_factory=dict)
+    GATEWAY = "gateway"
+    CONTROL = "control"
+    MAPPER = "mapper"
+    SINK = "sink"
+    CLI = "cli"
 
 
-@dataclass(frozen=True)
-class Difference:
-    """What is missing or different about one topic, in words."""
+def min_insync_replicas(settings: Settings) -> int:
+    """On how many replicas a record is before it is acknowledged: as set, else 2 where there are three replicas.
 
-    topic: str
-    missing: bool
-    text: str
+    Of two replicas it is one, since otherwise nothing could be written while one of them restarts.
+    """
+    return settings.min_insync_replicas or (2 if settings.replication_factor > 2 else 1)
 
 
 def system_topics(settings: Settings) -> list[TopicSpec]:
     """The topics of an installation, receiver topics apart."""
     names = Names(settings.topic_prefix)
-    retention = str(int(settings.retention_hours * _HOUR_MS))
-    rows_retention = str(int((settings.retention_hours + 24) * _HOUR_MS))
-    base = {"max.message.bytes": str(settings.max_message_bytes)}
-    compacted = {**base, "cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1", "segment.ms": "3600000"}
-    deleted = {**base, "cleanup.policy": "delete", "retention.ms": retention}
+    compacted = {
+        **_base(settings),
+        "cleanup.policy": "compact",
+        "min.cleanable.dirty.ratio": "0.1",
+        "segment.ms": "3600000",
+    }
+    by_broker = {"message.timestamp.type": "LogAppendTime"}
 
-    def spec(name: str, partitions: int, config: Mapping[str, str]) -> TopicSpec:
-        return TopicSpec(name, partitions, settings.replication_factor, config)
+    def spec(
+        name: str, partitions: int, config: Mapping[str, str], holds: str, counted: Partitions = Partitions.AS_MADE
+    ) -> TopicSpec:
+        return TopicSpec(name, partitions, settings.replication_factor, config, holds, counted)
 
     return [
-        spec(names.commands, settings.command_partitions, deleted),
-        spec(names.control, 1, compacted),
+        spec(
+            names.commands,
+            settings.command_partitions,
+            _deleted(settings),
+            "What the API asks of control, by project",
+        ),
+        spec(
+            names.control,
+            1,
+            compacted,
+            "Receivers, exports, replays and tasks; one partition, since all of it has one order",
+            Partitions.EXACTLY,
+        ),
         spec(
             names.rows,
             settings.rows_partitions,
-            {**deleted, "retention.ms": rows_retention, "message.timestamp.type": "LogAppendTime"},
+            {**_deleted(settings, more_hours=24), **by_broker},
+            "Rows on their way into tables; an export is in one partition for life",
         ),
-        spec(names.ledger, settings.rows_partitions, {**compacted, "message.timestamp.type": "LogAppendTime"}),
+        spec(
+            names.ledger,
+            settings.rows_partitions,
+            {**compacted, **by_broker},
+            "How far each export is staged, and its batches; as many partitions as `rows`",
+        ),
         spec(
             names.dead_letters,
             settings.dead_letter_partitions,
-            {**deleted, "message.timestamp.type": "LogAppendTime"},
+            {**_deleted(settings), **by_broker},
+            "Events that could not be mapped, with the reason",
         ),
     ]
 
@@ -80,63 +107,108 @@ def receiver_topic(settings: Settings, name: str) -> TopicSpec:
         name,
         settings.receiver_partitions,
         settings.replication_factor,
-        {
-            "cleanup.policy": "delete",
-            "retention.ms": str(int(settings.retention_hours * _HOUR_MS)),
-            "max.message.bytes": str(settings.max_message_bytes),
-            "message.timestamp.type": "LogAppendTime",
-        },
+        {**_deleted(settings), "message.timestamp.type": "LogAppendTime"},
+        "Raw events of one receiver",
     )
 
 
-def check_topics(admin: AdminClient, specs: Iterable[TopicSpec]) -> list[Difference]:
-    """How the cluster differs from the plan; empty when all is as it must be."""
-    specs = list(specs)
-    found = describe_topics(admin, [spec.name for spec in specs])
-    resources = [ConfigResource(ConfigResource.Type.TOPIC, spec.name) for spec in specs if spec.name in found]
-    configs = {
-        resource.name: future.result(_TIMEOUT_SECONDS)
-        for resource, future in (admin.describe_configs(resources).items() if resources else ())
+def topics_of(settings: Settings, process: Process) -> list[TopicSpec]:
+    """Those of the system's topics that the process works with. Control has an eye on all, and creates them."""
+    names = Names(settings.topic_prefix)
+    unused = {
+        Process.GATEWAY: {names.rows},
+        Process.MAPPER: {names.ledger},
+    }.get(process, set())
+    return [spec for spec in system_topics(settings) if spec.name not in unused]
+
+
+def made_receiver_topics(settings: Settings, receivers: Iterable[Receiver]) -> list[TopicSpec]:
+    """The topics of these receivers, but not those that were there before and are only read."""
+    names = Names(settings.topic_prefix)
+    ours = {names.events(receiver.project_id, receiver.receiver_id) for receiver in receivers}
+    return [receiver_topic(settings, topic) for topic in sorted({r.topic for r in receivers} & ours)]
+
+
+def _base(settings: Settings) -> dict[str, str]:
+    return {
+        "max.message.bytes": str(settings.max_message_bytes),
+        "min.insync.replicas": str(min_insync_replicas(settings)),
     }
-    differences = []
-    for spec in specs:
-        if spec.name not in found:
-            differences.append(Difference(spec.name, True, f"missing (wanted: {describe(spec)})"))
-            continue
-        _, partitions = found[spec.name]
-        if partitions != spec.partitions:
-            differences.append(
-                Difference(spec.name, False, f"has {partitions} partitions, the plan has {spec.partitions}")
-            )
-        for key, wanted in spec.config.items():
-            value = configs[spec.name][key].value
-            if value != wanted:
-                differences.append(Difference(spec.name, False, f"{key} is {value}, the plan has {wanted}"))
-    return differences
 
 
-def describe(spec: TopicSpec) -> str:
-    """One line about a topic as it must be."""
-    config = ", ".join(f"{key}={value}" for key, value in sorted(spec.config.items()))
-    return f"{spec.partitions} partitions, replication {spec.replication_factor}, {config}"
+def _deleted(settings: Settings, more_hours: float = 0) -> dict[str, str]:
+    """Deleted by age alone: a broker that has a limit by size would delete what nobody has read."""
+    retention_ms = int((settings.retention_hours + more_hours) * _HOUR_MS)
+    return {
+        **_base(settings),
+        "cleanup.policy": "delete",
+        "retention.ms": str(retention_ms),
+        "retention.bytes": "-1",
+    }
 
 
-def describe_topics(admin: AdminClient, topics: list[str]) -> dict[str, tuple[str, int]]:
-    """The id and the number of partitions of each of these topics that exists. Raises KafkaUnavailable."""
-    if not topics:
-        return {}
+def differences(settings: Settings, specs: Sequence[TopicSpec], found: Mapping[str, FoundTopic]) -> list[Difference]:
+    """How what is there differs from the plan, each topic for itself and `ledger` from `rows`; empty when nothing."""
+    names = Names(settings.topic_prefix)
+    listed = compare(specs, found)
+    rows, ledger = found.get(names.rows), found.get(names.ledger)
+    if rows is not None and ledger is not None and rows.partitions != ledger.partitions:
+        text = f"has {ledger.partitions} partitions, and {names.rows} has {rows.partitions}: they must be as many"
+        listed.append(Difference(names.ledger, Severity.BREAKS, text))
+    return listed
+
+
+def check_topics(admin: AdminClient, settings: Settings, specs: Iterable[TopicSpec]) -> list[Difference]:
+    """How the cluster differs from the plan; empty when all is as it must be. Raises KafkaUnavailable."""
+    specs = list(specs)
+    return differences(settings, specs, find_topics(admin, [spec.name for spec in specs]))
+
+
+def find_topics(admin: AdminClient, topics: Sequence[str]) -> dict[str, FoundTopic]:
+    """Those of these topics that exist, with their settings. Raises KafkaUnavailable."""
+    described = dict(_descriptions(admin, topics))
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in described]
     found = {}
-    for name, future in admin.describe_topics(TopicCollection(topics), request_timeout=_TIMEOUT_SECONDS).items():
+    for resource, future in (
+        admin.describe_configs(resources, request_timeout=_TIMEOUT_SECONDS).items() if resources else ()
+    ):
         try:
-            description = future.result(_TIMEOUT_SECONDS)
+            config = future.result(_TIMEOUT_SECONDS + 1)
+        except TimeoutError as error:
+            raise KafkaUnavailable(
+                f"Kafka does not say the settings of {resource.name} within {_TIMEOUT_SECONDS:g} s."
+            ) from error
+        except KafkaException as error:
+            raise KafkaUnavailable(
+                f"Kafka does not say the settings of {resource.name}: {in_words(error.args[0])}"
+            ) from error
+        topic = described[resource.name]
+        found[resource.name] = FoundTopic(
+            str(topic.topic_id),
+            len(topic.partitions),
+            min(len(partition.replicas) for partition in topic.partitions),
+            {key: entry.value for key, entry in config.items()},
+        )
+    return found
+
+
+def describe_topics(admin: AdminClient, topics: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """The id and the number of partitions of each of these topics that exists. Raises KafkaUnavailable."""
+    return {name: (str(topic.topic_id), len(topic.partitions)) for name, topic in _descriptions(admin, topics)}
+
+
+def _descriptions(admin: AdminClient, topics: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    if not topics:
+        return
+    for name, future in admin.describe_topics(TopicCollection(list(topics)), request_timeout=_TIMEOUT_SECONDS).items():
+        try:
+            yield name, future.result(_TIMEOUT_SECONDS)
         except TimeoutError as error:
             raise KafkaUnavailable(f"Kafka does not describe topic {name} within {_TIMEOUT_SECONDS:g} s.") from error
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 continue
-            raise KafkaUnavailable(f"Kafka does not describe topic {name}: {error.args[0].str()}") from error
-        found[name] = (str(description.topic_id), len(description.partitions))
-    return found
+            raise KafkaUnavailable(f"Kafka does not describe topic {name}: {in_words(error.args[0])}") from error
 
 
 def create_topics(admin: AdminClient, specs: Iterable[TopicSpec]) -> list[str]:
@@ -149,7 +221,7 @@ def create_topics(admin: AdminClient, specs: Iterable[TopicSpec]) -> list[str]:
             created.append(name)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise KafkaUnavailable(f"Kafka does not create topic {name}: {error.args[0].str()}") from error
+                raise KafkaUnavailable(f"Kafka does not create topic {name}: {in_words(error.args[0])}") from error
     _await_known(admin, created)
     return created
 
@@ -164,18 +236,27 @@ def _await_known(admin: AdminClient, topics: list[str]) -> None:
 
 
 def ensure_topics(admin: AdminClient, settings: Settings, specs: Iterable[TopicSpec]) -> None:
-    """Create what is missing (STREAMS_TOPICS=auto) or refuse and say what is (managed).
+    """Create what is missing (STREAMS_TOPICS=auto), or refuse and say what is missing or must be mended (managed).
 
-    Raises ConfigurationError that names every missing topic; a topic that merely differs is left to `topics check`.
+    Raises ConfigurationError that names each such topic; what merely differs is said in the log.
     """
     specs = list(specs)
     if settings.topics == "auto":
-        create_topics(admin, specs)
+        there = describe_topics(admin, [spec.name for spec in specs])
+        create_topics(admin, [spec for spec in specs if spec.name not in there])
         return
-    missing = [difference for difference in check_topics(admin, specs) if difference.missing]
-    if missing:
-        raise ConfigurationError(
-            "STREAMS_TOPICS=managed, and these topics are not there: "
-            + "; ".join(f"{d.topic} {d.text}" for d in missing)
-            + ". Create them (see `streams topics plan`) or set STREAMS_TOPICS=auto."
-        )
+    found = check_topics(admin, settings, specs)
+    for difference in found:
+        if not difference.must_be_mended:
+            _log.warning("topic %s %s", difference.topic, difference.text)
+    if any(difference.must_be_mended for difference in found):
+        raise ConfigurationError(to_be_mended(found))
+
+
+def to_be_mended(found: Iterable[Difference]) -> str:
+    """What the operators have to do first, where topics are theirs."""
+    problems = "; ".join(f"{d.topic} {d.text}" for d in found if d.must_be_mended)
+    return (
+        f"STREAMS_TOPICS=managed, and topics are not as they must be: {problems}. "
+        "Mend them (`streams topics export` prints them, `streams topics check` compares) or set STREAMS_TOPICS=auto."
+    )

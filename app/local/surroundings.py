@@ -20,6 +20,7 @@ def local_settings(settings: Settings) -> Settings:
     return settings.model_copy(
         update={
             "kafka_bootstrap_servers": f"{_HOST}:{settings.kafka_port}",
+            "kafka_properties": {},
             "storage_api_host": f"http://{_HOST}:{settings.storage_port}",
             "storage_s3_endpoint": f"http://{_HOST}:{settings.storage_s3_port}",
             "public_address": _public_address(settings),

@@ -15,7 +15,7 @@ from app.kafka.consumer_metrics import ConsumerCollector
 from app.kafka.faust import Item, create_app, serve
 from app.kafka.faust import run as run_loop
 from app.kafka.names import Names
-from app.kafka.plan import ensure_topics, system_topics
+from app.kafka.plan import Process, ensure_topics, topics_of
 from app.kafka.producer import AsyncProducer
 from app.kafka.schemas import open_schemas
 from app.kafka.view import ControlView
@@ -44,7 +44,7 @@ def run(settings: Settings) -> None:
 
 async def _main(settings: Settings) -> None:
     admin = await asyncio.to_thread(connect_admin, settings)
-    await asyncio.to_thread(ensure_topics, admin, settings, system_topics(settings))
+    await asyncio.to_thread(ensure_topics, admin, settings, topics_of(settings, Process.MAPPER))
     topic_ids = TopicIds(admin)
     async with (
         ControlView(settings) as view,

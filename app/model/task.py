@@ -46,6 +46,8 @@ class TaskStatus(StrEnum):
 class Task:
     """One command under way or done. `task_id` is "<receiver>[/<export>]/<type>/<created>_<random>".
 
+    `result` of one under way is what it waits for, in words.
+
     `error_name` and `error_status` keep the API's error for a call that waits for the task; `error` is its text.
     `progress` (control's own JSON, only while processing) says what the task may have made, for the process that
     resumes it.

@@ -7,34 +7,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.model.errors import ConfigurationError
-
-_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+from app.model.security import problem_of
 
 
 def aiokafka_security(properties: Mapping[str, str]) -> dict[str, Any]:
     """Arguments of an AIOKafkaConsumer for librdkafka properties such as {"security.protocol": "SASL_SSL"}.
 
-    Raises ConfigurationError for a protocol or mechanism that aiokafka cannot speak.
+    Raises ConfigurationError for what does not go together, aiokafka cannot speak, or cannot be loaded.
     """
+    if problem := problem_of(properties):
+        raise ConfigurationError(f"{problem}.")
     protocol = properties.get("security.protocol", "PLAINTEXT").upper()
-    if protocol not in _PROTOCOLS:
-        raise ConfigurationError(
-            f"STREAMS_KAFKA_SECURITY_PROTOCOL={protocol} is not known: it must be one of {', '.join(_PROTOCOLS)}."
-        )
     arguments: dict[str, Any] = {"security_protocol": protocol}
     if protocol.endswith("SSL"):
         arguments["ssl_context"] = _ssl_context(properties)
     if protocol.startswith("SASL"):
-        mechanism = (properties.get("sasl.mechanism") or properties.get("sasl.mechanisms") or "PLAIN").upper()
-        if mechanism not in _MECHANISMS:
-            raise ConfigurationError(
-                f"STREAMS_KAFKA_SASL_MECHANISM={mechanism} cannot be used: it must be one of {', '.join(_MECHANISMS)}."
-            )
         arguments |= {
-            "sasl_mechanism": mechanism,
-            "sasl_plain_username": properties.get("sasl.username"),
-            "sasl_plain_password": properties.get("sasl.password"),
+            "sasl_mechanism": properties["sasl.mechanism"].upper(),
+            "sasl_plain_username": properties["sasl.username"],
+            "sasl_plain_password": properties["sasl.password"],
         }
     return arguments
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,13 @@ from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner
 
 from app.cli import app
+from app.kafka.codec import control_codec
+from app.kafka.names import Names
+from app.kafka.producer import AsyncProducer
+from app.kafka.view import control_key
 from app.model.errors import ConfigurationError
+from app.model.receiver import Receiver
+from app.settings import load_settings
 
 
 @pytest.fixture
@@ -44,6 +52,34 @@ def test_check_names_a_topic_that_differs(
 
     assert result.exit_code == 1
     assert result.stdout == f"{topic_prefix}.commands: has 4 partitions, the plan has 7\n"
+
+
+def test_topic_of_a_receiver_can_be_made_before_it(runner: CliRunner, topic_prefix: str) -> None:
+    planned = runner.invoke(app, ["topics", "check", "--receiver", "1234/clicks"])
+    applied = runner.invoke(app, ["topics", "apply", "--receiver", "1234/clicks"])
+    after = runner.invoke(app, ["topics", "check", "--receiver", "1234/clicks"])
+
+    assert planned.stdout.startswith(f"{topic_prefix}.events.1234.clicks: missing (wanted: 4 partitions, ")
+    assert applied.stdout.splitlines()[0] == f"created {topic_prefix}.events.1234.clicks"
+    assert after.stdout == "The topic is as planned.\n"
+
+
+async def test_check_looks_at_the_topics_of_receivers_too(runner: CliRunner, topic_prefix: str) -> None:
+    """Not at topics that a receiver was bound to: they are somebody else's."""
+    applied = await asyncio.to_thread(runner.invoke, app, ["topics", "apply"])
+    assert applied.exit_code == 0, applied.exception
+    names = Names(topic_prefix)
+    made = Receiver("u1", "1234", "clicks", "", "", b"", names.events("1234", "clicks"), "id", 4, 0)
+    bound = Receiver("u2", "1234", "orders", "", "", b"", f"{topic_prefix}-orders", "id", 4, 0)
+    async with AsyncProducer(load_settings(None)) as producer:
+        for receiver in (made, bound):
+            key = control_key("receiver", f"1234/{receiver.receiver_id}")
+            await producer.send(names.control, control_codec.encode(receiver), key, partition=0)
+
+    result = await asyncio.to_thread(runner.invoke, app, ["topics", "check", "--json"])
+
+    found = json.loads(result.stdout)
+    assert [(one["topic"], one["severity"]) for one in found] == [(made.topic, "missing")]
 
 
 def test_managed_topics_are_never_created(

@@ -38,6 +38,12 @@ def test_processes_use_the_stacks_own_kafka_and_storage(settings: Settings) -> N
     assert told.public_address == "http://127.0.0.1:18000"
 
 
+def test_stack_itself_speaks_to_its_kafka_without_the_security_of_another(settings: Settings) -> None:
+    told = local_settings(settings.model_copy(update={"kafka_properties": {"security.protocol": "SSL"}}))
+
+    assert told.kafka_properties == {}
+
+
 def test_child_reads_back_the_settings_that_it_was_given(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     told = local_settings(settings)
 

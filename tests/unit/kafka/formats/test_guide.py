@@ -1,0 +1,34 @@
+"""docs/kafka.md says what the program does: its tables are the plan and the list themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.kafka.acls import acls
+from app.kafka.formats import markdown
+from app.kafka.plan import Process, receiver_topic, system_topics
+from app.settings import Settings
+
+GUIDE = Path(__file__).parents[4] / "docs" / "kafka.md"
+COUNTS = {"rows_partitions": 12, "command_partitions": 4, "dead_letter_partitions": 4}
+"""The defaults, whatever the tests are given."""
+SETTINGS = Settings(_env_file=None, **COUNTS)  # type: ignore[arg-type,call-arg]  # pydantic-settings' own argument
+
+
+def test_topics_of_the_guide_are_the_plan() -> None:
+    specs = [*system_topics(SETTINGS), receiver_topic(SETTINGS, "streams.events.<project>.<receiver>")]
+
+    assert markdown.topics(specs) in GUIDE.read_text()
+
+
+def test_acls_of_the_guide_are_the_list() -> None:
+    managed = SETTINGS.model_copy(update={"topics": "managed"})
+
+    assert markdown.acls({process.value: acls(managed, process) for process in Process}) in GUIDE.read_text()
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_counts_of_the_guide_are_the_defaults(name: str) -> None:
+    assert Settings.model_fields[name].default == COUNTS[name]
