@@ -17,6 +17,7 @@ READER = "reader"
 """The end of the name of the group that consumers without a group name: they join none, and commit nothing."""
 PARTITIONER = "consistent_random"
 """Of producers whose readers must know where a key is: the rule of `partition_of_key`, whatever the settings say."""
+_PROBE_SECONDS = 3.0
 _NOT_ALLOWED = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -84,11 +85,33 @@ def connect_admin(settings: Settings, timeout_seconds: float = 10) -> AdminClien
     try:
         admin.list_topics(timeout=timeout_seconds)
     except KafkaException as error:
+        if refusal := _refusal(settings):
+            raise KafkaUnavailable(
+                f"Kafka at {settings.kafka_bootstrap_servers} cannot be spoken to ({refusal}). "
+                "Are STREAMS_KAFKA_SECURITY_PROTOCOL, STREAMS_KAFKA_SASL_* and STREAMS_KAFKA_SSL_* right?"
+            ) from error
         raise KafkaUnavailable(
             f"Kafka at {settings.kafka_bootstrap_servers} does not answer ({error.args[0].str()}). "
             "Is it running, and is STREAMS_KAFKA_BOOTSTRAP_SERVERS right?"
         ) from error
     return admin
+
+
+def _refusal(settings: Settings) -> str | None:
+    """Why the brokers, or we, end each connection; None when that is not for TLS or SASL.
+
+    Asked by a client of its own that is let go at once: librdkafka keeps errors until somebody polls for them.
+    """
+    if settings.kafka_properties.get("security.protocol", "PLAINTEXT").upper() == "PLAINTEXT":
+        return None
+    errors: list[KafkaError] = []
+    config: dict[str, Any] = {**client_config(settings), "error_cb": errors.append}
+    probe = AdminClient(config)
+    with suppress(KafkaException):
+        probe.list_topics(timeout=_PROBE_SECONDS)
+    probe.poll(0)
+    refusals = [error.str() for error in errors if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL)]
+    return refusals[0] if refusals else None
 
 
 def in_words(error: KafkaError) -> str:

@@ -10,6 +10,7 @@ import fcntl
 import secrets
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -45,8 +46,12 @@ class LocalBroker(Child):
         home: Path = paths.KAFKA,
         log_file: Path | None = None,
         archive_to: Path | None = None,
+        properties: Mapping[str, object] | None = None,
+        authorizer_log: str = "warn",
     ) -> None:
+        """`properties` are added to ours. `authorizer_log` is the level at which an authorizer says what it decides."""
         super().__init__()
+        self._properties, self._authorizer_log = properties, authorizer_log
         self.data_dir = data_dir.absolute()
         self.home = home.absolute()
         self.port = port or free_port()
@@ -155,7 +160,7 @@ class LocalBroker(Child):
 
     def _write_properties(self, name: str, log_dir: Path) -> Path:
         path = self.data_dir / name
-        path.write_text(server_properties(self.port, self.controller_port, log_dir))
+        path.write_text(server_properties(self.port, self.controller_port, log_dir, self._properties))
         return path
 
     def _java(self, java: str, *arguments: str) -> list[str]:
@@ -168,6 +173,7 @@ class LocalBroker(Child):
             *([f"-XX:SharedArchiveFile={archive}", "-Xshare:auto"] if archive.exists() else []),
             f"-Dlog4j2.configurationFile={_CONFIG}",
             f"-Dstreams.log={self.log_file}",
+            f"-Dstreams.authorizer.log={self._authorizer_log}",
             "-cp",
             str(self.home / "lib" / "*"),
             *arguments,

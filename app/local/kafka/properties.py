@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
 
-def server_properties(port: int, controller_port: int, log_dir: Path) -> str:
-    """The text of server.properties for a broker on 127.0.0.1:`port` with its data in `log_dir`."""
+def server_properties(
+    port: int, controller_port: int, log_dir: Path, others: Mapping[str, object] | None = None
+) -> str:
+    """The text of server.properties for a broker on 127.0.0.1:`port` with its data in `log_dir`.
+
+    `others` are added to ours, or take their places.
+    """
     settings: dict[str, object] = {
         "process.roles": "broker,controller",
         "node.id": 1,
@@ -40,5 +46,6 @@ def server_properties(port: int, controller_port: int, log_dir: Path) -> str:
         "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
         "num.network.threads": 2,
         "num.io.threads": 4,
+        **(others or {}),
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())

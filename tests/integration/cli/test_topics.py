@@ -11,8 +11,10 @@ from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner
 
 from app.cli import app
+from app.kafka.client import connect_admin
 from app.kafka.codec import control_codec
 from app.kafka.names import Names
+from app.kafka.plan import Process, ensure_topics, topics_of
 from app.kafka.producer import AsyncProducer
 from app.kafka.view import control_key
 from app.model.errors import ConfigurationError
@@ -92,3 +94,30 @@ def test_managed_topics_are_never_created(
     assert isinstance(result.exception, ConfigurationError)
     topics = AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=30).topics
     assert [name for name in topics if name.startswith(topic_prefix)] == []
+
+
+def test_process_is_told_all_that_the_operators_have_not_made(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch, topic_prefix: str
+) -> None:
+    monkeypatch.setenv("STREAMS_TOPICS", "managed")
+    settings = load_settings(None)
+
+    with pytest.raises(ConfigurationError) as raised:
+        ensure_topics(connect_admin(settings), settings, topics_of(settings, Process.SINK))
+
+    names = ["commands", "control", "rows", "ledger", "dead-letters"]
+    assert [n for n in names if f"{topic_prefix}.{n} missing (wanted: " not in str(raised.value)] == []
+
+
+def test_process_goes_on_with_topics_that_only_weaken_a_promise(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, topic_prefix: str
+) -> None:
+    applied = runner.invoke(app, ["topics", "apply"])
+    assert applied.exit_code == 0, applied.exception
+    monkeypatch.setenv("STREAMS_TOPICS", "managed")
+    monkeypatch.setenv("STREAMS_RETENTION_HOURS", "1000")
+    settings = load_settings(None)
+
+    ensure_topics(connect_admin(settings), settings, topics_of(settings, Process.MAPPER))
+
+    assert f"topic {topic_prefix}.rows retention.ms is 691200000, the plan has 3686400000 at least" in caplog.text

@@ -1,0 +1,143 @@
+"""An operators' cluster: TLS with client certificates, SCRAM, ACLs, and topics that are theirs; with real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from secure_kafka import Decision, SecureKafka, entry_of
+from secure_stack import PROCESSES, SecureStack
+from typer.testing import CliRunner, Result
+
+from app.cli import app
+from app.kafka.acls import Acl, Operation, acls
+from app.kafka.client import connect_admin
+from app.kafka.plan import Process
+from app.local.storage import Emulator
+from app.model.errors import KafkaUnavailable
+from app.settings import Settings, load_settings
+
+
+@pytest.fixture(scope="module")
+def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
+    with SecureKafka(tmp_path_factory.mktemp("secure-kafka")) as kafka:
+        yield kafka
+
+
+@pytest.fixture
+def stack(secure_kafka: SecureKafka, emulator: Emulator, tmp_path: Path) -> Iterator[SecureStack]:
+    """Users with what they may do, and nothing started."""
+    stack = SecureStack(secure_kafka, emulator, tmp_path, f"t{uuid.uuid4().hex[:8]}")
+    secure_kafka.add_users([stack.user(process) for process in Process])
+    for process in Process:
+        secure_kafka.allow(stack.user(process), allowed(stack, process))
+    yield stack
+    stack.stop()
+
+
+def allowed(stack: SecureStack, process: Process) -> list[Acl]:
+    """The command line makes the topics here, as the operators' tool would."""
+    topics = "auto" if process is Process.CLI else "managed"
+    settings = Settings(_env_file=None, topic_prefix=stack.prefix, topics=topics)  # type: ignore[call-arg,arg-type]  # as from the environment
+    return acls(settings, process)
+
+
+def streams(stack: SecureStack, *arguments: str, topics: str = "auto") -> Result:
+    """`streams topics` as its own user; a dict of the environment and not ours, so that tests stay apart."""
+    environment = {**stack.environment(Process.CLI), "STREAMS_TOPICS": topics}
+    return CliRunner().invoke(app, ["topics", *arguments], env=environment)
+
+
+async def operators(stack: SecureStack, *arguments: str) -> None:
+    result = await asyncio.to_thread(streams, stack, *arguments)
+    assert result.exit_code == 0, (result.output, result.exception)
+
+
+def unused(stack: SecureStack) -> set[tuple[str, tuple[str, str, str, str]]]:
+    """What was listed and that nothing stood on yet."""
+    decisions = [decision for decision in stack.kafka.decisions() if decision.allowed]
+    used = {(d.who, d.entry) for d in decisions if d.entry is not None and counts(d)}
+    wanted = {(f"User:{stack.user(process)}", entry_of(acl)) for process in Process for acl in allowed(stack, process)}
+    return {one for one in wanted if one not in used}
+
+
+def counts(decision: Decision) -> bool:
+    """Reading or writing that was only used to describe is not used, but for what a mapper writes in trouble alone."""
+    assert decision.entry is not None
+    return decision.operation == decision.entry[3] or decision.entry[1].endswith(".commands")
+
+
+def refused(stack: SecureStack) -> list[Decision]:
+    return [d for d in stack.kafka.decisions() if not d.allowed and d.who.startswith(f"User:{stack.prefix}-")]
+
+
+async def do_everything(stack: SecureStack) -> None:
+    """A receiver waits for its topic, then all is used that needs Kafka. Raises AssertionError when anything fails."""
+    await operators(stack, "apply")
+    stack.start(*PROCESSES)
+    await stack.until_ready()
+    task = await stack.begin_receiver("a")
+
+    async def waits() -> bool:
+        found = await stack.call("GET", task["url"])
+        return "--receiver 1234/a` prints" in found.get("waitsFor", "")
+
+    await stack.until(waits, "a task that waits for its topic")
+    await operators(stack, "apply", "--receiver", "1234/a")
+    await stack.finish(task)
+    await stack.use_everything("a")
+    await operators(stack, "check")
+
+
+async def test_listed_acls_suffice_for_everything_and_all_are_used(stack: SecureStack) -> None:
+    """Through TLS, client certificates and SCRAM, Faust's consumers too."""
+    await do_everything(stack)
+
+    await stack.until(lambda: unused(stack) == set(), "the use of all that is listed")
+    assert refused(stack) == []
+
+
+LISTED = [
+    (process, number, acl)
+    for process in Process
+    for number, acl in enumerate(
+        acls(Settings(_env_file=None, topics="auto" if process is Process.CLI else "managed"), process)  # type: ignore[call-arg]
+    )
+]
+NOBODYS_TROUBLE = {(Process.CONTROL, Operation.DELETE)}
+"""Kafka forgets how far a replay was by itself, only later."""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("process", "number"),
+    [
+        pytest.param(process, number, id=f"{process}-{acl.resource}-{acl.name}-{acl.operation}")
+        for process, number, acl in LISTED
+    ],
+)
+async def test_without_any_one_something_fails(stack: SecureStack, process: Process, number: int) -> None:
+    stack.deadline_seconds = 45
+    taken = allowed(stack, process)[number]
+    stack.kafka.forbid(stack.user(process), taken)
+
+    if (process, taken.operation) in NOBODYS_TROUBLE:
+        await do_everything(stack)
+    else:
+        with pytest.raises(AssertionError):
+            await do_everything(stack)
+
+    await stack.until(lambda: refused(stack) != [], "a refusal")
+    assert {decision.who for decision in refused(stack)} == {f"User:{stack.user(process)}"}
+
+
+def test_wrong_password_is_said(stack: SecureStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {**stack.environment(Process.CLI), "STREAMS_KAFKA_SASL_PASSWORD": "another"}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(KafkaUnavailable, match=r"cannot be spoken to \(.*invalid credentials"):
+        connect_admin(load_settings(None), timeout_seconds=2)
