@@ -179,6 +179,10 @@ def fields(settings: Settings) -> dict[str, dict[str, Any]]:
         "cancelledAt": _text("Since when no more of it is mapped (UTC).", "2026-01-02T03:05:06.789Z", pattern=_DATE),
         "finishedAt": _text("When it ended (UTC).", "2026-01-02T03:04:06.789Z", pattern=_DATE),
         "duration": _text("Milliseconds that it took.", 1111, minimum=0),
+        "waitsFor": _text(
+            "What somebody has to do first: make the receiver's topic, where topics are the operators'.",
+            "Topics are the operators' here (STREAMS_TOPICS=managed), and topic streams.events.1234.clicks missing …",
+        ),
         "result": _text("What was done, when it succeeded.", "receiver created"),
         "Task.error": _text("Why it failed.", "Storage refused to create the table."),
         "outputs": {"description": "What the task was for, when it succeeded."},

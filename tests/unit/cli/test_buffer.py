@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.cli.buffer import connect, task_path
+from app.cli.buffer import BufferApi, connect, task_path
 from app.local.state import StackLock, StackState, write_state
 from app.local.storage.config import MASTER_TOKEN
 from app.model.errors import ConfigurationError
@@ -61,3 +61,15 @@ def test_task_may_be_named_by_id_or_url(prefix: str) -> None:
     task_id = "r/receiver.create/2026-01-02T03:04:05.678Z_aBcDe"
 
     assert task_path(prefix + task_id) == f"/v1/tasks/{task_id}"
+
+
+def test_what_a_task_waits_for_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = {"id": "t", "isFinished": False, "status": "processing", "waitsFor": "a topic"}
+    answers = iter([waiting, waiting, {"id": "t", "isFinished": True, "status": "success"}])
+    said: list[str] = []
+
+    with BufferApi("http://127.0.0.1:1", "token") as api:
+        monkeypatch.setattr(api, "call", lambda *_: next(answers))
+        api.wait({"id": "t"}, say=said.append)
+
+    assert said == ["a topic"]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from app.cli import app
 from app.kafka.acls import acls
 from app.kafka.formats import markdown
 from app.kafka.plan import Process, receiver_topic, system_topics
@@ -27,6 +31,25 @@ def test_acls_of_the_guide_are_the_list() -> None:
     managed = SETTINGS.model_copy(update={"topics": "managed"})
 
     assert markdown.acls({process.value: acls(managed, process) for process in Process}) in GUIDE.read_text()
+
+
+COMMANDS = [
+    line
+    for block in re.findall(r"```sh\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith("streams topics") and " check" not in line
+]
+"""Those that ask nobody."""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_of_the_guide_print_something(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    result = CliRunner().invoke(app, shlex.split(command, comments=True)[1:])
+
+    assert (result.exit_code, result.exception) == (0, None)
+    assert result.stdout.count("\n") > 3
 
 
 @pytest.mark.parametrize("name", COUNTS)
