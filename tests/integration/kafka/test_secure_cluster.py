@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -107,8 +108,13 @@ LISTED = [
         acls(Settings(_env_file=None, topics="auto" if process is Process.CLI else "managed"), process)  # type: ignore[call-arg]
     )
 ]
-NOBODYS_TROUBLE = {(Process.CONTROL, Operation.DELETE)}
-"""Kafka forgets how far a replay was by itself, only later."""
+MAY_GO_UNNOTICED = {
+    (Process.CONTROL, Operation.DELETE, "replay-"),
+    *((process, Operation.DESCRIBE, "reader") for process in (Process.CONTROL, Process.MAPPER, Process.SINK)),
+}
+"""What Kafka refuses without always harming anybody: it forgets how far a replay was by itself, if later; and only who
+reads at the moment at which it refuses to name a coordinator meets that as an error.
+"""
 
 
 @pytest.mark.long
@@ -124,11 +130,9 @@ async def test_without_any_one_something_fails(stack: SecureStack, process: Proc
     taken = allowed(stack, process)[number]
     stack.kafka.forbid(stack.user(process), taken)
 
-    if (process, taken.operation) in NOBODYS_TROUBLE:
+    unnoticed = (process, taken.operation, taken.name.removeprefix(f"{stack.prefix}-").removeprefix("mapper-"))
+    with suppress(AssertionError) if unnoticed in MAY_GO_UNNOTICED else pytest.raises(AssertionError):
         await do_everything(stack)
-    else:
-        with pytest.raises(AssertionError):
-            await do_everything(stack)
 
     await stack.until(lambda: refused(stack) != [], "a refusal")
     assert {decision.who for decision in refused(stack)} == {f"User:{stack.user(process)}"}
