@@ -18,7 +18,7 @@ READER = "reader"
 PARTITIONER = "consistent_random"
 """Of producers whose readers must know where a key is: the rule of `partition_of_key`, whatever the settings say."""
 _PROBE_SECONDS = 3.0
-_NOT_ALLOWED = frozenset(
+NOT_ALLOWED = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -26,6 +26,7 @@ _NOT_ALLOWED = frozenset(
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     }
 )
+"""What Kafka answers when ACLs are missing."""
 _log = logging.getLogger("app.kafka")
 
 
@@ -116,7 +117,7 @@ def _refusal(settings: Settings) -> str | None:
 
 def in_words(error: KafkaError) -> str:
     """What Kafka said; where it does not allow something, also what to do."""
-    if error.code() in _NOT_ALLOWED:
+    if error.code() in NOT_ALLOWED:
         return f"{error.str()} (`streams topics acls` lists what each process must be allowed)"
     return str(error.str())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from app.kafka.client import consumer_config
+from app.kafka.client import NOT_ALLOWED, consumer_config, in_words
 from app.kafka.names import Names
 from app.model.errors import KafkaUnavailable
 from app.model.replay import Replay
@@ -23,6 +23,9 @@ def replay_progress(settings: Settings, replay: Replay) -> dict[int, int]:
     try:
         places = [TopicPartition(replay.topic, part.partition) for part in replay.ranges]
         found = consumer.committed(places, _SECONDS)
+        for place in found:
+            if place.error is not None and place.error.code() in NOT_ALLOWED:
+                raise KafkaUnavailable(f"Kafka does not say how far a replay is: {in_words(place.error)}")
         return {place.partition: int(place.offset) for place in found if place.error is None and place.offset >= 0}
     except KafkaException as error:
         raise KafkaUnavailable(f"Kafka does not say how far a replay is: {error.args[0].str()}") from error

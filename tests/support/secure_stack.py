@@ -59,6 +59,7 @@ class SecureStack:
             "RECEIVER_PARTITIONS": "1",
             "MIN_TIME_SECONDS": "1",
             "MAPPING_CHILDREN": "1",
+            "WATCHDOG_SECONDS": "300",  # the sink is made to sleep
             "RETRY_UNAVAILABLE_SECONDS": "1",
             **{f"{process.value.upper()}_PORT": str(free_port()) for process in PROCESSES},
         }

@@ -14,9 +14,10 @@ from secure_stack import PROCESSES, SecureStack
 from typer.testing import CliRunner, Result
 
 from app.cli import app
+from app.control.topics import delete_topic, ensure_receiver_topic
 from app.kafka.acls import Acl, Operation, acls
 from app.kafka.client import connect_admin
-from app.kafka.plan import Process
+from app.kafka.plan import Process, describe_topics, ensure_topics, topics_of
 from app.local.storage import Emulator
 from app.model.errors import KafkaUnavailable
 from app.settings import Settings, load_settings
@@ -138,10 +139,32 @@ async def test_without_any_one_something_fails(stack: SecureStack, process: Proc
     assert {decision.who for decision in refused(stack)} == {f"User:{stack.user(process)}"}
 
 
-def test_wrong_password_is_said(stack: SecureStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    environment = {**stack.environment(Process.CLI), "STREAMS_KAFKA_SASL_PASSWORD": "another"}
-    for name, value in environment.items():
+async def test_control_may_make_and_delete_topics_where_they_are_not_the_operators(
+    stack: SecureStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_user(stack, Process.CONTROL, monkeypatch)
+    settings = load_settings(None).model_copy(update={"topics": "auto"})
+    listed = set(acls(settings, Process.CONTROL)) - set(allowed(stack, Process.CONTROL))
+    stack.kafka.allow(stack.user(Process.CONTROL), listed)
+    admin, name = connect_admin(settings), f"{stack.prefix}.events.1234.a"
+
+    await asyncio.to_thread(ensure_topics, admin, settings, topics_of(settings, Process.CONTROL))
+    made = await ensure_receiver_topic(admin, settings, name)
+    await delete_topic(admin, name, made.topic_id)
+
+    assert await asyncio.to_thread(describe_topics, admin, [name]) == {}
+    assert {acl.operation for acl in listed} == {Operation.CREATE, Operation.DELETE}
+    assert refused(stack) == []
+
+
+def as_user(stack: SecureStack, process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in stack.environment(process).items():
         monkeypatch.setenv(name, value)
+
+
+def test_wrong_password_is_said(stack: SecureStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    as_user(stack, Process.CLI, monkeypatch)
+    monkeypatch.setenv("STREAMS_KAFKA_SASL_PASSWORD", "another")
 
     with pytest.raises(KafkaUnavailable, match=r"cannot be spoken to \(.*invalid credentials"):
         connect_admin(load_settings(None), timeout_seconds=2)
