@@ -172,4 +172,5 @@ def _cli(words: _Words, makes_topics: bool) -> list[Acl]:
         words.topics(Operation.DESCRIBE, "`streams topics check`"),
         words.topics(Operation.DESCRIBE_CONFIGS, "`streams topics check`"),
         *(created if makes_topics else ()),
+        words.reader,
     ]

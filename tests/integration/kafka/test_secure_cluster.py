@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from app.cli import app
 from app.control.topics import delete_topic, ensure_receiver_topic
-from app.kafka.acls import Acl, Operation, acls
+from app.kafka.acls import Acl, Operation, Resource, acls
 from app.kafka.client import connect_admin
 from app.kafka.plan import Process, describe_topics, ensure_topics, topics_of
 from app.local.storage import Emulator
@@ -62,8 +62,18 @@ def unused(stack: SecureStack) -> set[tuple[str, tuple[str, str, str, str]]]:
     """What was listed and that nothing stood on yet."""
     decisions = [decision for decision in stack.kafka.decisions() if decision.allowed]
     used = {(d.who, d.entry) for d in decisions if d.entry is not None and counts(d)}
-    wanted = {(f"User:{stack.user(process)}", entry_of(acl)) for process in Process for acl in allowed(stack, process)}
+    wanted = {
+        (f"User:{stack.user(process)}", entry_of(acl))
+        for process in Process
+        for acl in allowed(stack, process)
+        if not by_chance(process, acl)
+    }
     return {one for one in wanted if one not in used}
+
+
+def by_chance(process: Process, acl: Acl) -> bool:
+    """A command may be over before librdkafka has asked for the coordinator of its group."""
+    return process is Process.CLI and acl.resource is Resource.GROUP
 
 
 def counts(decision: Decision) -> bool:
@@ -124,6 +134,7 @@ reads at the moment at which it refuses to name a coordinator meets that as an e
     [
         pytest.param(process, number, id=f"{process}-{acl.resource}-{acl.name}-{acl.operation}")
         for process, number, acl in LISTED
+        if not by_chance(process, acl)
     ],
 )
 async def test_without_any_one_something_fails(stack: SecureStack, process: Process, number: int) -> None:
