@@ -1,7 +1,7 @@
 # Every way to work with the project. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup environment test test-long chaos fuzz lint format bench lock clean-local
+.PHONY: help run setup environment connect test test-long chaos fuzz lint format bench lock clean-local
 
 BIN := .venv/bin
 DEMO ?= 1
@@ -11,6 +11,9 @@ SEED ?=
 VENV_READY := .venv/.complete
 DEMO_READY := .venv/.demo-complete
 KAFKA_READY := .local/kafka/lib/.complete
+CONNECT_READY := .local/connect/lib/.complete
+SINK := connectors/data-streams-sink
+SINK_READY := $(SINK)/target/.complete
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -24,11 +27,14 @@ setup: $(VENV_READY) $(KAFKA_READY) $(if $(filter 0,$(DEMO)),,$(DEMO_READY)) ## 
 environment: $(VENV_READY) ## Install the Python packages alone (what the image does)
 	@:
 
-test: setup lint ## Run every check that CI runs
+connect: $(CONNECT_READY) $(SINK_READY) ## Build the Kafka Connect sink, test it, and get a worker for its tests
+	@:
+
+test: setup lint connect ## Run every check that CI runs
 	@scripts/prerequisites curl chromium npm faketime
 	$(BIN)/pytest -m "not long" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-test-long: setup ## Run the long tests: longer searches, whole matrices
+test-long: setup connect ## Run the long tests: longer searches, whole matrices
 	@scripts/prerequisites promtool
 	$(BIN)/pytest -m long
 
@@ -58,7 +64,7 @@ lock: $(VENV_READY) ## Pin anew what pyproject.toml asks for
 
 clean-local: ## Forget the local stack's data, logs and keys (the downloads stay)
 	@if [ -x $(BIN)/streams ]; then $(BIN)/streams local down; fi
-	@if [ -d .local ]; then find .local -mindepth 1 -maxdepth 1 ! -name kafka ! -name webhooks ! -name azurite -exec rm -rf {} +; fi
+	@if [ -d .local ]; then find .local -mindepth 1 -maxdepth 1 ! -name kafka ! -name connect ! -name webhooks ! -name azurite -exec rm -rf {} +; fi
 	@if [ -d .local/kafka ]; then \
 	  find .local/kafka -mindepth 1 -maxdepth 1 ! -name lib ! -name classes.jsa -exec rm -rf {} +; fi
 
@@ -75,4 +81,17 @@ $(DEMO_READY): requirements-demo.lock $(VENV_READY)
 $(KAFKA_READY): app/local/kafka/pom.xml $(VENV_READY)
 	@scripts/prerequisites java maven
 	@$(BIN)/python -m app.local.kafka.jars
+	@touch $@
+
+$(CONNECT_READY): connectors/worker/pom.xml scripts/connect-jars
+	@scripts/prerequisites java maven
+	@echo "Fetching the jars of a Kafka Connect worker"
+	@mkdir -p .local/connect
+	@scripts/connect-jars connectors/worker/pom.xml .local/connect/lib
+	@touch $@
+
+$(SINK_READY): $(SINK)/pom.xml $(SINK)/README.md $(wildcard $(SINK)/src/*/*/*/*/*)
+	@scripts/prerequisites java maven
+	@echo "Building and testing the Kafka Connect sink"
+	@cd $(SINK) && MAVEN_OPTS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC" mvn -B -q -Dstyle.color=never package
 	@touch $@

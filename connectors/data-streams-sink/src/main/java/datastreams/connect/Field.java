@@ -1,0 +1,4 @@
+package datastreams.connect;
+
+/** One header of a request. */
+record Field(String name, String value) {}
