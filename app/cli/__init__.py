@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from app.cli.batches import batches
+from app.cli.connectors import connectors
 from app.cli.dead_letters import dead_letters
 from app.cli.exports import exports
 from app.cli.local import local
@@ -72,6 +73,7 @@ app.add_typer(batches, name="batches", rich_help_panel=_PANEL)
 app.add_typer(dead_letters, name="dead-letters", rich_help_panel=_PANEL)
 app.add_typer(replays, name="replay", rich_help_panel=_PANEL)
 app.add_typer(topics, name="topics")
+app.add_typer(connectors, name="connectors")
 app.add_typer(local, name="local")
 
 
