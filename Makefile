@@ -12,6 +12,7 @@ VENV_READY := .venv/.complete
 DEMO_READY := .venv/.demo-complete
 KAFKA_READY := .local/kafka/lib/.complete
 CONNECT_READY := .local/connect/lib/.complete
+OTHER_SINKS_READY := .local/connect/.sinks-complete
 SINK := connectors/data-streams-sink
 SINK_READY := $(SINK)/target/.complete
 
@@ -34,7 +35,7 @@ test: setup lint connect ## Run every check that CI runs
 	@scripts/prerequisites curl chromium npm faketime
 	$(BIN)/pytest -m "not long" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-test-long: setup connect ## Run the long tests: longer searches, whole matrices
+test-long: setup connect $(OTHER_SINKS_READY) ## Run the long tests: longer searches, whole matrices
 	@scripts/prerequisites promtool
 	$(BIN)/pytest -m long
 
@@ -94,4 +95,11 @@ $(SINK_READY): $(SINK)/pom.xml $(SINK)/README.md $(wildcard $(SINK)/src/*/*/*/*/
 	@scripts/prerequisites java maven
 	@echo "Building and testing the Kafka Connect sink"
 	@cd $(SINK) && MAVEN_OPTS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC" mvn -B -q -Dstyle.color=never package
+	@touch $@
+
+$(OTHER_SINKS_READY): connectors/camel/pom.xml scripts/connect-jars scripts/connect-sinks
+	@scripts/prerequisites java maven
+	@echo "Fetching the Kafka Connect sinks of others"
+	@mkdir -p .local/connect
+	@scripts/connect-sinks
 	@touch $@
