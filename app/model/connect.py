@@ -185,6 +185,11 @@ def _aiven(route: SinkRoute) -> dict[str, str]:
     }
 
 
+def _whole(url: str) -> str:
+    """A record is one event also where it is an array: these plug-ins send one a request."""
+    return f"{url}{'&' if '?' in url else '?'}split=off"
+
+
 def _no_tombstones(*further: str) -> dict[str, str]:
     return {
         "predicates": "isTombstone",
@@ -198,7 +203,7 @@ def _no_tombstones(*further: str) -> dict[str, str]:
 def _camel(route: SinkRoute) -> dict[str, str]:
     return {
         "connector.class": "org.apache.camel.kafkaconnector.CamelSinkConnector",
-        "camel.sink.url": f"{route.url}?httpMethod=POST",
+        "camel.sink.url": f"{_whole(route.url)}&httpMethod=POST",
         "camel.component.http.connectTimeout": "5000",
         "camel.component.http.socketTimeout": "30000",
         "camel.error.handler.max.redeliveries": "100",
@@ -219,7 +224,7 @@ def _clescot(route: SinkRoute) -> dict[str, str]:
     return {
         "connector.class": "io.github.clescot.kafka.connect.http.sink.HttpSinkConnector",
         "http.request.mapper.default.mode": "JEXL",
-        "http.request.mapper.default.url": f"'{route.url}'",
+        "http.request.mapper.default.url": f"'{_whole(route.url)}'",
         "http.request.mapper.default.method": "'POST'",
         "http.request.mapper.default.body": "sinkRecord.value()",
         "http.request.mapper.default.headers": f"{{'Idempotency-Key':['kafka:{route.name}:'+{place},...]}}",

@@ -42,10 +42,35 @@ def test_lock_holds_every_direct_dependency_as_the_project_names_it() -> None:
         assert f"{bare}=={version}" in locked
 
 
-def test_broker_jars_have_exact_versions() -> None:
-    pom = (ROOT / "app/local/kafka/pom.xml").read_text()
+@pytest.mark.parametrize(
+    "pom",
+    [
+        "app/local/kafka/pom.xml",
+        "connectors/camel/pom.xml",
+        "connectors/data-streams-sink/pom.xml",
+        "connectors/worker/pom.xml",
+    ],
+)
+def test_jars_have_exact_versions_and_no_address(pom: str) -> None:
+    text = (ROOT / pom).read_text()
 
-    versions = re.findall(r"<version>(.*?)</version>", pom)
+    versions = re.findall(r"<version>(.*?)</version>", text)
 
-    assert "4.1.0" in versions
+    assert versions
     assert all(re.fullmatch(r"[0-9.]+", version) for version in versions)
+    assert re.findall(r"://[^/]+", text.replace("http://maven.apache.org/POM/4.0.0", "")) == []
+
+
+def test_jars_of_broker_worker_and_sink_are_of_one_kafka() -> None:
+    poms = ["app/local/kafka/pom.xml", "connectors/data-streams-sink/pom.xml", "connectors/worker/pom.xml"]
+
+    kafka = {
+        version
+        for pom in poms
+        for version in re.findall(
+            r"<groupId>org.apache.kafka</groupId>\s*<artifactId>.*?</artifactId>\s*<version>(.*?)</version>",
+            (ROOT / pom).read_text(),
+        )
+    }
+
+    assert kafka == {"4.1.0"}

@@ -29,9 +29,6 @@ final class EventMaker {
             return JsonWriter.bytes(schema, value);
         }
         if (format == BodyFormat.RAW) {
-            if (text.length == 0) {
-                throw new DataException("The value is empty: a request without a body is no event");
-            }
             return text;
         }
         return textIsJson ? JsonText.oneLine(text) : JsonWriter.bytes(null, new String(text, StandardCharsets.UTF_8));

@@ -1,0 +1,149 @@
+"""Kafka Connect sinks from a topic of 50,000 records to a table: every record is a row or a dead letter of its sink."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from connect_traffic import Source, make_topic, numbers_in
+from connect_worker import JARS, SINK_JAR, ConnectWorker, committed
+from connector_keys import table
+from unreliable_gateway import Reply, Request, UnreliableGateway
+
+from app.model.connect import SinkKind, SinkRoute, sink_config
+
+pytestmark = pytest.mark.long
+
+RECORDS, PARTITIONS = 50_000, 4
+POISON = {4_321, 40_002}
+FAILURES = {5: Reply(429, {"Retry-After": "1"}), 9: Reply(503), 12: Reply(503, after=True)}
+SILENT_SECONDS = 30
+THROUGH_SECONDS = 1_200
+EXPORT = {
+    "id": "all",
+    "name": "All",
+    "mapping": {
+        "tableId": "in.c-connect.orders",
+        "columns": [{"name": "id", "type": "id", "primaryKey": True}, {"name": "body", "type": "body"}],
+    },
+    "conditions": {"count": 20_000, "size": "50MB", "time": "2s"},
+}
+SHORTER = {
+    SinkKind.DATA_STREAMS: {"http.request.timeout.ms": "5000", "consumer.override.max.poll.interval.ms": "25000"},
+    SinkKind.CAMEL: {"camel.error.handler.max.redeliveries": "60", "camel.error.handler.redelivery.delay": "1000"},
+    SinkKind.CLESCOT: {"retry.policy.retry.max.delay.in.ms": "5000"},
+}
+"""The shipped configurations as they are, but for how long a record that is refused holds up the others, and for a poll
+interval that is shorter than the silence.
+"""
+SAME_IDS = {SinkKind.DATA_STREAMS, SinkKind.CLESCOT}
+"""Kinds that name each record's place, so that a record sent again has the same id."""
+
+
+def plugins(kind: SinkKind) -> list[Path]:
+    if kind is SinkKind.DATA_STREAMS:
+        return [SINK_JAR]
+    return [JARS / kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "distributed"),
+    [
+        (SinkKind.DATA_STREAMS, False),
+        (SinkKind.DATA_STREAMS, True),
+        (SinkKind.CAMEL, False),
+        (SinkKind.CLESCOT, False),
+    ],
+)
+async def test_every_record_is_a_row_or_a_dead_letter(
+    system: Any, topic_prefix: str, tmp_path: Path, kind: SinkKind, distributed: bool
+) -> None:
+    await system.ready()
+    receiver = await system.create_receiver({"id": "orders", "name": "Orders", "exports": [EXPORT]})
+    path = receiver["url"].removeprefix(system.url)
+    source = Source(system.settings, f"{topic_prefix}-orders", PARTITIONS, RECORDS)
+    await asyncio.to_thread(source.fill)
+    name, dead = f"{topic_prefix}-sink", f"{topic_prefix}-dead"
+    make_topic(system.settings, dead, 1)
+    # About so many requests there are, so the worker is killed and the gateway falls silent in the midst of them.
+    requests = RECORDS // 500 if kind is SinkKind.DATA_STREAMS else RECORDS
+    killed_at, silent_at = requests // 3, requests * 2 // 3
+    half = threading.Event()
+
+    with UnreliableGateway(("127.0.0.1", system.settings.gateway_port)) as between:
+
+        def plan(request: Request) -> Reply | None:
+            if request.number == killed_at:
+                between.fall_silent()
+                half.set()
+            if request.number == silent_at:
+                between.fall_silent()
+                threading.Timer(SILENT_SECONDS, between.speak).start()
+            failure = FAILURES.get(request.number)
+            if any(b'{"n": %d}' % number in request.body for number in POISON):
+                return Reply(413) if failure is None else replace(failure, after=False)
+            return failure
+
+        between.plan = plan
+        route = SinkRoute(name, (source.topic,), between.url(path), dead, replication_factor=1, tasks=2)
+        config = sink_config(kind, route) | SHORTER[kind]
+        with ConnectWorker(system.kafka, tmp_path / "worker", plugins(kind), distributed=distributed) as worker:
+            worker.put(name, config)
+            await until(system, half.is_set, "the first half")
+            worker.kill_and_expel(system.settings, name)
+            between.speak()
+            worker.start()
+            worker.put(name, config)
+            await until(system, lambda: committed(system.settings, name) == source.end, "all to be committed")
+            assert set(worker.states(name)) == {"RUNNING"}
+
+    assert {429, 503, 413, 200} <= set(between.answered)
+    given_up = set(numbers_in(system.settings, dead))
+    assert given_up >= POISON
+    if kind is SinkKind.DATA_STREAMS:
+        assert given_up == POISON
+    rows = Counter[int]()
+
+    def all_in_the_table() -> bool:
+        rows.clear()
+        rows.update(numbers_in_table(system))
+        return set(rows) | given_up == set(range(RECORDS))
+
+    await until(system, all_in_the_table, "every record in the table")
+    assert POISON.isdisjoint(rows)
+    if kind in SAME_IDS:
+        assert [number for number, count in rows.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("kind", [SinkKind.CAMEL, SinkKind.CLESCOT])
+def test_shipped_configuration_is_valid_and_has_only_names_that_the_plugin_reads(
+    kafka: str, tmp_path: Path, kind: SinkKind
+) -> None:
+    config = sink_config(kind, SinkRoute("sink", ("orders",), "http://127.0.0.1:1/", "dead", replication_factor=1))
+
+    with ConnectWorker(kafka, tmp_path / "worker", plugins(kind)) as worker:
+        found = worker.validate(config)
+
+    assert {name: errors for name, errors in found.items() if errors} == {}
+    assert set(config) - set(found) == set(config) & set(table(kind)["unlisted"])
+
+
+async def until(system: Any, condition: Callable[[], bool], what: str) -> None:
+    async def holds() -> bool:
+        return await asyncio.to_thread(condition)
+
+    await system.until(holds, what, THROUGH_SECONDS)
+
+
+def numbers_in_table(system: Any) -> list[int]:
+    try:
+        return [json.loads(body)["n"] for (body,) in system.storage.sql('select body from "in.c-connect".orders')]
+    except ValueError:  # there is no table yet
+        return []
