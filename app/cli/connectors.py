@@ -49,32 +49,28 @@ def render(
 ) -> None:
     """Print a connector's configuration, ready to be posted to a Connect worker.
 
-    It holds the receiver's URL, and who knows that may send.
+    It holds the receiver's URL, or its token, and who knows that may send.
     Try: `streams connectors render -r clicks --topics page-views | curl -H "Content-Type: application/json" -d @-
     http://localhost:8083/connectors`
     """
     from app.cli.buffer import receiver_path
     from app.cli.terminal import api
-    from app.model.connect import SinkRoute, connector_body
-    from app.model.errors import StreamsError
+    from app.model.connect import Destination, SinkRoute, connector_body, destination
     from app.settings import load_settings
 
-    split = True
     if url is None:
         with api(address) as buffer:
-            answer = buffer.call("GET", receiver_path(receiver))
-        if "problem" in answer:
-            raise StreamsError(f'The URL of receiver "{receiver}" is not known: {answer["problem"]}')
-        url, split = answer["url"], answer.get("split", "on") != "off"
+            to = destination(buffer.call("GET", receiver_path(receiver)))
+    else:
+        to = Destination(url)
     connector = name or f"{receiver}-sink"
     route = SinkRoute(
         name=connector,
         topics=tuple(topic.strip() for topic in (topics or receiver).split(",") if topic.strip()),
-        url=url,
+        to=to,
         dead_letters=dead_letters or f"{connector}-dead-letters",
         brokers=brokers or load_settings().kafka_bootstrap_servers,
         replication_factor=replication_factor,
         tasks=tasks,
-        split=split,
     )
     typer.echo(json.dumps(connector_body(kind, route), indent=2))

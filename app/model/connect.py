@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 from urllib.parse import urlsplit
 
-from app.model.errors import BadRequest
+from app.model.errors import BadRequest, StreamsError
 
 _STRINGS = "org.apache.kafka.connect.storage.StringConverter"
 _BYTES = "org.apache.kafka.connect.converters.ByteArrayConverter"
@@ -35,27 +36,48 @@ class SinkKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SinkRoute:
-    """What a configuration is made for.
+class Destination:
+    """Where a receiver takes events. `token` is its secret where that is not in the URL; without `split` a body is one
+    event, so records cannot share a request.
+    """
 
-    `name` is the connector's; `url` the receiver's, with its secret; `brokers` are for plug-ins that write topics of
-    their own. `split` is the receiver's: without it a body is one event, so records cannot share a request.
+    url: str
+    token: str | None = None
+    split: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SinkRoute:
+    """What a configuration is made for: `name` is the connector's, `brokers` are for plug-ins that write topics of
+    their own.
     """
 
     name: str
     topics: tuple[str, ...]
-    url: str
+    to: Destination
     dead_letters: str
     brokers: str = "localhost:9092"
     replication_factor: int = 3
     tasks: int = 1
-    split: bool = True
+
+
+def destination(receiver: Mapping[str, Any]) -> Destination:
+    """Of a receiver as the API shows it. Raises StreamsError when no sink of Kafka Connect can send to it."""
+    name = receiver["id"]
+    if "problem" in receiver:
+        raise StreamsError(f'The URL of receiver "{name}" is not known: {receiver["problem"]}')
+    if "signature" in receiver:
+        raise StreamsError(
+            f'Receiver "{name}" takes only signed requests, and no sink of Kafka Connect signs: make another receiver.'
+        )
+    return Destination(receiver["url"], receiver.get("token"), receiver.get("split", "on") != "off")
 
 
 def sink_config(kind: SinkKind, route: SinkRoute) -> dict[str, str]:
     """The `config` of a connector. Raises BadRequest when the URL cannot be written into one."""
-    if not route.url.isascii() or any(mark in route.url for mark in "'\"${}| \t\r\n"):
-        raise BadRequest("The URL has characters that have a meaning in a connector's configuration")
+    secret = route.to.url + (route.to.token or "")
+    if not secret.isascii() or any(mark in secret for mark in "'\"${}| \t\r\n"):
+        raise BadRequest("The URL, or the token, has characters that have a meaning in a connector's configuration")
     own = {
         SinkKind.DATA_STREAMS: _data_streams,
         SinkKind.CONFLUENT: _confluent,
@@ -89,12 +111,17 @@ def _dead_letters(route: SinkRoute) -> Mapping[str, str]:
     }
 
 
+def _bearer(route: SinkRoute) -> str:
+    return f"Bearer {route.to.token}"
+
+
 def _data_streams(route: SinkRoute) -> dict[str, str]:
     batches = {"body.format": "json-array", "batch.max.size": _BATCH, "batch.linger.ms": "50"}
     return {
         "connector.class": "datastreams.connect.DataStreamsSinkConnector",
-        "http.url": route.url,
-        **(batches if route.split else {"body.format": "raw"}),
+        "http.url": route.to.url,
+        **({"http.authorization": _bearer(route)} if route.to.token else {}),
+        **(batches if route.to.split else {"body.format": "raw"}),
         **_dead_letters(route),
     }
 
@@ -102,9 +129,9 @@ def _data_streams(route: SinkRoute) -> dict[str, str]:
 def _confluent(route: SinkRoute) -> dict[str, str]:
     return {
         "connector.class": "io.confluent.connect.http.HttpSinkConnector",
-        "http.api.url": route.url,
+        "http.api.url": route.to.url,
         "request.method": "POST",
-        "headers": "Content-Type:application/json",
+        "headers": "Content-Type:application/json" + (f"|Authorization:{_bearer(route)}" if route.to.token else ""),
         **_text_batches(route, "batch.max.size"),
         "request.body.format": "string",
         "behavior.on.null.values": "ignore",
@@ -117,12 +144,13 @@ def _confluent(route: SinkRoute) -> dict[str, str]:
 
 
 def _confluent_v2(route: SinkRoute) -> dict[str, str]:
-    address = urlsplit(route.url)
+    address = urlsplit(route.to.url)
     api = {
         "http.api.path": address.path,
         "topics": ",".join(route.topics),
         "http.request.method": "POST",
         "http.request.headers": "Content-Type:application/json",
+        **({"http.request.sensitive.headers": f"Authorization:{_bearer(route)}"} if route.to.token else {}),
         **_text_batches(route, "max.batch.size"),
         "request.body.format": "string",
         "behavior.on.null.values": "ignore",
@@ -144,7 +172,7 @@ def _confluent_v2(route: SinkRoute) -> dict[str, str]:
 
 def _text_batches(route: SinkRoute, size: str) -> dict[str, str]:
     """A JSON array without encoding the values again."""
-    if not route.split:
+    if not route.to.split:
         return {size: "1", "batch.prefix": "", "batch.separator": ",", "batch.suffix": ""}
     return {size: _BATCH, "batch.prefix": "[", "batch.separator": ",", "batch.suffix": "]"}
 
@@ -173,10 +201,14 @@ def _aiven(route: SinkRoute) -> dict[str, str]:
     }
     return {
         "connector.class": "io.aiven.kafka.connect.http.HttpSinkConnector",
-        "http.url": route.url,
-        "http.authorization.type": "none",
+        "http.url": route.to.url,
+        **(
+            {"http.authorization.type": "static", "http.headers.authorization": _bearer(route)}
+            if route.to.token
+            else {"http.authorization.type": "none"}
+        ),
         "http.headers.content.type": "application/json",
-        **(batches if route.split else {"batching.enabled": "false"}),
+        **(batches if route.to.split else {"batching.enabled": "false"}),
         "http.timeout": "30",
         "max.retries": "100",
         "retry.backoff.ms": "3000",
@@ -203,19 +235,28 @@ def _no_tombstones(*further: str) -> dict[str, str]:
 def _camel(route: SinkRoute) -> dict[str, str]:
     return {
         "connector.class": "org.apache.camel.kafkaconnector.CamelSinkConnector",
-        "camel.sink.url": f"{_whole(route.url)}&httpMethod=POST",
+        "camel.sink.url": f"{_whole(route.to.url)}&httpMethod=POST",
         "camel.component.http.connectTimeout": "5000",
         "camel.component.http.socketTimeout": "30000",
         "camel.error.handler.max.redeliveries": "100",
         "camel.error.handler.redelivery.delay": "3000",
         "consumer.override.max.poll.interval.ms": "3600000",
-        **_no_tombstones("noRouting", "type"),
+        **_no_tombstones("noRouting", "type", *(["authorization"] if route.to.token else [])),
         "transforms.noRouting.type": "org.apache.kafka.connect.transforms.DropHeaders",
         "transforms.noRouting.headers": ",".join(f"CamelHeader.Camel{name}" for name in _CAMEL_ROUTING),
         "transforms.type.type": "org.apache.kafka.connect.transforms.InsertHeader",
         "transforms.type.header": "CamelHeader.Content-Type",
         "transforms.type.value.literal": "application/json",
+        **(_camel_authorization(route) if route.to.token else {}),
         **_dead_letters(route),
+    }
+
+
+def _camel_authorization(route: SinkRoute) -> dict[str, str]:
+    return {
+        "transforms.authorization.type": "org.apache.kafka.connect.transforms.InsertHeader",
+        "transforms.authorization.header": "CamelHeader.Authorization",
+        "transforms.authorization.value.literal": _bearer(route),
     }
 
 
@@ -224,10 +265,18 @@ def _clescot(route: SinkRoute) -> dict[str, str]:
     return {
         "connector.class": "io.github.clescot.kafka.connect.http.sink.HttpSinkConnector",
         "http.request.mapper.default.mode": "JEXL",
-        "http.request.mapper.default.url": f"'{_whole(route.url)}'",
+        "http.request.mapper.default.url": f"'{_whole(route.to.url)}'",
         "http.request.mapper.default.method": "'POST'",
         "http.request.mapper.default.body": "sinkRecord.value()",
         "http.request.mapper.default.headers": f"{{'Idempotency-Key':['kafka:{route.name}:'+{place},...]}}",
+        **(
+            {
+                "config.default.enrich.request.static.header.names": "Authorization",
+                "config.default.enrich.request.static.header.Authorization": _bearer(route),
+            }
+            if route.to.token
+            else {}
+        ),
         "config.default.okhttp.call.timeout": "10000",
         "retry.policy.retries": "12",
         "retry.policy.retry.delay.in.ms": "500",

@@ -17,7 +17,7 @@ from connect_worker import JARS, SINK_JAR, ConnectWorker, committed
 from connector_keys import table
 from unreliable_gateway import Reply, Request, UnreliableGateway
 
-from app.model.connect import SinkKind, SinkRoute, sink_config
+from app.model.connect import Destination, SinkKind, SinkRoute, sink_config
 
 pytestmark = pytest.mark.long
 
@@ -26,15 +26,7 @@ POISON = {4_321, 40_002}
 FAILURES = {5: Reply(429, {"Retry-After": "1"}), 9: Reply(503), 12: Reply(503, after=True)}
 SILENT_SECONDS = 30
 THROUGH_SECONDS = 1_200
-EXPORT = {
-    "id": "all",
-    "name": "All",
-    "mapping": {
-        "tableId": "in.c-connect.orders",
-        "columns": [{"name": "id", "type": "id", "primaryKey": True}, {"name": "body", "type": "body"}],
-    },
-    "conditions": {"count": 20_000, "size": "50MB", "time": "2s"},
-}
+COLUMNS = [{"name": "id", "type": "id", "primaryKey": True}, {"name": "body", "type": "body"}]
 SHORTER = {
     SinkKind.DATA_STREAMS: {"http.request.timeout.ms": "5000", "consumer.override.max.poll.interval.ms": "25000"},
     SinkKind.CAMEL: {"camel.error.handler.max.redeliveries": "60", "camel.error.handler.redelivery.delay": "1000"},
@@ -66,7 +58,14 @@ async def test_every_record_is_a_row_or_a_dead_letter(
     system: Any, topic_prefix: str, tmp_path: Path, kind: SinkKind, distributed: bool
 ) -> None:
     await system.ready()
-    receiver = await system.create_receiver({"id": "orders", "name": "Orders", "exports": [EXPORT]})
+    bucket = f"in.c-{topic_prefix}"
+    export = {
+        "id": "all",
+        "name": "All",
+        "mapping": {"tableId": f"{bucket}.orders", "columns": COLUMNS},
+        "conditions": {"count": 20_000, "size": "50MB", "time": "2s"},
+    }
+    receiver = await system.create_receiver({"id": "orders", "name": "Orders", "exports": [export]})
     path = receiver["url"].removeprefix(system.url)
     source = Source(system.settings, f"{topic_prefix}-orders", PARTITIONS, RECORDS)
     await asyncio.to_thread(source.fill)
@@ -92,7 +91,7 @@ async def test_every_record_is_a_row_or_a_dead_letter(
             return failure
 
         between.plan = plan
-        route = SinkRoute(name, (source.topic,), between.url(path), dead, replication_factor=1, tasks=2)
+        route = SinkRoute(name, (source.topic,), Destination(between.url(path)), dead, replication_factor=1, tasks=2)
         config = sink_config(kind, route) | SHORTER[kind]
         with ConnectWorker(system.kafka, tmp_path / "worker", plugins(kind), distributed=distributed) as worker:
             worker.put(name, config)
@@ -113,7 +112,7 @@ async def test_every_record_is_a_row_or_a_dead_letter(
 
     def all_in_the_table() -> bool:
         rows.clear()
-        rows.update(numbers_in_table(system))
+        rows.update(numbers_in_table(system, bucket))
         return set(rows) | given_up == set(range(RECORDS))
 
     await until(system, all_in_the_table, "every record in the table")
@@ -126,7 +125,9 @@ async def test_every_record_is_a_row_or_a_dead_letter(
 def test_shipped_configuration_is_valid_and_has_only_names_that_the_plugin_reads(
     kafka: str, tmp_path: Path, kind: SinkKind
 ) -> None:
-    config = sink_config(kind, SinkRoute("sink", ("orders",), "http://127.0.0.1:1/", "dead", replication_factor=1))
+    config = sink_config(
+        kind, SinkRoute("sink", ("orders",), Destination("http://127.0.0.1:1/"), "dead", replication_factor=1)
+    )
 
     with ConnectWorker(kafka, tmp_path / "worker", plugins(kind)) as worker:
         found = worker.validate(config)
@@ -142,8 +143,8 @@ async def until(system: Any, condition: Callable[[], bool], what: str) -> None:
     await system.until(holds, what, THROUGH_SECONDS)
 
 
-def numbers_in_table(system: Any) -> list[int]:
+def numbers_in_table(system: Any, bucket: str) -> list[int]:
     try:
-        return [json.loads(body)["n"] for (body,) in system.storage.sql('select body from "in.c-connect".orders')]
+        return [json.loads(body)["n"] for (body,) in system.storage.sql(f'select body from "{bucket}".orders')]
     except ValueError:  # there is no table yet
         return []

@@ -15,7 +15,7 @@ from connector_keys import own_keys
 from gateway_process import GatewayProcess, running
 from unreliable_gateway import Reply, Request, UnreliableGateway
 
-from app.model.connect import SinkKind, SinkRoute, sink_config
+from app.model.connect import Destination, SinkKind, SinkRoute, sink_config
 
 RECORDS, PARTITIONS, BATCH = 1_800, 3, 50
 POISON = {17, 901}
@@ -45,7 +45,7 @@ def worker(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Con
 
 
 def config(url: str, topic: str, **others: Any) -> dict[str, str]:
-    route = SinkRoute("sink", (topic,), url, f"{topic}-dead", replication_factor=1)
+    route = SinkRoute("sink", (topic,), Destination(url), f"{topic}-dead", replication_factor=1)
     return sink_config(SinkKind.DATA_STREAMS, route) | {name: str(value) for name, value in others.items()}
 
 

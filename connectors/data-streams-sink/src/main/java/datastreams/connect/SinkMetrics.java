@@ -1,6 +1,8 @@
 package datastreams.connect;
 
 import java.lang.management.ManagementFactory;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.LongSupplier;
 import javax.management.JMException;
 import javax.management.MBeanServer;
@@ -11,6 +13,8 @@ import org.slf4j.LoggerFactory;
 /** Counted by the task's thread, read by JMX's. A task without metrics goes on: they may not stop records. */
 final class SinkMetrics implements SinkMetricsMXBean, AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(SinkMetrics.class);
+    /** Whose the registered beans are: a task that was abandoned because it did not stop in time has a successor. */
+    private static final Map<ObjectName, SinkMetrics> OWNERS = new ConcurrentHashMap<>();
 
     volatile long delivered;
     volatile long deadLettered;
@@ -36,7 +40,7 @@ final class SinkMetrics implements SinkMetricsMXBean, AutoCloseable {
             registered = new ObjectName(
                     "data.streams:type=sink-task,connector=" + ObjectName.quote(connector) + ",task=" + task);
             MBeanServer server = ManagementFactory.getPlatformMBeanServer();
-            if (server.isRegistered(registered)) { // by a task that was abandoned because it did not stop in time
+            if (OWNERS.put(registered, this) != null) {
                 server.unregisterMBean(registered);
             }
             server.registerMBean(this, registered);
@@ -49,9 +53,8 @@ final class SinkMetrics implements SinkMetricsMXBean, AutoCloseable {
     @Override
     public void close() {
         try {
-            MBeanServer server = ManagementFactory.getPlatformMBeanServer();
-            if (name != null && server.isRegistered(name)) {
-                server.unregisterMBean(name);
+            if (name != null && OWNERS.remove(name, this)) {
+                ManagementFactory.getPlatformMBeanServer().unregisterMBean(name);
             }
         } catch (JMException error) {
             LOG.warn("The metrics of this task stay where they were: {}", error.toString());

@@ -421,6 +421,16 @@ class TaskTest {
         assertFalse(ManagementFactory.getPlatformMBeanServer().isRegistered(name));
     }
 
+    @Test
+    void metricsOfASuccessorOutliveTheTaskThatWasAbandoned() throws Exception {
+        DataStreamsSinkTask abandoned = task();
+        task().put(List.of(numbered(0, 1)));
+
+        abandoned.stop();
+
+        assertEquals(1, metric("RecordsDelivered"));
+    }
+
     private DataStreamsSinkTask task(String... settings) {
         Map<String, String> given = new HashMap<>(Map.of("http.url", gateway.url(), "batch.linger.ms", "0"));
         for (int n = 0; n < settings.length; n += 2) {
