@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from connect_traffic import Source, ids_by_number, make_topic, numbers_in
-from connect_worker import SINK_JAR, ConnectWorker, committed
+from connect_worker import DEADLINE_SECONDS, SINK_JAR, ConnectWorker, committed
 from connector_keys import own_keys
 from gateway_process import GatewayProcess, running
 from unreliable_gateway import Reply, Request, UnreliableGateway
@@ -113,7 +113,7 @@ def test_no_record_is_lost_or_doubled_when_the_worker_is_killed_and_the_gateway_
         between.plan = plan
         given = config(between.url(target.path), source.topic, **{"batch.max.size": BATCH})
         worker.put(name, given)
-        assert half.wait(60), worker.log[-4000:]
+        assert half.wait(DEADLINE_SECONDS), worker.log[-4000:]
         worker.kill_and_expel(settings, name)
         between.speak()
         worker.start()
