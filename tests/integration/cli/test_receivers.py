@@ -200,6 +200,17 @@ def test_tokens_are_refreshed(streams: Streams, name: str) -> None:
     assert succeed(streams("tokens", "refresh", name)) == f"receiver {name}: 1 export has a new token\n"
 
 
+def test_connector_is_rendered_with_the_receivers_url(streams: Streams, name: str) -> None:
+    succeed(streams("receivers", "create", "-f", "-", stdin=receiver_file(name)))
+    url = succeed(streams("receivers", "url", name)).strip()
+
+    connector = json.loads(succeed(streams("connectors", "render", "--receiver", name, "--topics", "orders,returns")))
+
+    assert connector["name"] == f"{name}-sink"
+    assert connector["config"]["http.url"] == url
+    assert connector["config"]["topics"] == "orders,returns"
+
+
 def test_exports_and_receivers_are_deleted(streams: Streams, name: str) -> None:
     succeed(streams("receivers", "create", "-f", "-", stdin=receiver_file(name)))
     succeed(streams("exports", "create", name, "-f", "-", stdin=json.dumps(export(name, "more"))))
