@@ -97,6 +97,8 @@ def root_logger() -> Iterator[logging.Logger]:
 def test_configured_process_logs_in_its_format(root_logger: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
+    for name, value in {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "PLAIN", "SASL_USERNAME": "me"}.items():
+        monkeypatch.setenv(f"STREAMS_KAFKA_{name}", value)
     monkeypatch.setenv("STREAMS_KAFKA_SASL_PASSWORD", "hush-hush")
 
     configure_logging(Settings(log_format="json", log_level="warning"), "control")

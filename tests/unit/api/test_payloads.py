@@ -217,7 +217,7 @@ def test_unknown_fields_are_named_with_their_path() -> None:
 def test_source_begins_where_it_is_said(given: str | None, from_ms: int | None) -> None:
     body = ReceiverPayload.model_validate({"name": "a", "source": {"topic": "orders", "from": given}})
 
-    assert receiver_draft(body, SETTINGS).source == SourceDraft("orders", from_ms)
+    assert receiver_draft(body, SETTINGS, str.encode).source == SourceDraft("orders", from_ms)
 
 
 @pytest.mark.parametrize("given", ["yesterday", "2023-01-02T03:04:05"])
@@ -225,4 +225,12 @@ def test_source_begins_at_a_word_or_a_time_with_its_zone(given: str) -> None:
     body = ReceiverPayload.model_validate({"name": "a", "source": {"topic": "orders", "from": given}})
 
     with pytest.raises(BadRequest, match='Invalid "from" value'):
-        receiver_draft(body, SETTINGS)
+        receiver_draft(body, SETTINGS, str.encode)
+
+
+@pytest.mark.parametrize("more", [{"auth": "bearer"}, {"split": "off"}])
+def test_receiver_with_a_source_has_nothing_that_is_said_of_requests(more: dict[str, str]) -> None:
+    body = ReceiverPayload.model_validate({"name": "a", "source": {"topic": "orders"}, **more})
+
+    with pytest.raises(BadRequest, match="takes no requests"):
+        receiver_draft(body, SETTINGS, str.encode)

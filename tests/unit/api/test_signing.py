@@ -22,6 +22,7 @@ from app.settings import Settings
 SETTINGS = Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own argument
 CIPHER = Cipher([Cipher.new_key()])
 SECRET = "a secret of GitHub"
+TOPIC = "streams.events.1.clicks"
 
 
 def signature(**fields: Any) -> Signature:
@@ -34,7 +35,7 @@ def signature(**fields: Any) -> Signature:
 
 
 def receiver(**fields: Any) -> Receiver:
-    return Receiver("uid", "1", "clicks", "Clicks", "", CIPHER.encrypt("s" * 48), "topic", "id", 1, 0, **fields)
+    return Receiver("uid", "1", "clicks", "Clicks", "", CIPHER.encrypt("s" * 48), TOPIC, "id", 1, 0, **fields)
 
 
 def shown(record: Receiver) -> dict[str, Any]:
