@@ -23,14 +23,13 @@ from chaos.faults import carry_out
 from chaos.harvest import Stored, count_rows, read_found, read_ledger, read_stored, unsettled
 from chaos.plan import INSTANCES, LONG, ROLES, Fault, Kind, Pace, make_plan
 from chaos.stack import Ending, Stack
-from chaos.traffic import Book, Changer, KafkaSender, Senders
+from chaos.traffic import CALM, Book, Changer, KafkaSender, Senders
 from chaos.verdict import judge, judge_extent
 
 _DRAIN_SECONDS = 300.0
 """Without any progress; a run ends, as failed, when nothing has moved for this long."""
 _TELL_SECONDS = 10.0
 _MOST_PROBLEMS = 40
-_CALM = "rolling restart"
 
 
 @dataclass(frozen=True)
@@ -186,7 +185,7 @@ class Run:
     async def _rolling_restart(self) -> None:
         """As in an upgrade, under load: one of each two processes is told to stop and starts again, then the other."""
         await asyncio.sleep(self._options.settings.get("acknowledge_seconds", 5) + 1)  # answers from before
-        self._book.phase = _CALM
+        self._book.phase = CALM
         for number in (1, 2):
             names = [f"{role}-{number}" for role in ROLES]
             for ending in await asyncio.gather(*map(self._stack.stopped, names)):
@@ -195,7 +194,7 @@ class Run:
             await self._stack.until_ready(*names)
         self._said("each process was told to stop and has started again")
         self._book.phase = "end"
-        bad = [f"{how} ({n})" for (phase, how), n in self._book.answers.items() if phase == _CALM and how[0] == "5"]
+        bad = [f"{how} ({n})" for (phase, how), n in self._book.answers.items() if phase == CALM and how[0] == "5"]
         if bad:
             self._report.problems.append(f"gateways answered in the rolling restart: {', '.join(sorted(bad))}")
 

@@ -20,6 +20,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from chaos.exports import CHANGING, event_body, label
 
+CALM = "rolling restart"
+"""The phase in which no gateway may refuse, as far as it said that it was ready."""
 REQUEST_SECONDS = 30.0
 _REPEAT_SECONDS = 0.3
 _MANY = 12
@@ -58,7 +60,9 @@ class Book:
 
 
 class Senders:
-    """HTTP senders; each prefers a gateway and goes on with the other when that one does not take it."""
+    """HTTP senders; each prefers a gateway and goes on with the other when that one does not take it. In calm they send
+    as through a load balancer: to no gateway that says it is not ready (one that starts listens before it is).
+    """
 
     def __init__(self, book: Book, urls: dict[str, list[str]], seed: int) -> None:
         """`urls`: of each receiver, one for each gateway."""
@@ -91,6 +95,8 @@ class Senders:
                 numbers = list(itertools.islice(self._numbers, count))
                 for attempt in itertools.count():
                     prefix = f"h{sender}-{request}-{attempt}"
+                    if self._book.phase == CALM and not await _is_ready(client, self._urls[receiver][gateway]):
+                        gateway = next(gateways)
                     if await self._send(client, self._urls[receiver][gateway], receiver, prefix, numbers):
                         break
                     gateway = next(gateways)
@@ -117,6 +123,15 @@ class Senders:
         for event in sent:
             event.acknowledged = answer.status_code == 200
         return answer.status_code == 200
+
+
+async def _is_ready(client: httpx.AsyncClient, url: str) -> bool:
+    """What the gateway of this import URL says of itself."""
+    try:
+        answer = await client.get(httpx.URL(url).join("/ready"))
+    except httpx.TransportError:
+        return False
+    return answer.status_code == 200
 
 
 class KafkaSender:
