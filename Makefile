@@ -92,13 +92,13 @@ $(CONNECT_READY): connectors/worker/pom.xml scripts/connect-jars
 	@touch $@
 
 $(SINK_READY): $(SINK)/pom.xml $(SINK)/README.md $(wildcard $(SINK)/src/*/*/*/*/*)
-	@scripts/prerequisites java maven
+	@scripts/prerequisites jdk maven
 	@echo "Building and testing the Kafka Connect sink"
 	@cd $(SINK) && MAVEN_OPTS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC" mvn -B -q -Dstyle.color=never package
 	@touch $@
 
 $(OTHER_SINKS_READY): connectors/camel/pom.xml scripts/connect-jars scripts/connect-sinks
-	@scripts/prerequisites java maven
+	@scripts/prerequisites jdk maven
 	@echo "Fetching the Kafka Connect sinks of others"
 	@mkdir -p .local/connect
 	@scripts/connect-sinks
