@@ -68,6 +68,9 @@ class SignatureChange:
         return replace(wanted, secrets=current.secrets)
 
 
+NO_REQUESTS = 'A receiver with a "source" takes no requests, so it can have no "auth", "signature" or "split"'
+
+
 @dataclass(frozen=True)
 class ReceiverChange:
     """What of a receiver is to be changed; None leaves it as it is."""
@@ -79,7 +82,9 @@ class ReceiverChange:
     split: bool | None = None
 
     def applied_to(self, receiver: Receiver) -> Receiver:
-        """Raises BadRequest for a signature without secrets."""
+        """Raises BadRequest for a signature without secrets, and where nothing can be said of requests."""
+        if receiver.is_bound and (self.bearer_only or self.signature is not None or self.split is False):
+            raise BadRequest(NO_REQUESTS)
         signature = receiver.signature if self.signature is None else self.signature.applied_to(receiver.signature)
         return replace(
             receiver,

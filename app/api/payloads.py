@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, Field, StrictBool, StrictInt, S
 from pydantic.alias_generators import to_camel
 
 from app.api.drafts import (
+    NO_REQUESTS,
     ExportChange,
     ExportDraft,
     FilterChange,
@@ -145,7 +146,7 @@ def receiver_draft(payload: ReceiverPayload, settings: Settings, seal: Seal) -> 
         signature = read_signature(problems, payload.signature, receiver_id, seal)
     source = None if payload.source is None else _source(problems, payload.source)
     if source is not None and (payload.signature is not None or payload.auth == "bearer" or payload.split == "off"):
-        problems.add('A receiver with a "source" takes no requests, so it can have no "auth", "signature" or "split"')
+        problems.add(NO_REQUESTS)
     problems.settle()
     return ReceiverDraft(
         receiver_id,

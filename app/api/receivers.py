@@ -115,6 +115,8 @@ async def rotate_secret(
     """
     rotation = Rotation(read_duration(overlap, "query.overlap", 0, MAX_OVERLAP_SECONDS))
     caller = await _enter_to_change(context, token, receiver_id)
+    if find_receiver(context.catalog, caller.project_id, receiver_id).is_bound:
+        raise BadRequest("The receiver reads a topic that is there already; it has no secret that senders know.")
     task = new_task(caller.project_id, TaskType.RECEIVER_ROTATE, receiver_id)
     await run_task(context, caller, task, dump_draft(rotation))
     return _show(context, find_receiver(context.catalog, caller.project_id, receiver_id))

@@ -51,12 +51,14 @@ def exports_table(exports: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def receiver_view(receiver: Mapping[str, Any]) -> RenderableType:
-    names = ("id", "name", "description", "split", "url", "token", "problem", "source")
+    names = ("id", "name", "description", "split", "url", "token", "problem")
     shown = {name: receiver[name] for name in names if name in receiver}
     if "previousSecretUntil" in receiver:
         shown["secret before"] = f"works until {receiver['previousSecretUntil']}"
     if "signature" in receiver:
         shown["signature"] = _signature(receiver["signature"])
+    if "source" in receiver:
+        shown["source"] = f"topic {receiver['source']['topic']}"
     facts = _facts(shown)
     exports = receiver["exports"]
     return Group(facts, Text(), exports_table(exports) if exports else Text("No exports: its events go nowhere yet."))

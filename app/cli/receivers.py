@@ -90,6 +90,8 @@ def secret(receiver: Receiver, address: Address = None) -> None:
         answer = buffer.call("GET", receiver_path(receiver))
         if "problem" in answer:
             raise StreamsError(f'The secret of receiver "{receiver}" is not known: {answer["problem"]}')
+        if "source" in answer:
+            raise StreamsError(f'Receiver "{receiver}" has no secret: it reads the topic {answer["source"]["topic"]}.')
         typer.echo(answer.get("token", answer["url"].rpartition("/")[2]))
 
 

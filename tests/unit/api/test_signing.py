@@ -16,7 +16,7 @@ from app.api.payloads import ReceiverPatch, ReceiverPayload, receiver_change, re
 from app.model.cipher import Cipher
 from app.model.errors import BadRequest
 from app.model.receiver import PreviousSecret, Receiver
-from app.model.signature import Algorithm, Encoding, HmacForm, Scheme, Signature, fingerprint
+from app.model.signature import Algorithm, Encoding, HmacForm, Scheme, Signature, SigningSecret, fingerprint
 from app.settings import Settings
 
 SETTINGS = Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own argument
@@ -177,6 +177,21 @@ def test_signature_without_secrets_is_refused_where_there_are_none() -> None:
         wanted.applied_to(receiver())
     with pytest.raises(BadRequest, match="is missing from body"):
         SignatureChange(Signature(Scheme.GITHUB, ())).applied_to(None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ReceiverChange(bearer_only=True),
+        ReceiverChange(split=False),
+        ReceiverChange(signature=SignatureChange(Signature(Scheme.GITHUB, (SigningSecret("f", b"x"),)))),
+    ],
+)
+def test_receiver_with_a_source_takes_no_change_of_requests(change: ReceiverChange) -> None:
+    bound = replace(receiver(), topic="orders")
+
+    with pytest.raises(BadRequest, match="takes no requests"):
+        change.applied_to(bound)
 
 
 def test_url_and_token_are_shown_as_senders_use_them() -> None:

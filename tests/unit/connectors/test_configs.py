@@ -52,10 +52,15 @@ def test_destination_is_what_the_api_shows_of_a_receiver() -> None:
 
 
 @pytest.mark.parametrize(
-    "why", [{"problem": "The key was lost"}, {"url": "http://x/", "signature": {"preset": "github"}}]
+    "why",
+    [
+        {"problem": "The key was lost"},
+        {"url": "http://x/", "signature": {"preset": "github"}},
+        {"source": {"topic": "orders"}},
+    ],
 )
 def test_receiver_that_no_sink_can_send_to_is_refused(why: dict[str, Any]) -> None:
-    with pytest.raises(StreamsError, match=r"The key was lost|signed requests"):
+    with pytest.raises(StreamsError, match=r"The key was lost|signed requests|nothing is sent to it"):
         destination({"id": "clicks", **why})
 
 
