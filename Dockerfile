@@ -4,7 +4,7 @@ FROM python:3.11-slim-bookworm
 RUN apt-get update \
     && apt-get install -y --no-install-recommends make \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --create-home streams \
+    && useradd --uid 10001 --create-home streams \
     && install -d -o streams /var/lib/data-streams
 
 WORKDIR /srv/data-streams
@@ -14,7 +14,8 @@ COPY schemas schemas
 COPY app app
 RUN make environment
 
-USER streams
+# By its number, so that Kubernetes can see that it is not root.
+USER 10001
 ENV PATH=/srv/data-streams/.venv/bin:$PATH STREAMS_LISTEN_ADDRESS=0.0.0.0
 ENTRYPOINT ["streams"]
 CMD ["--help"]
