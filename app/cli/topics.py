@@ -32,6 +32,7 @@ class TopicFormat(StrEnum):
     TERRAFORM = "terraform"
     KAFKA_TOPICS = "kafka-topics"
     MARKDOWN = "markdown"
+    ASYNCAPI = "asyncapi"
 
 
 class AclFormat(StrEnum):
@@ -142,20 +143,26 @@ def export(
     cluster: Cluster = "kafka",
     api: ApiVersion = "v1",
     command_config: CommandConfig = None,
+    schemas: Annotated[
+        str, typer.Option(help="asyncapi: where the Avro schemas are, as seen from the document.")
+    ] = "../schemas",
 ) -> None:
-    """Print the planned topics for the tool that makes your topics, without asking Kafka.
+    """Print the planned topics for the tool that makes your topics, or as an AsyncAPI document, without asking Kafka.
 
     Try: `streams topics export --format strimzi --receiver 1234/clicks | kubectl apply -f -`
     """
-    from app.kafka.formats import markdown, scripts, strimzi, terraform
+    from app.kafka.formats import asyncapi, markdown, scripts, strimzi, terraform
 
     settings = load_settings()
     specs = _specs(settings, receiver)
+    if format_ is TopicFormat.ASYNCAPI and receiver:
+        raise ConfigurationError("--format asyncapi describes all topics together: leave --receiver out.")
     text = {
         TopicFormat.STRIMZI: lambda: strimzi.topics(specs, cluster, api),
         TopicFormat.TERRAFORM: lambda: terraform.topics(specs),
         TopicFormat.KAFKA_TOPICS: lambda: scripts.topics(specs, settings.kafka_bootstrap_servers, command_config),
         TopicFormat.MARKDOWN: lambda: markdown.topics(specs),
+        TopicFormat.ASYNCAPI: lambda: asyncapi.document(settings, schemas),
     }[format_]()
     typer.echo(text, nl=False)
 

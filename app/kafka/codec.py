@@ -49,20 +49,20 @@ class CodecError(StreamsError):
 
 
 class Codec(Generic[T]):
-    """Encodes and decodes one kind of record."""
+    """Encodes and decodes one kind of record: `name` is its schema's, with `header` each value written begins."""
 
     def __init__(self, name: str, to_plain: Callable[[T], Any], from_plain: Callable[[Any], T]) -> None:
         self.schema = _load(SCHEMAS / f"{name}.avsc")
-        self._header = _MARKER + _fingerprint(self.schema)
-        self._writers = {self._header: self.schema}
+        self.header = _MARKER + _fingerprint(self.schema)
+        self._writers = {self.header: self.schema}
         for path in sorted((SCHEMAS / "history").glob(f"{name}.*.avsc")):
             earlier = _load(path)
             self._writers[_MARKER + _fingerprint(earlier)] = earlier
-        self._name, self._to_plain, self._from_plain = name, to_plain, from_plain
+        self.name, self._to_plain, self._from_plain = name, to_plain, from_plain
 
     def encode(self, value: T) -> bytes:
         buffer = io.BytesIO()
-        buffer.write(self._header)
+        buffer.write(self.header)
         fastavro.schemaless_writer(buffer, self.schema, self._to_plain(value))
         return buffer.getvalue()
 
@@ -73,14 +73,14 @@ class Codec(Generic[T]):
         writer = self._writers.get(data[:_HEADER_BYTES])
         if writer is None:
             raise CodecError(
-                f"Not a {self._name} record that this version knows: it begins with {data[:_HEADER_BYTES].hex()}."
+                f"Not a {self.name} record that this version knows: it begins with {data[:_HEADER_BYTES].hex()}."
             )
         buffer = io.BytesIO(data)
         buffer.seek(_HEADER_BYTES)
         try:
             return self._from_plain(fastavro.schemaless_reader(buffer, writer, self.schema))
         except (EOFError, ValueError, LookupError) as error:
-            raise CodecError(f"A {self._name} record is damaged: {error}") from error
+            raise CodecError(f"A {self.name} record is damaged: {error}") from error
 
 
 def _load(path: Path) -> Any:
