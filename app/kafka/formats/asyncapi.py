@@ -1,4 +1,4 @@
-"""An AsyncAPI 3.0 document of an installation: its topics, the records in them, and which process reads and writes them.
+"""An AsyncAPI 3.0 document of an installation: its topics, the records in them, and which process has to do with them.
 
 The topics are the plan's, the records the codecs', who reads and writes is the list of ACLs. The Avro schemas are
 referred to, not copied. Source: AsyncAPI 3.0.0, its Kafka bindings 0.5.0.
@@ -35,10 +35,10 @@ SCHEMAS = "../schemas"
 AVRO = "application/vnd.apache.avro+json;version=1.9.0"
 _BINDING = "0.5.0"
 _ABOUT = (
-    "The topics of an installation, and the records in them. Events are bytes with headers. All other records are Avro's "
-    "single-object encoding: the two bytes C3 01, the CRC-64-AVRO fingerprint of the writer's schema in 8 bytes "
-    "(x-header has these ten as this version writes them), and the value. Read committed records only. Others may write "
-    "into topics of events; all other topics are the installation's own, for others to read at most."
+    "The topics of an installation, and the records in them. Events are bytes with headers. All other records are "
+    "Avro's single-object encoding: the two bytes C3 01, the CRC-64-AVRO fingerprint of the writer's schema in 8 bytes "
+    "(x-header has these ten as this version writes them), and the value. Read committed records only. Others may "
+    "write into topics of events; all other topics are the installation's own, for others to read at most."
 )
 _ACTIONS = {Operation.READ: "receive", Operation.WRITE: "send"}
 
