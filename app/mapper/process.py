@@ -27,11 +27,14 @@ from app.mapper.replays import Replays
 from app.mapper.resting import RestReports
 from app.mapper.topic_ids import TopicIds
 from app.mapping.children import MappingPool
+from app.memory import settle_memory
 from app.observe import serve_metrics
 from app.observe.tracing import tracing
 from app.settings import Settings
 
 _LINGER_MS = 3
+_COLLECT_AFTER_OBJECTS = 50_000
+"""Some ten thousand records are in flight, of four objects each: fewer are looked through again and again."""
 _log = logging.getLogger(__name__)
 
 
@@ -78,6 +81,7 @@ async def _main(settings: Settings) -> None:
         REGISTRY.register(ConsumerCollector(watch, by_partition=False))
         REGISTRY.register(ChildrenCollector(lambda: pool.pids))
         with watch, serve_metrics(settings.mapper_port, settings.listen_address, app.alive, watch.why_not_ready):
+            settle_memory(_COLLECT_AFTER_OBJECTS)
             await serve(app)
 
 

@@ -23,7 +23,7 @@ def collector() -> Iterator[None]:
 def test_what_is_loaded_is_not_looked_at_again() -> None:
     loaded = [[number] for number in range(1000)]
 
-    settle_memory()
+    settle_memory(collect_after_objects=1000)
 
     assert gc.get_freeze_count() > len(loaded)
 

@@ -14,7 +14,6 @@ from typing import Any
 import uvloop
 
 from app.kafka.faust.app import ChunkApp
-from app.memory import settle_memory
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -31,7 +30,6 @@ async def serve(app: ChunkApp) -> None:
     loop, told = asyncio.get_running_loop(), asyncio.Event()
     watchdog = app.watchdog
     watchdog.start()
-    settle_memory()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     starting = asyncio.create_task(app.start(), name="faust-start")
