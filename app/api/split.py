@@ -95,10 +95,7 @@ def split_array(body: bytes, most: int) -> Steps[list[bytes]]:
     """The elements of a JSON array, byte for byte. Raises ValueError that says what is wrong and where, and
     PayloadTooLarge for more than `most`.
     """
-    try:
-        text = body.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"not UTF-8 at byte {error.start}") from error
+    text = _decoded(body)
     if body.count(b",") <= _FEW_COMMAS * most:
         with suppress(msgspec.DecodeError, RecursionError):
             elements = [bytes(element) for element in _elements(body)]
@@ -122,10 +119,7 @@ def members(body: bytes) -> dict[str, bytes]:
     """The members of a JSON object, each value the very bytes that it has; of equal names the last. Raises ValueError
     that says what is wrong and where.
     """
-    try:
-        text = body.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"not UTF-8 at byte {error.start}") from error
+    text = _decoded(body)
     with suppress(msgspec.MsgspecError, RecursionError):
         return {name: bytes(value) for name, value in _members(body).items()}
     found: dict[str, bytes] = {}
@@ -149,6 +143,13 @@ def members(body: bytes) -> dict[str, bytes]:
 
 def too_many_events(most: int) -> PayloadTooLarge:
     return PayloadTooLarge(f"Too many events, the maximum is {most} in one request.")
+
+
+def _decoded(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 at byte {error.start}") from error
 
 
 def _element_bounds(text: str) -> Iterator[tuple[int, int]]:

@@ -93,7 +93,7 @@ def plan(receiver: Receivers = None, as_json: AsJson = False) -> None:
 def apply(receiver: Receivers = None) -> None:
     """Create the topics that are missing; nothing that exists is changed."""
     from app.kafka.client import connect_admin
-    from app.kafka.plan import create_topics, describe_topics
+    from app.kafka.plan import create_missing
 
     settings = _settings()
     if settings.topics == "managed":
@@ -101,8 +101,7 @@ def apply(receiver: Receivers = None) -> None:
             "STREAMS_TOPICS=managed: nothing is created. `streams topics export` prints what to create."
         )
     specs, admin = _specs(settings, receiver), connect_admin(settings)
-    there = describe_topics(admin, [spec.name for spec in specs])
-    created = create_topics(admin, [spec for spec in specs if spec.name not in there])
+    created = create_missing(admin, specs)
     for name in created:
         typer.echo(f"created {name}")
     typer.echo(f"{len(created)} created, {len(specs) - len(created)} were there")

@@ -127,11 +127,7 @@ class Directory:
 
     def find(self, url: bytes) -> Endpoint | None:
         """The endpoint that this URL (path and query) names with the right secret."""
-        if b"?" in url:
-            url = url.partition(b"?")[0]
-        if b"%" in url:
-            url = unquote_to_bytes(url)
-        path, _, secret = url.rpartition(b"/")
+        path, _, secret = _plain(url).rpartition(b"/")
         endpoint = self._in_url.get(path)
         if endpoint is None or compare_digest(endpoint.secret, secret):
             return endpoint

@@ -122,10 +122,7 @@ class Ingest:
         else:
             lane.inflight_bytes = total
             self.reserved = length + head
-            endpoint = lane.directory.find(self.url)
-            if endpoint is None and AUTHORIZATION in found:
-                endpoint = self._find_by_token()
-            self.endpoint = endpoint
+            endpoint = self.endpoint = self._find()
             if lane.quota_bytes and endpoint is not None and endpoint.usage.bytes >= lane.quota_bytes:
                 self._release()
                 self.refusal = insufficient_storage(endpoint.receiver_id, endpoint.usage.bytes, lane.quota_bytes)

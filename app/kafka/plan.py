@@ -124,9 +124,7 @@ def topics_of(settings: Settings, process: Process) -> list[TopicSpec]:
 
 def made_receiver_topics(settings: Settings, receivers: Iterable[Receiver]) -> list[TopicSpec]:
     """The topics of these receivers, but not those that were there before and are only read."""
-    names = Names(settings.topic_prefix)
-    ours = {names.events(receiver.project_id, receiver.receiver_id) for receiver in receivers}
-    return [receiver_topic(settings, topic) for topic in sorted({r.topic for r in receivers} & ours)]
+    return [receiver_topic(settings, topic) for topic in sorted({r.topic for r in receivers if not r.is_bound})]
 
 
 def _base(settings: Settings) -> dict[str, str]:
@@ -226,6 +224,12 @@ def create_topics(admin: AdminClient, specs: Iterable[TopicSpec]) -> list[str]:
     return created
 
 
+def create_missing(admin: AdminClient, specs: Sequence[TopicSpec]) -> list[str]:
+    """As `create_topics`, but who may not create topics is refused only where one is missing."""
+    there = describe_topics(admin, [spec.name for spec in specs])
+    return create_topics(admin, [spec for spec in specs if spec.name not in there])
+
+
 def _await_known(admin: AdminClient, topics: list[str]) -> None:
     """Wait until the broker knows what its controller has just created: it hears of it a moment later."""
     deadline = time.monotonic() + _TIMEOUT_SECONDS
@@ -242,8 +246,7 @@ def ensure_topics(admin: AdminClient, settings: Settings, specs: Iterable[TopicS
     """
     specs = list(specs)
     if settings.topics == "auto":
-        there = describe_topics(admin, [spec.name for spec in specs])
-        create_topics(admin, [spec for spec in specs if spec.name not in there])
+        create_missing(admin, specs)
         return
     found = check_topics(admin, settings, specs)
     for difference in found:
