@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from confluent_kafka import ConsumerGroupState, Producer
+from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException, Producer
 
 from app.kafka.client import connect_admin
 from app.kafka.codec import control_codec
@@ -31,6 +31,11 @@ NAMES = Names(PREFIX)
 RECEIVER_ID = "flights"
 TOPIC = NAMES.events("1", RECEIVER_ID)
 BUCKET = "in.c-bench"
+_NO_COORDINATOR_YET = (
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
 PLAIN = (
     Column("id", ColumnType.ID),
     Column("datetime", ColumnType.DATETIME),
@@ -163,7 +168,12 @@ def metric(port: int, name: str) -> int:
 def has_joined(settings: Settings, name: str) -> bool:
     """Whether the process has its part of its consumer group."""
     group, admin = NAMES.group(name), connect_admin(settings)
-    state = admin.describe_consumer_groups([group])[group].result(20).state
+    try:
+        state = admin.describe_consumer_groups([group])[group].result(20).state
+    except KafkaException as refusal:
+        if refusal.args[0].code() in _NO_COORDINATOR_YET:
+            return False
+        raise
     return bool(state is ConsumerGroupState.STABLE)
 
 

@@ -29,6 +29,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 
 from app.kafka.faust.chunk import Chunk, Committed, Partition, Record
+from app.kafka.faust.metadata import update_at_once
 
 _log = logging.getLogger(__name__)
 _STEP_RECORDS = 100
@@ -83,13 +84,15 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         the same member. No reset policy: what to do about a lost position is decided here.
         """
         self._assignor = RoundRobinPartitionAssignor
-        return aiokafka.AIOKafkaConsumer(
+        consumer = aiokafka.AIOKafkaConsumer(
             partition_assignment_strategy=[RoundRobinPartitionAssignor],
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed",
             **self.arguments,
         )
+        update_at_once(consumer._client)
+        return consumer
 
     async def fetch(self, active: Collection[Partition]) -> list[Chunk]:
         """At most one chunk of each of these partitions; waits up to 0.1 s for the first."""
