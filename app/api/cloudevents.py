@@ -28,7 +28,7 @@ VERSION_HEADER = "Ce-Specversion"
 _VERSION = "1.0"
 _REQUIRED = ("id", "source", "specversion", "type")
 _DATA = frozenset({"data", "data_base64", "datacontenttype"})
-_NAME = re.compile(r"[a-z0-9]+")
+_NAME = re.compile(r"[a-z0-9]{1,100}")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
@@ -98,7 +98,7 @@ def _check(attributes: Mapping[str, str]) -> None:
 def _header(name: str) -> str:
     """The header of an attribute. Raises BadRequest for what is no name of one."""
     if not _NAME.fullmatch(name):
-        raise BadRequest(f'The CloudEvent has an attribute "{clipped(name)}"; names are of a-z and 0-9')
+        raise BadRequest(f'The CloudEvent has an attribute "{clipped(name)}"; names are 1 to 100 of a-z and 0-9')
     return canonical_name(PREFIX + name)
 
 

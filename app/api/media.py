@@ -27,7 +27,7 @@ class BodyKind(Enum):
     """CloudEvents in a format that is not JSON."""
 
 
-@lru_cache(1024)
+@lru_cache(64)  # few: what is remembered is as long as a sender makes it
 def body_kind(content_type: bytes | None) -> BodyKind:
     """Read from the media type; its parameters (charset) do not matter here."""
     if content_type is None:
@@ -49,7 +49,7 @@ def _cloudevents(format: str) -> BodyKind:
     return BodyKind.UNKNOWN_CLOUDEVENT if format[:1] in ("", "+", "-") else BodyKind.OTHER
 
 
-@lru_cache(1024)
+@lru_cache(64)
 def is_taken_apart(content_type: bytes | None) -> bool:
     """Whether a body of this type is never simply the one event: NDJSON and CloudEvents."""
     return body_kind(content_type) not in (BodyKind.UNSAID, BodyKind.JSON, BodyKind.OTHER)

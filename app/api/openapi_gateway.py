@@ -27,7 +27,7 @@ _CLOUDEVENT_SCHEMA = {
         **dict.fromkeys(("id", "source", "type", "datacontenttype"), _ATTRIBUTE),
         "data": {},
     },
-    "patternProperties": {"^[a-z0-9]+$": {}},
+    "patternProperties": {"^[a-z0-9]{1,100}$": {}},
     "additionalProperties": False,
     "required": ["specversion", "id", "source", "type"],
 }

@@ -29,7 +29,7 @@ class Wishes:
 NO_WISHES = Wishes()
 
 
-@lru_cache(1024)
+@lru_cache(64)  # few: what is remembered is as long as a sender makes it
 def read_wishes(query: bytes) -> Wishes:
     """What the part of a URL after its "?" asks for; of what is said twice the last. Raises BadRequest."""
     found = dict(_pairs(query))

@@ -16,18 +16,26 @@ from app.mapping.body import BodyKind, body_kind
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HTML = re.compile("[<>&\u2028\u2029]")
+_LONGEST_REMEMBERED = 100
+"""Characters. Names come from whoever sends a request, with a secret or not, and each may fill a whole head."""
 
 
-@lru_cache(maxsize=4096)
 def canonical_name(name: str) -> str:
     """The name as Go spells it: each part between "-" capitalised; a name with an invalid character is left as it is.
 
     >>> canonical_name("x-REQUEST-id"), canonical_name("no token")
     ('X-Request-Id', 'no token')
     """
+    return _remembered(name) if len(name) <= _LONGEST_REMEMBERED else _canonical(name)
+
+
+def _canonical(name: str) -> str:
     if not _TOKEN.fullmatch(name):
         return name
     return "-".join(part[:1].upper() + part[1:].lower() for part in name.split("-"))
+
+
+_remembered = lru_cache(maxsize=4096)(_canonical)
 
 
 class HeaderSet:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from app.mapping.body import BodyKind
@@ -19,6 +21,19 @@ from app.mapping.headers import HeaderSet, canonical_name
 )
 def test_canonical_name(name: str, canonical: str) -> None:
     assert canonical_name(name) == canonical
+
+
+def test_long_names_of_strangers_are_not_kept() -> None:
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(500):
+            canonical_name(f"x-{number}-{'a' * 10_000}")
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert after - before < 1_000_000
 
 
 def test_first_value_of_a_repeated_header_counts() -> None:
