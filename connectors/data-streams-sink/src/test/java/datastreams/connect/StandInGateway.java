@@ -60,7 +60,7 @@ final class StandInGateway implements AutoCloseable {
         return "http://127.0.0.1:" + server.getAddress().getPort() + "/in/secret";
     }
 
-    /** The numbers of all events of requests that were answered 200, in the order in which they came. */
+    /** The numbers of the events of each request, in the order in which they came, whatever was answered. */
     List<List<Long>> batches() {
         return requests.stream().map(Request::numbers).toList();
     }
