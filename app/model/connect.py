@@ -67,7 +67,7 @@ def destination(receiver: Mapping[str, Any]) -> Destination:
     if "problem" in receiver:
         raise StreamsError(f'The URL of receiver "{name}" is not known: {receiver["problem"]}')
     if "source" in receiver:
-        raise StreamsError(f'Receiver "{name}" reads the topic {receiver["source"]["topic"]}: nothing is sent to it.')
+        raise StreamsError(f'Receiver "{name}" reads what is in topics of others: nothing is sent to it.')
     if "signature" in receiver:
         raise StreamsError(
             f'Receiver "{name}" takes only signed requests, and no sink of Kafka Connect signs: make another receiver.'

@@ -57,6 +57,7 @@ def test_destination_is_what_the_api_shows_of_a_receiver() -> None:
         {"problem": "The key was lost"},
         {"url": "http://x/", "signature": {"preset": "github"}},
         {"source": {"topic": "orders"}},
+        {"source": {"pattern": "orders-*"}},
     ],
 )
 def test_receiver_that_no_sink_can_send_to_is_refused(why: dict[str, Any]) -> None:
