@@ -138,6 +138,11 @@ class Directory:
         endpoint = self._endpoints.get(_plain(url))
         return endpoint if endpoint is not None and endpoint.secrets.match(_token(authorization)) else None
 
+    def has(self, endpoint: Endpoint) -> bool:
+        """Whether the receiver of an endpoint that was found is still there, whatever it demands of senders now."""
+        now = self._endpoints.get(IMPORT + endpoint.entity.encode())
+        return now is not None and now.uid == endpoint.uid
+
     def missing(self, url: bytes, authorization: bytes | None = None) -> Refusal:
         """What to answer when nothing was found, after a read barrier. `authorization`: the header, if there is one."""
         path = _plain(url)

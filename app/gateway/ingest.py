@@ -261,10 +261,22 @@ class Ingest:
             self.fields = [(name, value) for name, value in self.fields if name != AUTHORIZATION]
         return endpoint
 
+    def _is_there(self) -> bool:
+        """Whether the receiver is. What it demands of senders by now is nothing to events that Kafka has."""
+        return self.endpoint is not None and self.lane.directory.has(self.endpoint)
+
     def _missing(self) -> Refusal:
         return self.lane.directory.missing(self.url, self.found.get(AUTHORIZATION))
 
     def _publish(self, endpoint: Endpoint) -> None:
+        directory = self.lane.directory
+        if self.endings != directory.endings:  # a receiver may demand something else than when the headers came
+            self.endings = directory.endings
+            now = self.endpoint = self._find()
+            if now is None:
+                self.refuse(self._missing())
+                return
+            endpoint = now
         body = self.body
         if type(body) is not bytes:
             body = bytes(body)
@@ -332,7 +344,7 @@ class Ingest:
             self.refuse(NOT_ACKNOWLEDGED)
         elif now > lane.fresh_until:
             self.refuse(STALE)
-        elif self.endings != lane.directory.endings and self._find() is None:
+        elif self.endings != lane.directory.endings and not self._is_there():
             self.refuse(self._missing())
         elif self.dispatch is None:
             self._accept(now)

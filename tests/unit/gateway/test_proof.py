@@ -145,6 +145,46 @@ async def test_receiver_or_token_that_the_barrier_brings_is_accepted(stage: Stag
     assert "Authorization" not in dict(stage.publisher.sent[0][2])
 
 
+async def test_what_a_receiver_demands_while_the_body_comes_is_demanded_of_it(stage: Stage) -> None:
+    connection = stage.connect()
+    request = post(b"body")
+    connection.feed(request[:-1])
+
+    secret = SigningSecret("f", stage.cipher.encrypt(KEY))
+    record = replace(receiver(stage.cipher), signature=Signature(Scheme.GITHUB, (secret,)))
+    stage.lane.directory.take("receiver:1/flights", record)
+    connection.feed(request[-1:])
+
+    assert error_of(connection) == (401, "buffer.invalidSignature")
+    assert stage.publisher.sent == []
+
+
+async def test_nothing_is_stored_for_a_secret_that_ended_while_the_body_came(stage: Stage) -> None:
+    connection = stage.connect()
+    request = post(b"body")
+    connection.feed(request[:-1])
+
+    stage.lane.directory.take("receiver:1/flights", receiver(stage.cipher, "n" * 48))
+    connection.feed(request[-1:])
+
+    assert error_of(connection) == (404, "buffer.receiverNotFound")
+    assert stage.publisher.sent == []
+
+
+@pytest.mark.parametrize(("secret", "bearer_only"), [(SECRET, True), ("n" * 48, False)])
+async def test_event_that_kafka_has_is_acknowledged_though_its_secret_would_not_do_any_more(
+    stage: Stage, secret: str, bearer_only: bool
+) -> None:
+    connection = stage.connect()
+    connection.feed(post(b"body"))
+
+    record = replace(receiver(stage.cipher, secret), bearer_only=bearer_only)
+    stage.lane.directory.take("receiver:1/flights", record)
+    stage.publisher.report()
+
+    assert connection.statuses == [200]
+
+
 async def test_event_by_token_is_acknowledged_when_its_receiver_was_changed_before_kafka_had_it(stage: Stage) -> None:
     connection = stage.connect()
     connection.feed(post(b"body", TOKEN, path=BY_TOKEN))
