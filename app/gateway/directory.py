@@ -42,8 +42,8 @@ class Secrets:
     """A receiver's secrets as bytes, and what they were decrypted from: `sealed`."""
 
     sealed: tuple[bytes, PreviousSecret | None, Signature | None]
-    secret: bytes
-    previous: bytes | None = None
+    secret: bytes = field(repr=False)
+    previous: bytes | None = field(default=None, repr=False)
     previous_until: float = 0.0
     """Unix time."""
     verifier: Verifier | None = None
@@ -64,7 +64,7 @@ class Endpoint:
     uid: str
     entity: str
     receiver_id: str
-    secret: bytes
+    secret: bytes = field(repr=False)
     topic: str
     split: bool
     usage: Usage

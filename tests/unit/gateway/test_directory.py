@@ -210,6 +210,17 @@ def test_receiver_whose_signatures_cannot_be_checked_takes_nothing(directory: Di
     assert directory.missing(PATH.encode()).status == 503
 
 
+def test_secrets_are_not_shown(directory: Directory, cipher: Cipher) -> None:
+    previous = PreviousSecret(cipher.encrypt("p" * 48), 2**42)
+    directory.take("receiver:1/flights", dataclasses.replace(receiver(cipher), previous=previous))
+
+    endpoint = directory.find(PATH.encode())
+
+    assert endpoint is not None
+    shown = f"{endpoint!r} {endpoint.secrets!r}"
+    assert [secret for secret in (SECRET, "p" * 48) if secret in shown] == []
+
+
 def test_receiver_of_a_topic_of_others_takes_nothing(directory: Directory, cipher: Cipher) -> None:
     directory.take("receiver:1/flights", dataclasses.replace(receiver(cipher), topic="orders"))
 
