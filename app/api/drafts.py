@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from app.model.conditions import Conditions
 from app.model.errors import BadRequest
 from app.model.receiver import Mapping, Receiver
-from app.model.signature import Signature
+from app.model.signature import Scheme, Signature
 
 D = TypeVar("D", bound="Draft")
 
@@ -59,12 +59,20 @@ class SignatureChange:
     signature: Signature | None
 
     def applied_to(self, current: Signature | None) -> Signature | None:
-        """Raises BadRequest when there are no secrets, neither given nor there."""
+        """Raises BadRequest when there are no secrets, neither given nor there, or none that the scheme can surely
+        use.
+        """
         wanted = self.signature
         if wanted is None or wanted.secrets:
             return wanted
         if current is None:
             raise BadRequest('"secrets" is missing from body.signature', "buffer.missingField")
+        if wanted.scheme is Scheme.STANDARD and current.scheme is not Scheme.STANDARD:
+            raise BadRequest(
+                f'"secrets" is missing from body.signature: those that are there are of the scheme "{current.scheme}", '
+                f'and those of "{wanted.scheme}" must be base64',
+                "buffer.missingField",
+            )
         return replace(wanted, secrets=current.secrets)
 
 

@@ -21,7 +21,10 @@ _ID = r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$"
 _DATE = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"
 _TABLE_ID = r"^(in|out|sys)\.[A-Za-z0-9_-]{1,96}\.[A-Za-z0-9_-]{1,96}$"
 _BATCH_ID = "000000000012345-0000042"
-_BASE64 = "^(whsec_)?([A-Za-z0-9+/]{4})+([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+_BASE64 = (  # of 8 bytes at least
+    "^(whsec_)?(([A-Za-z0-9+/]{4}){2}[A-Za-z0-9+/]{3}="
+    "|([A-Za-z0-9+/]{4}){3,}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)$"
+)
 _REPLAY_ID = "019b0a5d-ac96-774b-bcce-b302099a8057"
 _TASK_ID = "clicks/receiver.create/2026-01-02T03:04:05.678Z_aB3xY"
 
@@ -75,8 +78,8 @@ def fields(settings: Settings) -> dict[str, dict[str, Any]]:
         # Signatures
         "signature": {"description": "How requests must be signed; without it they need not be."},
         "ReceiverPatch.signature": {
-            "description": "Replaces how requests must be signed; without `secrets` those that are there stay. Null: "
-            "they need not be signed."
+            "description": "Replaces how requests must be signed; without `secrets` those that are there stay, which "
+            "cannot be where the scheme becomes `standard-webhooks`. Null: they need not be signed."
         },
         "scheme": _text("Who signs, or `hmac` for a form that the other fields describe.", "github"),
         "secrets": {

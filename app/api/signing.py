@@ -91,7 +91,10 @@ def _read_secrets(
             )
             continue
         try:
-            signing_key(Scheme(payload.scheme), secret)
+            key = signing_key(Scheme(payload.scheme), secret)
+            if len(key) < MIN_SECRET_LENGTH:
+                problems.add(f"{place} is the base64 of {len(key)} bytes; it must be of {MIN_SECRET_LENGTH} at least")
+                continue
             found.append(SigningSecret(fingerprint(secret, receiver_id), seal(secret)))
         except BadRequest as problem:
             problems.add(f"{place}: {problem.message}")

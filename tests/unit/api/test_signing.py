@@ -112,6 +112,10 @@ def test_signed_time_has_a_tolerance_of_five_minutes(scheme: str) -> None:
         ({"scheme": "slack", "tolerance": "25h"}, "body.signature.tolerance must be a duration from 1s to 24h0m0s"),
         ({"scheme": "slack", "tolerance": "soon"}, 'such as "5m0s", but got value "soon"'),
         ({"scheme": "standard-webhooks"}, 'body.signature.secrets[0]: a secret of the scheme "standard-webhooks" must'),
+        (
+            {"scheme": "standard-webhooks", "secrets": ["whsec_c2hvcnQ="]},
+            "body.signature.secrets[0] is the base64 of 5 bytes; it must be of 8 at least",
+        ),
         ({"header": "X"}, 'body.signature.header is for the scheme "hmac" alone'),
         ({"timestampHeader": "X"}, 'body.signature.timestampHeader is for the scheme "hmac" alone'),
         ({"scheme": "hmac"}, '"header" is missing from body.signature'),
@@ -168,6 +172,14 @@ def test_signature_without_secrets_keeps_those_that_are_there() -> None:
     assert changed is not None
     assert signed.signature is not None
     assert (changed.scheme, changed.secrets) == (Scheme.SHOPIFY, signed.signature.secrets)
+
+
+def test_signature_whose_secrets_are_base64_does_not_keep_those_of_another_scheme() -> None:
+    """The gateway could check nothing by them, and would have to refuse every sender."""
+    wanted = change({"signature": {"scheme": "standard-webhooks"}})
+
+    with pytest.raises(BadRequest, match='those of "standard-webhooks" must be base64'):
+        wanted.applied_to(receiver(signature=signature(scheme="github", secrets=[SECRET])))
 
 
 def test_signature_without_secrets_is_refused_where_there_are_none() -> None:
