@@ -265,6 +265,15 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
+    @field_validator("source_topics")
+    @classmethod
+    def _project_and_pattern(cls, value: list[str]) -> list[str]:
+        for one in value:
+            project, _, pattern = one.partition(":")
+            if not pattern or not (project == "*" or project.isdecimal()):
+                raise ValueError(f'"{one}" must be PROJECT:PATTERN, such as 1234:orders or *:public.*')
+        return value
+
     @field_validator("kafka_properties")
     @classmethod
     def _security(cls, value: dict[str, str]) -> dict[str, str]:
