@@ -1,6 +1,6 @@
 """The way of a command to control: which partition, which bytes, which encryption.
 
-All commands of a project go to one partition, chosen here and nowhere else, so that one process at a time works for a
+All commands of a project go to one partition, that of its id as a key, so that one process at a time works for a
 project and does its commands in order.
 """
 
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import zlib
 from types import TracebackType
 
-from app.kafka.client import connect_admin
+from app.kafka.client import connect_admin, partition_of_key
 from app.kafka.codec import command_codec
 from app.kafka.names import Names
 from app.kafka.plan import describe_topics
@@ -21,11 +20,6 @@ from app.model.task import Command, Task
 from app.settings import Settings
 
 _log = logging.getLogger(__name__)
-
-
-def command_partition(project_id: str, partitions: int) -> int:
-    """The commands partition of a project: CRC-32 of its id, the same in every process and version."""
-    return zlib.crc32(project_id.encode()) % partitions
 
 
 class CommandSender:
@@ -67,7 +61,7 @@ class CommandSender:
                 self._topic,
                 command_codec.encode(command),
                 task.project_id,
-                partition=command_partition(task.project_id, self._partitions),
+                partition=partition_of_key(task.project_id, self._partitions),
             )
         except ProducerBroken:
             if self._producer is producer:

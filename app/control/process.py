@@ -8,14 +8,13 @@ from collections.abc import AsyncIterator
 
 from prometheus_client import REGISTRY
 
-from app.api.commands import command_partition
 from app.api.running import RunningTasks
 from app.control.forgetting import Forgetting
 from app.control.log import ControlLog, Echo
 from app.control.partition import PartitionWorker
 from app.control.run import Surroundings
 from app.control.topics import count_partitions
-from app.kafka.client import connect_admin
+from app.kafka.client import connect_admin, partition_of_key
 from app.kafka.consumer_metrics import ConsumerCollector
 from app.kafka.faust import Chunk, ChunkApp, Item, Partition, create_app, serve
 from app.kafka.faust import run as run_loop
@@ -104,7 +103,7 @@ class Control:
         log = ControlLog(self._settings, source.partition, self._view, self._echo, self._app.commit_now)
 
         def ours(project_id: str) -> bool:
-            return command_partition(project_id, self._command_partitions) == source.partition
+            return partition_of_key(project_id, self._command_partitions) == source.partition
 
         async def committed() -> int | None:
             if not await self._app.commit_now():

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.api.answers import iso_time, show_receiver, show_task
-from app.api.commands import command_partition
 from app.api.complaints import first_complaints, path_of
 from app.api.errors import sentence
 from app.model.cipher import Cipher
@@ -79,10 +78,6 @@ def test_long_value_is_not_repeated_whole() -> None:
 
 def test_path_of_a_value_reads_like_code() -> None:
     assert path_of(("body", "exports", 0, "mapping", "tableId")) == "body.exports[0].mapping.tableId"
-
-
-def test_partition_of_a_project_never_changes() -> None:
-    assert [command_partition(project, 4) for project in ("1", "1234", "9000")] == [3, 3, 0]
 
 
 def test_receiver_whose_secret_cannot_be_decrypted_is_shown_with_the_reason_instead_of_its_url() -> None:
