@@ -19,6 +19,13 @@ class Split(StrEnum):
     OFF = "off"
 
 
+class Auth(StrEnum):
+    """As the API has it."""
+
+    URL = "url"
+    BEARER = "bearer"
+
+
 receivers = typer.Typer(
     help="Receivers: where events are sent to, each with the exports that its events go to.\n\n"
     "Keep them in a file and `apply` it: `streams receivers apply -f receiver.yaml`. STREAMS_STORAGE_TOKEN holds the "
@@ -183,9 +190,7 @@ def update(
     receiver: Receiver,
     name: Annotated[str | None, typer.Option(help="The new name; the id stays.", show_default=False)] = None,
     description: Annotated[str | None, typer.Option(help="The new description.", show_default=False)] = None,
-    auth: Annotated[
-        str | None, typer.Option(help="Where senders put the secret: url or bearer.", show_default=False)
-    ] = None,
+    auth: Annotated[Auth | None, typer.Option(help="Where senders put the secret.", show_default=False)] = None,
     split: Annotated[
         Split | None,
         typer.Option(help="Whether a JSON array, NDJSON and a batch are many events.", show_default=False),
@@ -202,7 +207,7 @@ def update(
     from app.cli.display import receiver_view
     from app.cli.terminal import api, give, spinner
 
-    given = {"name": name, "description": description, "auth": auth, "split": split and split.value}
+    given = {"name": name, "description": description, "auth": auth, "split": split}
     body = {field: value for field, value in given.items() if value is not None}
     if not body:
         raise typer.BadParameter("give --name, --description, --auth or --split")
