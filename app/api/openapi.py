@@ -1,8 +1,8 @@
 """The OpenAPI document: what FastAPI knows of the routes, and what it does not.
 
-FastAPI gives paths and schemas; here come the API's own names for parameters, all errors (`failures`), meanings and
-examples (`glossary`), the security scheme and what the gateway answers without FastAPI (`openapi_gateway`). The
-document is pure data, the same for the same settings.
+FastAPI gives paths and schemas; here come the API's own names for parameters, all errors (`failures`), meanings
+(`glossary`), what bodies must be as a whole with examples (`openapi_bodies`), the security scheme and what the gateway
+answers without FastAPI (`openapi_gateway`). The document is pure data, the same for the same settings.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
 from app.api.failures import error_responses
-from app.api.glossary import BODIES, PARAMETERS, SCHEMAS, fields
+from app.api.glossary import PARAMETERS, fields
+from app.api.openapi_bodies import BODIES, SCHEMAS
 from app.api.openapi_gateway import GATEWAY_PATHS
 from app.settings import Settings
 

@@ -13,8 +13,8 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from app.api.failures import OPERATIONS
-from app.api.glossary import BODIES
 from app.api.openapi import openapi_document
+from app.api.openapi_bodies import BODIES
 from app.settings import Settings
 
 METHODS = {"get", "post", "patch", "put", "delete"}
