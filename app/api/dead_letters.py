@@ -24,8 +24,9 @@ from app.api.letter_answers import (
 from app.api.payloads import unknown_fields
 from app.api.problems import Payload
 from app.api.queries import DryRun, word_of
+from app.api.replay_rules import check_replay_create
 from app.api.replay_trials import TriedReplayAnswer, try_requeue
-from app.api.rules import check_replay_create, find_export
+from app.api.rules import find_export
 from app.api.tasks import start_task
 from app.kafka.dead_letters import Selection
 from app.model.errors import BadRequest, NotFound, clipped

@@ -11,11 +11,11 @@ from app.api.answers import ExportAnswer, ExportsAnswer, TaskAnswer, show_export
 from app.api.context import InContext, TokenHeader
 from app.api.drafts import Deletion, dump_draft
 from app.api.payloads import ExportPatch, ExportPayload, export_change, export_draft, unknown_fields
+from app.api.replay_rules import check_export_resume
 from app.api.rules import (
     check_deletion,
     check_export_create,
     check_export_pause,
-    check_export_resume,
     check_export_update,
     find_export,
     find_receiver,

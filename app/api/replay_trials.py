@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from app.api.answers import Answer
 from app.api.context import Context
 from app.api.drafts import ReplayDraft, RequeueDraft
-from app.api.rules import replay_mapping
+from app.api.replay_rules import replay_mapping
 from app.api.samples import joined
 from app.api.trying import trial_place
 from app.kafka.dead_letters import PublishedLetter, Selection, letter_key

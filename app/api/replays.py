@@ -16,8 +16,9 @@ from app.api.payloads import unknown_fields
 from app.api.problems import Payload
 from app.api.queries import DryRun
 from app.api.replay_answers import ReplayAnswer, ReplaysAnswer, show_replay
+from app.api.replay_rules import check_replay_cancel, check_replay_create, find_replay
 from app.api.replay_trials import TriedReplayAnswer, try_replay
-from app.api.rules import check_replay_cancel, check_replay_create, find_export, find_receiver, find_replay
+from app.api.rules import find_export, find_receiver
 from app.api.tasks import run_task, start_task
 from app.kafka.replay_progress import replay_progress
 from app.model.errors import BadRequest, clipped

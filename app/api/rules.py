@@ -1,4 +1,5 @@
-"""What the catalog allows: who exists, who is busy, how many there may be, who may share a table.
+"""What the catalog allows: who exists, who is busy, how many there may be, who may share a table. Of replays it is in
+`replay_rules`.
 
 Pure. The API asks before it sends a command, control asks again before it carries one out, since two gateways may
 have asked at the same time. Source: Buffer API, limits and errors; delivery protocol, rule 17.
@@ -8,14 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from app.api.drafts import ExportChange, ExportDraft, ReceiverDraft
 from app.model.catalog import Catalog
 from app.model.errors import BadRequest, Conflict, NotFound, clipped
 from app.model.receiver import Export, Mapping, Receiver, Suspension, entity_key, is_bound
-from app.model.replay import Replay, ReplayKind
 from app.model.task import Task, TaskType
 from app.settings import Settings
 
@@ -104,7 +104,7 @@ def check_receiver_create(
         raise _too_many_exports(limits)
     if draft.source is not None:
         check_source_topic(catalog, limits, project_id, draft.receiver_id, draft.source.topic)
-    _check_tables(catalog, project_id, [(export.export_id, export.mapping) for export in draft.exports])
+    check_tables(catalog, project_id, [(export.export_id, export.mapping) for export in draft.exports])
 
 
 def check_source_topic(catalog: Catalog, limits: Limits, project_id: str, receiver_id: str, topic: str) -> None:
@@ -149,7 +149,7 @@ def check_export_create(
     )
     if len(exports) + on_the_way >= limits.max_exports:
         raise _too_many_exports(limits)
-    _check_tables(catalog, project_id, [(draft.export_id, draft.mapping)])
+    check_tables(catalog, project_id, [(draft.export_id, draft.mapping)])
 
 
 def check_export_update(
@@ -174,7 +174,7 @@ def check_export_update(
             f"Mapping revision count limit reached in the export, the maximum is {limits.max_revisions}.",
             "buffer.mappingRevisionCountLimitReached",
         )
-    _check_tables(catalog, project_id, [(export_id, mapping)], apart_from=export.uid)
+    check_tables(catalog, project_id, [(export_id, mapping)], apart_from=export.uid)
 
 
 def check_export_pause(
@@ -210,15 +210,6 @@ def suspensions_to_keep(export: Export, limits: Limits) -> tuple[Suspension, ...
     return tuple(one for one, after in zip(export.suspensions, later, strict=False) if after >= kept_from)
 
 
-def check_export_resume(
-    catalog: Catalog, running: Sequence[Task], limits: Limits, project_id: str, receiver_id: str, export_id: str
-) -> None:
-    """Raises NotFound, BadRequest or Conflict."""
-    check_replay_create(catalog, running, limits, project_id, receiver_id, export_id, None)
-    if find_export(catalog, project_id, receiver_id, export_id).suspension is None:
-        raise Conflict(f'Export "{export_id}" is not suspended.', "buffer.exportNotSuspended")
-
-
 def check_deletion(
     catalog: Catalog,
     running: Iterable[Task],
@@ -240,66 +231,6 @@ def check_deletion(
             raise _suspended(export, "Resume it first, or drop the events that wait (discard=true).")
 
 
-def check_replay_create(
-    catalog: Catalog,
-    running: Sequence[Task],
-    limits: Limits,
-    project_id: str,
-    receiver_id: str,
-    export_id: str,
-    table_id: str | None,
-) -> None:
-    """`table_id` None: the export's own table. Raises NotFound, BadRequest or Conflict."""
-    check_idle(running, project_id, receiver_id, export_id)
-    export = find_export(catalog, project_id, receiver_id, export_id)
-    if not export.revision.mapping.incremental and table_id in (None, export.revision.mapping.table_id):
-        raise BadRequest(
-            f'Export "{export_id}" loads its table as a whole ("incremental": false), so replayed rows would replace '
-            "newer ones; replay into another table."
-        )
-    unfinished = sum(not replay.is_finished for replay in catalog.replays_of(export.uid))
-    if unfinished >= limits.max_replays:
-        raise Conflict(
-            f"Replay count limit reached in the export, the maximum is {limits.max_replays} at a time.",
-            "buffer.replayCountLimitReached",
-        )
-    _check_tables(catalog, project_id, [(export_id, replay_mapping(export, table_id))])
-
-
-def find_replay(catalog: Catalog, export: Export, lane: str) -> Replay:
-    """Raises NotFound."""
-    replay = catalog.replays.get(export.uid, {}).get(lane)
-    if replay is None:
-        raise NotFound(f'Replay "{clipped(lane)}" not found in the export.', "buffer.replayNotFound")
-    return replay
-
-
-def check_replay_cancel(
-    catalog: Catalog, running: Sequence[Task], project_id: str, receiver_id: str, export_id: str, lane: str
-) -> None:
-    """What a resume or a requeue leaves out would never be mapped. Raises NotFound or Conflict."""
-    check_idle(running, project_id, receiver_id, export_id)
-    replay = find_replay(catalog, find_export(catalog, project_id, receiver_id, export_id), lane)
-    if replay.kind is not ReplayKind.REPLAY:
-        why = {
-            ReplayKind.RESUME: "maps what came while the export was suspended; those events would be lost",
-            ReplayKind.REQUEUE: "is of dead letters that no later requeue takes up; their events would be lost",
-        }[replay.kind]
-        raise Conflict(
-            f'Replay "{lane}" {why}, so it cannot be cancelled. It ends with the export when that is deleted with '
-            "discard=true.",
-            "buffer.replayNotCancellable",
-        )
-    if replay.is_finished and not replay.is_cancelled:
-        raise Conflict(f'Replay "{lane}" is finished.', "buffer.replayFinished")
-
-
-def replay_mapping(export: Export, table_id: str | None) -> Mapping:
-    """The mapping of a replay that begins now: the one in force, into its table or another; rows are added to it."""
-    mapping = export.revision.mapping
-    return replace(mapping, table_id=table_id or mapping.table_id, incremental=True)
-
-
 def check_receiver_change(catalog: Catalog, running: Iterable[Task], project_id: str, receiver_id: str) -> None:
     """Raises NotFound or Conflict."""
     check_idle(running, project_id, receiver_id)
@@ -314,21 +245,13 @@ def check_export_change(
     find_export(catalog, project_id, receiver_id, export_id)
 
 
-def _suspended(export: Export, hint: str = "") -> Conflict:
-    return Conflict(f'Export "{export.export_id}" is suspended. {hint}'.rstrip(), "buffer.exportSuspended")
-
-
-def _too_many_exports(limits: Limits) -> Conflict:
-    return Conflict(
-        f"Export count limit reached in the receiver, the maximum is {limits.max_exports}.",
-        "buffer.exportCountLimitReached",
-    )
-
-
-def _check_tables(
+def check_tables(
     catalog: Catalog, project_id: str, wanted: Sequence[tuple[str, Mapping]], apart_from: str | None = None
 ) -> None:
-    """A full load replaces the whole table, so what another export put there, or is still to put, would vanish."""
+    """That exports with these ids and mappings go well with the others. A full load replaces the whole table, so what
+    another export put there, or is still to put, would vanish. `apart_from`: the uid of one that is changed. Raises
+    Conflict.
+    """
     taken: dict[str, list[tuple[str, Mapping]]] = {}
     for export in catalog.exports_by_uid.values():
         if export.project_id != project_id or export.uid == apart_from:
@@ -351,3 +274,14 @@ def _check_tables(
                     "buffer.tableInUse",
                 )
         taken.setdefault(mapping.table_id, []).append((f'the export "{export_id}"', mapping))
+
+
+def _suspended(export: Export, hint: str = "") -> Conflict:
+    return Conflict(f'Export "{export.export_id}" is suspended. {hint}'.rstrip(), "buffer.exportSuspended")
+
+
+def _too_many_exports(limits: Limits) -> Conflict:
+    return Conflict(
+        f"Export count limit reached in the receiver, the maximum is {limits.max_exports}.",
+        "buffer.exportCountLimitReached",
+    )

@@ -14,18 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.api.drafts import Cancelling, Deletion, ExportChange, ExportDraft, ReceiverDraft, ReplayDraft, load_draft
+from app.api.replay_rules import check_export_resume, check_replay_cancel, check_replay_create
 from app.api.rules import (
     Limits,
     check_deletion,
     check_export_change,
     check_export_create,
     check_export_pause,
-    check_export_resume,
     check_export_update,
     check_receiver_change,
     check_receiver_create,
-    check_replay_cancel,
-    check_replay_create,
 )
 from app.api.running import RunningTasks
 from app.control import observe

@@ -11,14 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from app.api.drafts import Cancelling, ReplayDraft, RequeueDraft, load_draft
-from app.api.rules import (
-    check_replay_cancel,
-    check_replay_create,
-    find_export,
-    find_receiver,
-    find_replay,
-    replay_mapping,
-)
+from app.api.replay_rules import check_replay_cancel, check_replay_create, find_replay, replay_mapping
+from app.api.rules import find_export, find_receiver
 from app.control.creating import Tokens, wanted_for, with_provisions
 from app.control.patience import StepFailed
 from app.control.run import Run, now_ms

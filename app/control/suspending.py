@@ -16,14 +16,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from app.api.drafts import Suspending, load_draft
-from app.api.rules import (
-    check_export_resume,
-    find_export,
-    find_receiver,
-    may_be_suspended,
-    replay_mapping,
-    suspensions_to_keep,
-)
+from app.api.replay_rules import check_export_resume, replay_mapping
+from app.api.rules import find_export, find_receiver, may_be_suspended, suspensions_to_keep
 from app.control.creating import Tokens, is_made, topic_ends, wanted_for, with_provisions
 from app.control.log import Closed, Interrupted
 from app.control.records import control_records

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from app.api.drafts import ExportChange, ExportDraft, ReceiverDraft, SourceDraft
+from app.api.replay_rules import check_export_resume, check_replay_cancel
 from app.api.rules import (
     MAX_SUSPENSIONS,
     Limits,
@@ -15,11 +16,9 @@ from app.api.rules import (
     check_export_change,
     check_export_create,
     check_export_pause,
-    check_export_resume,
     check_export_update,
     check_receiver_change,
     check_receiver_create,
-    check_replay_cancel,
 )
 from app.control.records import SealedToken, TopicFacts, make_export, make_receiver
 from app.model.catalog import Catalog
