@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from enum import StrEnum
 from typing import Any
 
@@ -166,28 +167,17 @@ def find_topics(admin: AdminClient, topics: Sequence[str]) -> dict[str, FoundTop
     """Those of these topics that exist, with their settings. Raises KafkaUnavailable."""
     described = dict(_descriptions(admin, topics))
     resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in described]
-    found = {}
-    for resource, future in (
-        admin.describe_configs(resources, request_timeout=_TIMEOUT_SECONDS).items() if resources else ()
-    ):
-        try:
-            config = future.result(_TIMEOUT_SECONDS + 1)
-        except TimeoutError as error:
-            raise KafkaUnavailable(
-                f"Kafka does not say the settings of {resource.name} within {_TIMEOUT_SECONDS:g} s."
-            ) from error
-        except KafkaException as error:
-            raise KafkaUnavailable(
-                f"Kafka does not say the settings of {resource.name}: {in_words(error.args[0])}"
-            ) from error
-        topic = described[resource.name]
-        found[resource.name] = FoundTopic(
-            str(topic.topic_id),
-            len(topic.partitions),
-            min(len(partition.replicas) for partition in topic.partitions),
+    asked = admin.describe_configs(resources, request_timeout=_TIMEOUT_SECONDS) if resources else {}
+    configs = {resource.name: future for resource, future in asked.items()}
+    return {
+        name: FoundTopic(
+            str(described[name].topic_id),
+            len(described[name].partitions),
+            min(len(partition.replicas) for partition in described[name].partitions),
             {key: entry.value for key, entry in config.items()},
         )
-    return found
+        for name, config in _answers(configs, "say the settings of")
+    }
 
 
 def describe_topics(admin: AdminClient, topics: Sequence[str]) -> dict[str, tuple[str, int]]:
@@ -196,32 +186,39 @@ def describe_topics(admin: AdminClient, topics: Sequence[str]) -> dict[str, tupl
 
 
 def _descriptions(admin: AdminClient, topics: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    if not topics:
-        return
-    for name, future in admin.describe_topics(TopicCollection(list(topics)), request_timeout=_TIMEOUT_SECONDS).items():
-        try:
-            yield name, future.result(_TIMEOUT_SECONDS)
-        except TimeoutError as error:
-            raise KafkaUnavailable(f"Kafka does not describe topic {name} within {_TIMEOUT_SECONDS:g} s.") from error
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                continue
-            raise KafkaUnavailable(f"Kafka does not describe topic {name}: {in_words(error.args[0])}") from error
+    if topics:
+        asked = admin.describe_topics(TopicCollection(list(topics)), request_timeout=_TIMEOUT_SECONDS)
+        yield from _answers(asked, "describe", but=KafkaError.UNKNOWN_TOPIC_OR_PART)
 
 
 def create_topics(admin: AdminClient, specs: Iterable[TopicSpec]) -> list[str]:
-    """Create those of the plan that are missing; the names of the topics created. Safe to call twice."""
+    """Create those of the plan that are missing; the names of the topics created. Safe to call twice.
+
+    Raises KafkaUnavailable.
+    """
     new = [NewTopic(spec.name, spec.partitions, spec.replication_factor, config=dict(spec.config)) for spec in specs]
-    created = []
-    for name, future in (admin.create_topics(new, request_timeout=_TIMEOUT_SECONDS) if new else {}).items():
-        try:
-            future.result(_TIMEOUT_SECONDS)
-            created.append(name)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise KafkaUnavailable(f"Kafka does not create topic {name}: {in_words(error.args[0])}") from error
+    asked = admin.create_topics(new, request_timeout=_TIMEOUT_SECONDS) if new else {}
+    created = [name for name, _ in _answers(asked, "create", but=KafkaError.TOPIC_ALREADY_EXISTS)]
     _await_known(admin, created)
     return created
+
+
+def _answers(asked: Mapping[str, Future[Any]], doing: str, *, but: int | None = None) -> Iterator[tuple[str, Any]]:
+    """What Kafka answers about each topic, without those that it refuses with the error code `but`.
+
+    Raises KafkaUnavailable for what else it refuses, and when it does not answer in time; `doing` says what it does
+    not do then.
+    """
+    for name, future in asked.items():
+        try:
+            answer = future.result(_TIMEOUT_SECONDS + 1)  # librdkafka gives up before, and says why
+        except TimeoutError as error:
+            raise KafkaUnavailable(f"Kafka does not {doing} topic {name} within {_TIMEOUT_SECONDS:g} s.") from error
+        except KafkaException as error:
+            if error.args[0].code() == but:
+                continue
+            raise KafkaUnavailable(f"Kafka does not {doing} topic {name}: {in_words(error.args[0])}") from error
+        yield name, answer
 
 
 def create_missing(admin: AdminClient, specs: Sequence[TopicSpec]) -> list[str]:
