@@ -1,4 +1,4 @@
-"""Answers of the ingest lane as bytes: 200 without a body, or the API's error envelope.
+"""Answers of the ingest lane as bytes: 200, mostly without a body, or the API's error envelope.
 
 Every answer has uvicorn's default headers (Date, Server), CORS and an X-Request-Id of 15 characters; one that can be
 repeated has Retry-After.
@@ -10,7 +10,6 @@ import itertools
 import secrets
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from uvicorn.server import ServerState
 
@@ -18,9 +17,6 @@ from app.api.errors import envelope
 from app.gateway.signatures import Fault
 from app.model.conditions import KIB, MIB, format_size
 from app.settings import Settings
-
-if TYPE_CHECKING:
-    from app.gateway.receipt import Told
 
 _CORS = b"access-control-allow-origin: *\r\n"
 _CORS_REFUSED = _CORS + b"access-control-expose-headers: X-Request-Id, Retry-After\r\n"
@@ -40,6 +36,18 @@ class Refusal:
     again: bool = False
     unproven: str = ""
     challenge: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An answer with a body in JSON. `each`: it tells the end of each event; `again`: of some it says that they may be
+    sent again later.
+    """
+
+    status: int
+    body: bytes
+    each: bool = False
+    again: bool = False
 
 
 BUSY = Refusal(

@@ -17,9 +17,9 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from app.api.bodies import Sent, Taken, take_apart
 from app.api.inflate import coding_of, inflate
 from app.api.split import Steps
-from app.gateway.answers import BUSY, NOT_ACKNOWLEDGED, QUEUE_FULL, Refusal, headers_times_events
+from app.gateway.answers import BUSY, NOT_ACKNOWLEDGED, QUEUE_FULL, Refusal, Told, headers_times_events
 from app.gateway.query import NO_WISHES, read_wishes, wants_each
-from app.gateway.receipt import Receipt, Told
+from app.gateway.receipt import Receipt
 from app.model.errors import StreamsError
 from app.model.event import ID_HEADER, IP_HEADER, Headers
 from app.model.ids import new_event_id

@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import orjson
 
 from app.api.errors import sentence
-from app.gateway.answers import NOT_ACKNOWLEDGED, Refusal
+from app.gateway.answers import NOT_ACKNOWLEDGED, Refusal, Told
 from app.model.errors import StreamsError
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """An answer with a body in JSON. `each`: it tells the end of each event; `again`: of some it says that they may be
-    sent again later.
-    """
-
-    status: int
-    body: bytes
-    each: bool = False
-    again: bool = False
 
 
 class Receipt:

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from app.mapping.faults import Fault
+from app.mapping.faults import Fault, Undecodable
 from app.model.event import Reason
 from app.model.schema import HEAD_BYTES, NoSchema, Schema, SchemaKind
 
@@ -28,10 +28,6 @@ NOT_GIVEN = "it was not looked up"
 _OPTIONS = orjson.OPT_UTC_Z
 _MAX_LEVELS = 250
 Decode = Callable[[bytes], bytes]
-
-
-class Undecodable(ValueError):
-    """The body cannot be read by its schema, or the schema cannot be read; the message goes to the dead letter."""
 
 
 class Decoder:

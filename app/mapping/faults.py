@@ -30,6 +30,10 @@ class Refused(Exception):
         self.message = message
 
 
+class Undecodable(ValueError):
+    """The body cannot be read by its schema, or the schema cannot be read; the message goes to the dead letter."""
+
+
 class TooMuch(Exception):
     """The cells of the events given take more memory together than allowed: map fewer at once."""
 

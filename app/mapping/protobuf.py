@@ -13,7 +13,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
-from app.mapping.decoding import Undecodable
+from app.mapping.faults import Undecodable
 from app.model.schema import HEAD_BYTES
 
 _MAX_INDEXES = 32
