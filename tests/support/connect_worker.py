@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -44,13 +45,22 @@ class ConnectWorker(Child):
     """One worker with its settings and log in `folder`; `plugins` are jars or folders of jars.
 
     Started again it is where it was and goes on with its connectors if it is distributed; a standalone one has
-    forgotten them.
+    forgotten them. Distributed ones of the same `group` share the work.
     """
 
-    def __init__(self, kafka: str, folder: Path, plugins: Sequence[Path], *, distributed: bool = False) -> None:
+    def __init__(
+        self,
+        kafka: str,
+        folder: Path,
+        plugins: Sequence[Path],
+        *,
+        distributed: bool = False,
+        group: str | None = None,
+    ) -> None:
         super().__init__()
         self.kafka, self.folder, self.distributed = kafka, folder, distributed
         self.port = free_port()
+        self.group = group or f"connect-{folder.name}-{self.port}"
         self.log_file = folder / "worker.log"
         home = folder / "plugins"
         home.mkdir(parents=True)
@@ -117,6 +127,15 @@ class ConnectWorker(Child):
                 return answer
             time.sleep(0.1)
 
+    def metrics(self, bean: str) -> dict[str, int]:
+        """What JMX shows of a bean whose attributes are numbers."""
+        program = Path(__file__).with_name("ShowBean.java")
+        flags = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+        command = [java_executable(), *flags, str(program), str(self.pid), bean]
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
+        assert shown.returncode == 0, shown.stderr
+        return {name: int(value) for name, _, value in (line.partition("=") for line in shown.stdout.splitlines())}
+
     @property
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")
@@ -145,17 +164,18 @@ class ConnectWorker(Child):
             "listeners": f"http://127.0.0.1:{self.port}",
             "plugin.path": str(plugins),
             "plugin.discovery": "service_load",
+            "config.providers": "file",
+            "config.providers.file.class": "org.apache.kafka.common.config.provider.FileConfigProvider",
         }
         if not self.distributed:
             return {**common, "offset.storage.file.filename": str(self.folder / "offsets")}
-        group = f"connect-{self.folder.name}-{self.port}"
-        topics = {f"{kind}.storage.topic": f"{group}-{kind}" for kind in ("config", "offset", "status")}
+        topics = {f"{kind}.storage.topic": f"{self.group}-{kind}" for kind in ("config", "offset", "status")}
         factors = {f"{kind}.storage.replication.factor": "1" for kind in ("config", "offset", "status")}
         return {
             **common,
             **topics,
             **factors,
-            "group.id": group,
+            "group.id": self.group,
             "offset.storage.partitions": "1",
             "status.storage.partitions": "1",
             "scheduled.rebalance.max.delay.ms": "0",

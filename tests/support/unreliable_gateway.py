@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,11 +26,12 @@ class Reply:
 
 @dataclass(frozen=True)
 class Request:
-    """`number` from 0, over all connections."""
+    """`number` from 0, over all connections; `read_at` in seconds of the monotonic clock."""
 
     number: int
     headers: Mapping[str, str]
     body: bytes
+    read_at: float
 
 
 Plan = Callable[[Request], Reply | None]
@@ -86,7 +88,7 @@ class UnreliableGateway:
         with self._lock:
             number = self._count
             self._count += 1
-        reply = self.plan(Request(number, dict(handler.headers), body))
+        reply = self.plan(Request(number, dict(handler.headers), body, time.monotonic()))
         self._speaks.wait()
         if reply is None or reply.after:
             status, headers, content = handler.forward(self._gateway, body)

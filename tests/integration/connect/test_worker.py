@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import uuid
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from connector_keys import own_keys
 from gateway_process import GatewayProcess, running
 from unreliable_gateway import Reply, Request, UnreliableGateway
 
-from app.model.connect import Destination, SinkKind, SinkRoute, sink_config
+from app.model.connect import Destination, SinkKind, SinkRoute, connector_body, sink_config
 
 RECORDS, PARTITIONS, BATCH = 1_800, 3, 50
 POISON = {17, 901}
@@ -88,6 +89,77 @@ def test_worker_refuses_what_is_wrong(worker: ConnectWorker, name: str, value: s
     assert wrong == {"errors.tolerance" if name.startswith("errors.") else name}
 
 
+def test_rendered_connector_is_posted_and_may_have_its_url_in_a_file_of_the_worker(
+    worker: ConnectWorker, gateway: GatewayProcess, topic_prefix: str
+) -> None:
+    settings = gateway.settings
+    target = gateway.add_receiver(topic_prefix)
+    source = Source(settings, f"{topic_prefix}-orders", 1, 1)
+    source.fill()
+    secrets = worker.folder / f"{topic_prefix}.properties"
+    secrets.write_text(f"clicks={gateway.url(target)}\n")
+    route = SinkRoute(f"{topic_prefix}-sink", (source.topic,), Destination("http://x/"), "dead", replication_factor=1)
+    body = json.dumps(connector_body(SinkKind.DATA_STREAMS, route)).replace("http://x/", f"${{file:{secrets}:clicks}}")
+
+    answer = worker.call("POST", "/connectors", json.loads(body))
+    assert answer.status_code == 201, answer.text
+    worker.wait_for(lambda: committed(settings, route.name) == source.end, "the record to be committed")
+    shown = worker.call("GET", f"/connectors/{route.name}").text
+    worker.call("DELETE", f"/connectors/{route.name}")
+
+    assert [event for event, _ in gateway.events(target)] == [b'{"n": 0}']
+    assert target.path not in shown
+
+
+def test_gateway_is_left_alone_for_as_long_as_it_asks(
+    worker: ConnectWorker, gateway: GatewayProcess, topic_prefix: str
+) -> None:
+    settings = gateway.settings
+    target = gateway.add_receiver(topic_prefix)
+    source = Source(settings, f"{topic_prefix}-orders", 1, 1)
+    source.fill()
+    name = f"{topic_prefix}-sink"
+    requests: list[Request] = []
+
+    with UnreliableGateway(gateway.address) as between:
+
+        def plan(request: Request) -> Reply | None:
+            requests.append(request)
+            return Reply(429, {"Retry-After": "2"}) if request.number == 0 else None
+
+        between.plan = plan
+        worker.put(name, config(between.url(target.path), source.topic))
+        worker.wait_for(lambda: committed(settings, name) == source.end, "the record to be committed")
+        worker.call("DELETE", f"/connectors/{name}")
+
+    refused, again = requests
+    assert again.headers["Idempotency-Key"] == refused.headers["Idempotency-Key"]
+    # The worker commits every half a second and its polls end then, the sink's own pause would be as long. The task's
+    # clock has milliseconds.
+    assert again.read_at - refused.read_at > 1.99
+
+
+def test_what_became_of_records_is_shown_by_the_workers_metrics(
+    worker: ConnectWorker, gateway: GatewayProcess, topic_prefix: str
+) -> None:
+    settings = gateway.settings
+    target = gateway.add_receiver(topic_prefix)
+    source = Source(settings, f"{topic_prefix}-orders", 1, 4)
+    source.fill()
+    make_topic(settings, f"{source.topic}-dead", 1)
+    name = f"{topic_prefix}-sink"
+
+    with UnreliableGateway(gateway.address) as between:
+        between.plan = lambda request: Reply(413) if b'{"n": 2}' in request.body else None
+        worker.put(name, config(between.url(target.path), source.topic))
+        worker.wait_for(lambda: committed(settings, name) == source.end, "all to be committed")
+        shown = worker.metrics(f'data.streams:type=sink-task,connector="{name}",task=0')
+        worker.call("DELETE", f"/connectors/{name}")
+
+    assert (shown["RecordsDelivered"], shown["RecordsDeadLettered"], shown["RecordsWaiting"]) == (3, 1, 0)
+    assert shown["Requests"] - shown["RequestsRefused"] == between.answered.count(200)
+
+
 def test_no_record_is_lost_or_doubled_when_the_worker_is_killed_and_the_gateway_fails(
     worker: ConnectWorker, gateway: GatewayProcess, topic_prefix: str
 ) -> None:
@@ -122,6 +194,7 @@ def test_no_record_is_lost_or_doubled_when_the_worker_is_killed_and_the_gateway_
 
         stored = gateway.events(target)
         ids = ids_by_number(stored)
+        assert len(stored) > len(ids), "nothing was sent twice, so nothing is shown of it"
         assert set(numbers_in(settings, dead)) == POISON
         assert set(ids) == set(range(RECORDS)) - POISON
         assert {number for number, names in ids.items() if len(names) > 1} == set()

@@ -41,8 +41,8 @@ final class SinkConfig extends AbstractConfig {
 
     static final ConfigDef DEFINITION = new ConfigDef()
             .define(URL, Type.PASSWORD, NO_DEFAULT_VALUE, new UrlOfReceiver(), HIGH,
-                    "The receiver's URL (`streams receivers url ID` prints it). Who knows it may send, so it is shown "
-                            + "nowhere; it may come from a config provider.")
+                    "The receiver's URL (`streams receivers url ID` prints it). Who knows it may send, so no log and no "
+                            + "message has it; it may come from a config provider.")
             .define(AUTHORIZATION, Type.PASSWORD, "", MEDIUM,
                     "Value of the Authorization header, such as `Bearer …`, for a receiver that asks for one.")
             .define(EXTRA_HEADERS, Type.STRING, "", new HeaderLines(), LOW,
