@@ -7,6 +7,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ RECORDS, PARTITIONS = 50_000, 4
 POISON = {4_321, 40_002}
 FAILURES = {5: Reply(429, {"Retry-After": "1"}), 9: Reply(503), 12: Reply(503, after=True)}
 SILENT_SECONDS = 30
+STANDALONE = 0
 THROUGH_SECONDS = 1_200
 COLUMNS = [{"name": "id", "type": "id", "primaryKey": True}, {"name": "body", "type": "body"}]
 SHORTER = {
@@ -46,17 +48,19 @@ def plugins(kind: SinkKind) -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "distributed"),
+    ("kind", "workers"),
     [
-        (SinkKind.DATA_STREAMS, False),
-        (SinkKind.DATA_STREAMS, True),
-        (SinkKind.CAMEL, False),
-        (SinkKind.CLESCOT, False),
+        (SinkKind.DATA_STREAMS, STANDALONE),
+        (SinkKind.DATA_STREAMS, 1),
+        (SinkKind.DATA_STREAMS, 2),
+        (SinkKind.CAMEL, STANDALONE),
+        (SinkKind.CLESCOT, STANDALONE),
     ],
 )
 async def test_every_record_is_a_row_or_a_dead_letter(
-    system: Any, topic_prefix: str, tmp_path: Path, kind: SinkKind, distributed: bool
+    system: Any, topic_prefix: str, tmp_path: Path, kind: SinkKind, workers: int
 ) -> None:
+    """The one of two distributed workers that is killed is not started again: the other one takes over."""
     await system.ready()
     bucket = f"in.c-{topic_prefix}"
     export = {
@@ -93,15 +97,21 @@ async def test_every_record_is_a_row_or_a_dead_letter(
         between.plan = plan
         route = SinkRoute(name, (source.topic,), Destination(between.url(path)), dead, replication_factor=1, tasks=2)
         config = sink_config(kind, route) | SHORTER[kind]
-        with ConnectWorker(system.kafka, tmp_path / "worker", plugins(kind), distributed=distributed) as worker:
+        with ExitStack() as running:
+            worker = running.enter_context(worker_of(system, tmp_path / "worker", kind, workers))
+            second = worker
+            if workers == 2:
+                second = running.enter_context(worker_of(system, tmp_path / "second", kind, workers, worker.group))
             worker.put(name, config)
             await until(system, half.is_set, "the first half")
             worker.kill_and_expel(system.settings, name)
             between.speak()
-            worker.start()
-            worker.put(name, config)
+            if second is worker:
+                worker.start()
+                worker.put(name, config)
             await until(system, lambda: committed(system.settings, name) == source.end, "all to be committed")
-            assert set(worker.states(name)) == {"RUNNING"}
+            await until(system, lambda: set(second.states(name)) == {"RUNNING"}, "tasks that run")
+            assert "poll timeout has expired" not in second.log, "the silence cost a task its partitions"
 
     assert {429, 503, 413, 200} <= set(between.answered)
     given_up = set(numbers_in(system.settings, dead))
@@ -134,6 +144,11 @@ def test_shipped_configuration_is_valid_and_has_only_names_that_the_plugin_reads
 
     assert {name: errors for name, errors in found.items() if errors} == {}
     assert set(config) - set(found) == set(config) & set(table(kind)["unlisted"])
+
+
+def worker_of(system: Any, folder: Path, kind: SinkKind, workers: int, group: str | None = None) -> ConnectWorker:
+    """Started when it is entered; distributed ones of a group share the work."""
+    return ConnectWorker(system.kafka, folder, plugins(kind), distributed=workers != STANDALONE, group=group)
 
 
 async def until(system: Any, condition: Callable[[], bool], what: str) -> None:
