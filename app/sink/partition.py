@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 from app.kafka.codec import CodecError, rows_codec
@@ -27,8 +28,11 @@ from app.sink.export import ExportOwner, Surroundings
 from app.sink.ledger import Ledger, LedgerContent
 from app.sink.observe import Counters
 from app.sink.reports import EndReports
+from app.sink.retiring import may_end
 
 _log = logging.getLogger(__name__)
+_LOOK_SECONDS = 1.0
+"""Between two looks for exports that end without ever having had an event; there may be thousands of exports."""
 
 
 class PartitionOwner:
@@ -61,6 +65,7 @@ class PartitionOwner:
         self._next: int | None = None
         self._generation = 0
         self._ended: set[str] = set()
+        self._look_at = float("-inf")
 
     @property
     def next_offset(self) -> int | None:
@@ -167,7 +172,21 @@ class PartitionOwner:
         self.exports[uid] = ExportOwner(around, definition, state, batches)
         return self.exports[uid]
 
+    def _open_ending(self, around: Surroundings) -> None:
+        """Own also those exports of which something may be over and nothing ever came, or nobody would say so.
+
+        Nothing came of an export that was made after the last event of its receiver.
+        """
+        now, catalog = time.monotonic(), self._view.catalog
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK_SECONDS
+        for uid, export in list(catalog.exports_by_uid.items()):
+            if export.rows_partition == self.partition and uid not in self.exports and may_end(export):
+                self._open(uid, around)
+
     async def _tick(self, around: Surroundings) -> None:
+        self._open_ending(around)
         for uid, owner in list(self.exports.items()):
             if uid not in self._view.catalog.exports_by_uid:
                 del self.exports[uid]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -100,8 +101,8 @@ class TakingOwner:
     held_bytes = 0
 
     def __init__(self, _around: object, definition: Callable[[], Export], *_: object) -> None:
-        self.uid = definition().uid
         self.ended = False
+        opened.append(definition().uid)
 
     def knows(self, _revision: int) -> bool:
         return True
@@ -120,12 +121,14 @@ class TakingOwner:
 
 
 taken: list[tuple[str, int]] = []
+opened: list[str] = []
 
 
 @asynccontextmanager
 async def owning(view: View, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[Chunk], Any]]:
     """Gives a function that hands over a chunk and waits until the group may commit it."""
     taken.clear()
+    opened.clear()
     monkeypatch.setattr(partition, "Ledger", EmptyLedger)
     monkeypatch.setattr(partition, "ExportOwner", TakingOwner)
     committable: asyncio.Queue[int] = asyncio.Queue()
@@ -179,3 +182,15 @@ async def test_envelopes_of_an_export_that_ended_are_dropped_from_then_on(monkey
         await fold(chunk(2, "e"))
 
     assert taken == [("e", 0)]
+
+
+@pytest.mark.parametrize(("rows_partition", "expected"), [(0, ["e"]), (1, [])])
+async def test_deleted_export_of_which_nothing_ever_came_is_owned_too(
+    monkeypatch: pytest.MonkeyPatch, rows_partition: int, expected: list[str]
+) -> None:
+    """By the owner of its rows partition, who says that it is over: its token, and its topic, would stay for ever."""
+    view = View(replace(EXPORT, drain_to=(), rows_partition=rows_partition))
+    async with owning(view, monkeypatch) as fold:
+        await fold(chunk(0, "other"))
+
+    assert opened == expected
