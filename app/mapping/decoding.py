@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from app.mapping.faults import Fault, Undecodable
+from app.mapping.faults import Fault, Undecodable, cut_message
 from app.model.event import Reason
 from app.model.schema import HEAD_BYTES, NoSchema, Schema, SchemaKind
 
@@ -56,7 +56,8 @@ class Decoder:
         try:
             text = read(body)
         except Undecodable as error:
-            return Fault(Reason.BODY_UNDECODABLE, None, f"schema {schema_id}: {error}")
+            message = cut_message(f"schema {schema_id}: {error}")  # as long as what is wrong with a schema
+            return Fault(Reason.BODY_UNDECODABLE, None, message)
         if len(text) > MAX_DECODED_BYTES:
             return Fault(Reason.BODY_UNDECODABLE, None, f"schema {schema_id}: {TOO_LONG}")
         return text

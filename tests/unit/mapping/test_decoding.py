@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from app.mapping import decoding
 from app.mapping.children import MappingPool
 from app.mapping.events import Events
+from app.mapping.faults import MAX_MESSAGE_BYTES
 from app.mapping.rows import map_batch
 from app.mapping.wire import pack_batch, unpack_batch
 from app.model.event import EventBatch, Reason, Segment
@@ -159,6 +160,13 @@ def test_body_that_its_schema_does_not_fit_says_why(body: bytes, schema: Schema,
     assert reason is Reason.BODY_UNDECODABLE
     assert message.startswith("schema 1: ")
     assert said in message
+
+
+def test_complaint_about_a_long_schema_is_short_before_each_event_has_one() -> None:
+    _, message = complaint(frame(1, b"\x02"), avro_schema("x" * 100_000))
+
+    assert message.startswith("schema 1: the Avro schema cannot be used: ")
+    assert len(message.encode()) <= MAX_MESSAGE_BYTES
 
 
 def test_schema_that_is_not_to_be_had_has_a_reason_of_its_own() -> None:
