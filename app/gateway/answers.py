@@ -101,12 +101,14 @@ def headers_too_large(settings: Settings) -> Refusal:
     )
 
 
-def headers_times_events(events: int, settings: Settings) -> Refusal:
+def headers_times_events(events: int, settings: Settings, *, told: bool = False) -> Refusal:
+    """`told`: the answer tells of each event."""
     return Refusal(
         413,
         "buffer.payloadTooLarge",
-        f"Each of the {events} events carries the request's headers, together more than "
-        f"{format_size(settings.max_inflight_bytes)}; send fewer events in one request, or fewer headers.",
+        f"Each of the {events} events carries the request's headers{' and a part of its answer' if told else ''}, "
+        f"together more than {format_size(settings.max_inflight_bytes)}; send fewer events in one request, or "
+        "fewer headers.",
     )
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 EVENT_OVERHEAD_BYTES = 200
 """What an event costs beside its body and headers: librdkafka's message, id and address."""
+RECEIPT_BYTES = 500
+"""What it costs more where the answer tells of it: its id and place, kept and written."""
 EVENTS_PER_TURN = 500
 """Events of one request that are produced before other connections have their turn."""
 
@@ -153,9 +155,10 @@ class Dispatch:
             return True
         sets = [taken.shared] * len(taken.bodies) if taken.own is None else taken.own
         headers_bytes = _size(taken.shared) * len(sets) if taken.own is None else sum(map(_size, sets))
-        extra = len(sets) * EVENT_OVERHEAD_BYTES + headers_bytes
+        told = self.receipt is not None
+        extra = len(sets) * (EVENT_OVERHEAD_BYTES + RECEIPT_BYTES * told) + headers_bytes
         if extra + request.reserved > lane.max_inflight_bytes:
-            request.refuse(headers_times_events(len(sets), lane.settings))
+            request.refuse(headers_times_events(len(sets), lane.settings, told=told))
         elif not lane.reserve(extra):
             request.refuse(BUSY)
         else:

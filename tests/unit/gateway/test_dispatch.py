@@ -174,6 +174,22 @@ async def test_receipt_has_the_id_and_the_place_of_each_event(stage: Stage) -> N
     assert b"content-type: application/json\r\n" in connection.transport.written
 
 
+async def test_what_is_told_of_each_event_counts_among_the_bytes_that_are_held(stage: Stage) -> None:
+    many = b"1\n" * 2000
+    plain, told = stage.connect(), stage.connect()
+
+    plain.feed(post(many, LINES))
+    await turns(10)
+    stage.publisher.report()
+    told.feed(post(many, LINES, path=PATH + "?receipt=1"))
+    await turns(10)
+
+    assert plain.statuses == [200]
+    assert error_of(told)[:2] == (413, "buffer.payloadTooLarge")
+    assert "carries the request's headers and a part of its answer" in error_of(told)[2]
+    assert (len(stage.publisher.sent), stage.lane.inflight_bytes) == (2000, 0)
+
+
 async def test_connection_goes_on_after_an_answer_with_a_body(stage: Stage) -> None:
     connection = stage.connect()
     connection.feed(post(b"1", path=PATH + "?receipt=1"))
