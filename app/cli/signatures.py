@@ -1,4 +1,4 @@
-"""Signatures of receivers in files, and against what the API shows of them. Pure but for the environment.
+"""Signatures of receivers in files, and against what the API shows of them. Pure.
 
 The API never shows a secret, so two of them are compared by their fingerprints. A file may leave the secrets out (then
 those that are in force stay) or name variables of the environment instead of them, so that it may be shared.

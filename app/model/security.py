@@ -1,4 +1,5 @@
-"""How Kafka is spoken to securely: which settings there are, and which go together. Pure.
+"""How Kafka is spoken to securely: which settings there are, and which go together. Pure but for
+a look whether files are there.
 
 The words are librdkafka's, since that is what the settings go to; Faust's consumer is given the same in its own
 (`app.kafka.faust.security`), so what that does not know is refused here, for every process alike.
