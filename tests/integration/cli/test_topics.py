@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient
+from guides import commands
 from typer.testing import CliRunner
 
 from app.cli import app
@@ -20,6 +22,8 @@ from app.kafka.view import control_key
 from app.model.errors import ConfigurationError
 from app.model.receiver import Receiver
 from app.settings import load_settings
+
+COMPARING = commands("kafka.md", "streams topics check")
 
 
 @pytest.fixture
@@ -40,6 +44,18 @@ def test_apply_creates_the_plan_once_and_check_agrees(runner: CliRunner) -> None
     assert first.stdout.splitlines()[-1] == "5 created, 0 were there"
     assert second.stdout.splitlines()[-1] == "0 created, 5 were there"
     assert (after.exit_code, after.stdout) == (0, "All 5 topics are as planned.\n")
+
+
+def test_commands_of_the_guide_that_compare_find_what_apply_has_made(runner: CliRunner) -> None:
+    applied = runner.invoke(app, ["topics", "apply"])
+    assert applied.exit_code == 0, applied.exception
+
+    answers = [runner.invoke(app, shlex.split(command, comments=True)[1:]) for command in COMPARING]
+
+    assert [(answer.exit_code, answer.stdout) for answer in answers] == [
+        (0, "All 5 topics are as planned.\n"),
+        (0, "[]\n"),
+    ]
 
 
 def test_check_names_a_topic_that_differs(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from pathlib import Path
 
 import pytest
+from guides import DOCS, commands
 from typer.testing import CliRunner
 
 from app.cli import app
@@ -15,7 +15,7 @@ from app.kafka.formats import markdown
 from app.kafka.plan import Process, receiver_topic, system_topics
 from app.settings import Settings
 
-GUIDE = Path(__file__).parents[4] / "docs" / "kafka.md"
+GUIDE = DOCS / "kafka.md"
 COUNTS = {"rows_partitions": 12, "command_partitions": 4, "dead_letter_partitions": 4}
 """The defaults, whatever the tests are given."""
 SETTINGS = Settings(_env_file=None, **COUNTS)  # type: ignore[arg-type,call-arg]  # pydantic-settings' own argument
@@ -33,12 +33,7 @@ def test_acls_of_the_guide_are_the_list() -> None:
     assert markdown.acls({process.value: acls(managed, process) for process in Process}) in GUIDE.read_text()
 
 
-COMMANDS = [
-    line
-    for block in re.findall(r"```sh\n(.*?)```", GUIDE.read_text(), re.DOTALL)
-    for line in block.splitlines()
-    if line.startswith("streams topics") and " check" not in line
-]
+COMMANDS = [command for command in commands("kafka.md", "streams topics") if " check" not in command]
 """Those that ask nobody."""
 
 
