@@ -145,6 +145,8 @@ async def delete_topic(admin: AdminClient, name: str, topic_id: str) -> None:
     (future,) = admin.delete_topics([name], request_timeout=_SECONDS).values()
     try:
         await asyncio.to_thread(future.result, _SECONDS)
+    except TimeoutError as error:
+        raise KafkaUnavailable(f"Kafka does not delete topic {name} within {_SECONDS:g} s.") from error
     except KafkaException as error:
         reason = error.args[0]
         if reason.code() in _REFUSALS:

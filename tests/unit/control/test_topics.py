@@ -85,6 +85,19 @@ async def test_topic_that_is_not_known_for_a_moment_is_deleted_all_the_same(monk
     assert deleted == ["t"]
 
 
+async def test_deletion_that_is_not_answered_counts_as_kafka_being_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    topic_is(monkeypatch, TopicFacts("t", "id", (3,)))
+    monkeypatch.setattr(topics, "_SECONDS", 0.01)
+
+    class Admin:
+        def delete_topics(self, names: list[str], **_: Any) -> dict[str, Future[Any]]:
+            return {names[0]: Future()}
+
+    admin: Any = Admin()
+    with pytest.raises(KafkaUnavailable, match="does not delete topic t within"):
+        await delete_topic(admin, "t", "id")
+
+
 async def test_broker_that_does_not_know_all_partitions_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     topic_is(monkeypatch, TopicFacts("t", "id", (3,)))
     admin: Any = None
