@@ -60,7 +60,11 @@ class ControlView:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> ControlView:
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(

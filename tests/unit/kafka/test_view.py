@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from confluent_kafka import IsolationLevel, KafkaError
 
 from app.kafka.codec import control_codec
 from app.kafka.view import ControlView
+from app.model.errors import KafkaUnavailable
 from app.model.task import Task, TaskStatus, TaskType
 from app.settings import Settings
 
@@ -158,3 +160,17 @@ async def test_view_is_as_fresh_as_the_moment_in_which_the_end_was_asked_for(
         await waiting
 
     assert view.met_end_at == 100.0
+
+
+async def test_view_that_does_not_get_ready_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread would go on reading, and asking a Kafka that is not there."""
+    view = ControlView(Settings())
+    monkeypatch.setattr("app.kafka.view.connect_admin", lambda _: None)
+    monkeypatch.setattr(view, "_read", view._closing.wait)
+    monkeypatch.setattr(view, "caught_up", AsyncMock(side_effect=KafkaUnavailable("away")))
+
+    with pytest.raises(KafkaUnavailable):
+        async with view:
+            pass
+
+    assert not view._thread.is_alive()
