@@ -192,3 +192,13 @@ async def test_windows_of_a_deleted_export_end_with_its_last_row(bench: Any) -> 
     await bench.until_arrived(export)
     assert [(batch.closed_by, batch.count) for batch in bench.batches(export)] == [("deletion", 20)]
     await bench.until(lambda: bench.reports() == [Retirement(export.uid, (1,))], "the report")
+
+
+async def test_control_learns_that_a_deleted_export_of_which_nothing_ever_came_is_over(bench: Any) -> None:
+    export = await bench.export("never", Conditions(count=1000, size_bytes=50 * MIB, time_seconds=3600))
+    here = (SourceOffset("topic", 0, 20),)
+    await bench.put_export(replace(export, starts=here, drain_to=here))
+
+    bench.start_sink()
+
+    await bench.until(lambda: bench.reports() == [Retirement(export.uid, (1,))], "the report")
