@@ -56,7 +56,7 @@ format: $(VENV_READY) ## Format the code and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## Print the figures of the documentation, on this machine
+bench: setup connect ## Print the figures of the documentation, on this machine
 	@set -e; for script in benchmarks/[a-z]*.py; do $(BIN)/python "$$script"; done
 
 lock: $(VENV_READY) ## Pin anew what pyproject.toml asks for
