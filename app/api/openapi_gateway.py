@@ -94,6 +94,11 @@ _RESULTS = {
     },
     "required": ["accepted", "refused", "events"],
 }
+_CHALLENGE = {
+    "type": "object",
+    "properties": {"challenge": {"type": "string", "description": "What the request asked to have back."}},
+    "required": ["challenge"],
+}
 
 
 def _parameter(where: str, name: str, description: str, example: str, **schema: Any) -> dict[str, Any]:
@@ -162,15 +167,16 @@ _BODY = {
 _IMPORTED: dict[str, Any] = {
     "200": {
         "description": "Kafka has all events, or they are valid. The body is empty, unless a receipt or a "
-        "result for each event was asked for.",
+        "result for each event was asked for, or Slack tests the URL of a receiver with its signature.",
         "content": {
             "application/json": {
-                "schema": {"anyOf": [_RECEIPT, _RESULTS]},
+                "schema": {"anyOf": [_RECEIPT, _RESULTS, _CHALLENGE]},
                 "examples": {
                     "a receipt": {"value": {"events": [_PLACED]}},
                     "a result for each event": {
                         "value": {"accepted": 1, "refused": 0, "events": [{"status": 200, **_PLACED}]}
                     },
+                    "to Slack, which tests the URL": {"value": {"challenge": "3eZbrw1aBm2rZgRN"}},
                 },
             }
         },

@@ -20,12 +20,14 @@ from app.gateway.answers import (
     QUEUE_FULL,
     STALE,
     Refusal,
+    Told,
     insufficient_storage,
     not_signed,
 )
 from app.gateway.directory import AUTHORIZATION, Endpoint
 from app.gateway.dispatch import Dispatch
 from app.gateway.publisher import RecordHeaders
+from app.gateway.receipt import challenge_told
 from app.model.event import ID_HEADER, IP_HEADER
 from app.model.ids import new_event_id
 
@@ -286,6 +288,10 @@ class Ingest:
             if fault is not None:
                 self.refuse(not_signed(fault))
                 return
+            challenge = endpoint.verifier.challenge(body)
+            if challenge is not None:
+                self._accept(self.started, challenge_told(challenge))
+                return
         found = self.found
         if (
             (endpoint.split and (body[:1] in _BEFORE_ARRAY or is_taken_apart(found.get("Content-Type"))))
@@ -351,7 +357,7 @@ class Ingest:
         else:
             self.conclude(now)
 
-    def _accept(self, now: float) -> None:
+    def _accept(self, now: float, told: Told | None = None) -> None:
         counters = self.lane.counters
         counters.accepted += 1
         counters.events += self.events
@@ -363,13 +369,14 @@ class Ingest:
             self._release()
         self.response_complete = True
         protocol, dispatch = self.protocol, self.dispatch
-        if dispatch is None or dispatch.receipt is None:
-            data = self.lane.answers.accepted(protocol.server_state, self.keep_alive)
-        else:
-            data = self.lane.answers.told(dispatch.told(), protocol.server_state, self.keep_alive)
         if dispatch is not None:
             self.dispatch = None
+            told = None if dispatch.receipt is None else dispatch.told()
         protocol.answer(data, self.keep_alive, now)
+        if told is None:
+            data = self.lane.answers.accepted(protocol.server_state, self.keep_alive)
+        else:
+            data = self.lane.answers.told(told, protocol.server_state, self.keep_alive)
 
     def _expects_invitation(self) -> bool:
         """Whether the sender waits for "100 Continue" before it sends the body."""

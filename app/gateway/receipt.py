@@ -1,4 +1,4 @@
-"""What an answer tells of each event: its id and its place in Kafka, or why it was not taken. Pure."""
+"""What an answer that has a body tells: of each event its id and its place in Kafka, or why it was not taken. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ import orjson
 from app.api.errors import sentence
 from app.gateway.answers import NOT_ACKNOWLEDGED, Refusal, Told
 from app.model.errors import StreamsError
+
+
+def challenge_told(challenge: str) -> Told:
+    """What a vendor that tests the URL is answered (`app.gateway.challenge`)."""
+    return Told(200, orjson.dumps({"challenge": challenge}))
 
 
 class Receipt:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.gateway.challenge import challenge_in
 from app.model.conditions import format_time
 from app.model.signature import BODY, FORMS, TIMESTAMP, TOLERANCE_SECONDS, Encoding, HmacForm, Scheme, Signature
 
@@ -66,6 +67,7 @@ class Verifier:
     def __init__(self, signature: Signature, keys: Sequence[bytes]) -> None:
         assert keys, "without a key nothing could be right"
         self._keys = tuple(keys)
+        self._challenges = signature.scheme is Scheme.SLACK
         self._tolerance_seconds = signature.tolerance_seconds or TOLERANCE_SECONDS
         form = signature.form or FORMS.get(signature.scheme)
         self._algorithm = "sha256" if form is None else form.algorithm.value
@@ -94,6 +96,12 @@ class Verifier:
             f'The signature in the header "{claim.header}" does not match: the secret is another one, or the body is '
             "not byte for byte what was signed.",
         )
+
+    def challenge(self, body: bytes) -> str | None:
+        """What a request that is signed as it should be asks to be answered, where it is no event but the vendor's test
+        of the URL.
+        """
+        return challenge_in(body) if self._challenges else None
 
 
 def _reader(scheme: Scheme, form: HmacForm | None) -> Callable[[Headers], Claim]:

@@ -104,6 +104,8 @@ class Validation:
                     fault = endpoint.verifier.check(dict(fields), body, time.time())
                     if fault is not None:
                         return not_signed(fault)
+                    if endpoint.verifier.challenge(body) is not None:
+                        return None  # it would be no event
                 taken = self._events(body, fields, endpoint, request.scope["query_string"])
                 batch = taken_batch(taken, self._sender(request, fields))
                 misfits = await self._trials.misfits(exports, batch)

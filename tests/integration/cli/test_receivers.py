@@ -314,8 +314,9 @@ def test_guide_to_webhooks_does_what_it_says(streams: Streams, gateway: Settings
     )
 
     assert done.returncode == 0, done.stderr + done.stdout
-    assert script.count("curl -i ") == 9
-    assert done.stdout.count("HTTP/1.1 200 OK") == 9, done.stdout
+    assert script.count("curl -i ") == 10
+    assert done.stdout.count("HTTP/1.1 200 OK") == 10, done.stdout
+    assert '{"challenge":"3eZbrw1a"}' in done.stdout
     assert "change receiver github" in done.stdout
     assert "signature.secrets" in done.stdout
     shown = succeed(streams("receivers", "show", "shopify"))
