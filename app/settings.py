@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1, le=3 * MIB)] = MIB
     """Of a request's body as it comes, and of each event."""
     max_inflated_bytes: Annotated[int, Field(ge=KIB, le=64 * MIB)] = 8 * MIB
-    """Of a compressed body after it was inflated (`Content-Encoding`)."""
+    """Of a compressed body after it was inflated (`Content-Encoding`), and of one of another charset in UTF-8."""
     max_header_bytes: Annotated[int, Field(ge=KIB, le=MIB)] = 64 * KIB
     max_header_count: Annotated[int, Field(ge=1, le=10_000)] = 200
     max_events_per_request: Count = 100_000

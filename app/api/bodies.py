@@ -1,5 +1,5 @@
-"""A request's body as events: inflated, taken apart, each with its headers and perhaps the id that follows from the
-request.
+"""A request's body as events: inflated, in UTF-8, taken apart, each with its headers and perhaps the id that follows
+from the request.
 
 The gateway does it in steps (`app.gateway.dispatch`), validations and dry runs at once. What it gives is what the
 gateway writes into Kafka. Pure.
@@ -7,13 +7,14 @@ gateway writes into Kafka. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from app.api.charset import in_utf8
 from app.api.cloudevents import CloudEvent, binary, is_binary, structured
 from app.api.idempotency import HEADER, id_of_cloudevent, ids_of, names_places
 from app.api.inflate import coding_of, inflate
-from app.api.media import BodyKind, body_kind
+from app.api.media import BodyKind, body_kind, charset_of
 from app.api.split import Steps, split_array, split_body
 from app.model.conditions import format_size
 from app.model.errors import BadRequest, PayloadTooLarge, StreamsError, UnsupportedMediaType
@@ -51,14 +52,29 @@ class Taken:
         return self.shared if self.own is None else self.own[index]
 
 
-def inflated(body: bytes, found: Mapping[str, bytes], settings: Settings) -> bytes:
-    """The body without its Content-Encoding. Raises what `coding_of` and `inflate` raise."""
+def readings(found: Mapping[str, bytes], settings: Settings) -> Iterator[Callable[[bytes], Iterator[bytes]]]:
+    """How to read a body before it is taken apart, one after the other: without its Content-Encoding, then in UTF-8.
+
+    Each gives the parts of what it reads. Raises what `coding_of` raises; they raise what `inflate` and `in_utf8` do.
+    """
+    most_bytes = settings.max_inflated_bytes
     coding = coding_of(found.get("Content-Encoding"))
-    return body if coding is None else b"".join(inflate(body, coding, settings.max_inflated_bytes))
+    if coding is not None:
+        yield lambda body: inflate(body, coding, most_bytes)
+    charset = charset_of(found.get("Content-Type"))
+    if charset is not None:
+        yield lambda body: in_utf8(body, charset, most_bytes)
+
+
+def plain_body(body: bytes, found: Mapping[str, bytes], settings: Settings) -> bytes:
+    """The body to take apart. Raises what `readings` and they raise."""
+    for read in readings(found, settings):
+        body = b"".join(read(body))
+    return body
 
 
 def take_apart(body: bytes, sent: Sent, settings: Settings, *, each: bool = False) -> Steps[Taken]:
-    """The events of an inflated body.
+    """The events of a body as `plain_body` gives it.
 
     Raises BadRequest, PayloadTooLarge or UnsupportedMediaType. With `each`, what is wrong with one of several events
     is told in `faults` and harms no other.

@@ -251,7 +251,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "buffer.replayFinished",
         "buffer.replayNotCancellable",
     ),
-    "testExport": (*_TRIAL, *_EXPORT),
+    "testExport": (*_TRIAL, *_EXPORT, "buffer.unsupportedMediaType"),
     "testMapping": (*_TRIAL, *_BODY),
     "getTask": (*_TOKEN, *_TASK),
     "getTaskOfReceiver": (*_TOKEN, *_TASK),

@@ -200,7 +200,8 @@ GATEWAY_PATHS: dict[str, Any] = {
             "description": "Send events to a receiver. 200 means that Kafka has all of them, on all in-sync replicas, "
             "also those that cannot be mapped (they become dead letters). A JSON array is one event for each element, "
             "NDJSON one for each line, a batch of CloudEvents one for each, all or nothing; anything else is one "
-            "event. gzip, deflate and zstd (`Content-Encoding`) are inflated. Headers of the request are headers of "
+            "event. gzip, deflate and zstd (`Content-Encoding`) are inflated; text in another charset (of the "
+            "Content-Type) is stored in UTF-8. Headers of the request are headers of "
             "each event. A 503 may be sent again; the events of a request that was not acknowledged in time may then "
             "be there twice, unless an `Idempotency-Key` gives them the same ids each time and `id` is the table's "
             "primary key. A receiver with a `signature` takes signed requests only.",

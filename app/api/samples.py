@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.api.bodies import Sent, inflated, take_apart
+from app.api.bodies import Sent, plain_body, take_apart
 from app.api.headers import EventNames, TrustedProxies
 from app.api.reads import Reads
 from app.api.split import at_once
@@ -47,7 +47,7 @@ class Samples:
         fields = [(name, value) for raw, value in headers if (name := self._names[raw]) and name not in _CALLERS]
         found = dict(fields)
         sent = Sent(receiver, fields, found, split)
-        taken = at_once(take_apart(inflated(body, found, self._settings), sent, self._settings))
+        taken = at_once(take_apart(plain_body(body, found, self._settings), sent, self._settings))
         self._check_count(len(taken.bodies))
         return taken_batch(taken, self._proxies.origin(peer, found))
 

@@ -69,7 +69,7 @@ def try_(
 def _read_events(
     settings: Settings, paths: list[str], header: list[str], content_type: str | None, ip: str
 ) -> EventBatch:
-    from app.api.bodies import Sent, inflated, take_apart
+    from app.api.bodies import Sent, plain_body, take_apart
     from app.api.samples import given_headers, joined
     from app.api.split import at_once
     from app.api.trials import taken_batch
@@ -82,7 +82,7 @@ def _read_events(
         body, fields = read_body(path), given_headers(headers_for(path, header, content_type))
         found = dict(fields)
         try:
-            body = inflated(body, found, settings)
+            body = plain_body(body, found, settings)
             taken = at_once(take_apart(body, Sent("0/try", fields, found, split=True), settings))
         except StreamsError as problem:
             raise BadFile(f"{path}: {problem.message.removesuffix('.')}.") from problem

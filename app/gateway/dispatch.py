@@ -1,4 +1,4 @@
-"""The events of one request that is not plainly one event: inflated, taken apart, sent in turns with other requests.
+"""The events of one request that is not plainly one event: read, taken apart, sent in turns with other requests.
 
 All or nothing: 200 only when Kafka has every event (delivery protocol, rule 25). With `Prefer: return=representation`
 each event has its own end, which the answer tells. `app.gateway.ingest` has the request itself, its bounds and its
@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from app.api.bodies import Sent, Taken, take_apart
-from app.api.inflate import coding_of, inflate
+from app.api.bodies import Sent, Taken, readings, take_apart
 from app.api.split import Steps
 from app.gateway.answers import BUSY, NOT_ACKNOWLEDGED, QUEUE_FULL, Refusal, Told, headers_times_events
 from app.gateway.query import NO_WISHES, read_wishes, wants_each
@@ -85,9 +84,8 @@ class Dispatch:
         wishes = read_wishes(query) if query else NO_WISHES
         self._each = "Prefer" in request.found and wants_each(request.found["Prefer"])
         split = self._endpoint.split if wishes.split is None else wishes.split
-        coding = coding_of(request.found.get("Content-Encoding"))
-        if coding is not None:
-            whole = yield from self._inflate(body, coding)
+        for read in readings(request.found, lane.settings):
+            whole = yield from self._gather(read(body))
             if whole is None:
                 request.refuse(BUSY)
                 return
@@ -99,11 +97,11 @@ class Dispatch:
             self.receipt = Receipt(len(taken.bodies), taken.faults)
         yield from self._send(taken)
 
-    def _inflate(self, body: bytes, coding: str) -> Steps[bytes | None]:
+    def _gather(self, parts: Iterator[bytes]) -> Steps[bytes | None]:
         """None when the gateway holds too many bytes already."""
         request, lane = self._request, self._request.lane
         whole = bytearray()
-        for part in inflate(body, coding, lane.settings.max_inflated_bytes):
+        for part in parts:
             if whole:
                 yield
             if not lane.reserve(len(part)):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from app.api.media import is_taken_apart
+from app.api.media import is_plain
 from app.gateway.answers import (
     BUSY,
     CONTINUE,
@@ -294,7 +294,8 @@ class Ingest:
                 return
         found = self.found
         if (
-            (endpoint.split and (body[:1] in _BEFORE_ARRAY or is_taken_apart(found.get("Content-Type"))))
+            (endpoint.split and body[:1] in _BEFORE_ARRAY)
+            or not is_plain(found.get("Content-Type"))
             or b"?" in self.url
             or "Idempotency-Key" in found
             or "Content-Encoding" in found
@@ -370,13 +371,13 @@ class Ingest:
         self.response_complete = True
         protocol, dispatch = self.protocol, self.dispatch
         if dispatch is not None:
-            self.dispatch = None
             told = None if dispatch.receipt is None else dispatch.told()
-        protocol.answer(data, self.keep_alive, now)
+            self.dispatch = None
         if told is None:
             data = self.lane.answers.accepted(protocol.server_state, self.keep_alive)
         else:
             data = self.lane.answers.told(told, protocol.server_state, self.keep_alive)
+        protocol.answer(data, self.keep_alive, now)
 
     def _expects_invitation(self) -> bool:
         """Whether the sender waits for "100 Continue" before it sends the body."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from app.api.bodies import Sent, Taken, inflated, take_apart
+from app.api.bodies import Sent, Taken, plain_body, take_apart
 from app.api.errors import crash_answer, envelope
 from app.api.split import at_once
 from app.api.trials import Crowded, Trials, taken_batch
@@ -177,7 +177,7 @@ class Validation:
         try:
             wish = read_wishes(query).split
             sent = Sent(endpoint.entity, fields, found, endpoint.split if wish is None else wish)
-            taken = at_once(take_apart(inflated(body, found, settings), sent, settings))
+            taken = at_once(take_apart(plain_body(body, found, settings), sent, settings))
         except StreamsError as error:
             raise _Refused(_refusal(error)) from None
         if len(taken.bodies) > settings.max_validation_events:

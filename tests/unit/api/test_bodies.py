@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import settings as with_settings
 from hypothesis import strategies as st
 
-from app.api.bodies import Sent, Taken, inflated, take_apart
+from app.api.bodies import Sent, Taken, plain_body, take_apart
 from app.api.idempotency import ids_of
 from app.api.split import at_once
 from app.model.errors import BadRequest, PayloadTooLarge, StreamsError, UnsupportedMediaType
@@ -30,7 +30,7 @@ EVENT = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5)
 def take(body: bytes, *fields: tuple[str, bytes], split: bool = True, each: bool = False) -> Taken:
     found = dict(fields)
     sent = Sent("1/clicks", fields, found, split)
-    return at_once(take_apart(inflated(body, found, SETTINGS), sent, SETTINGS, each=each))
+    return at_once(take_apart(plain_body(body, found, SETTINGS), sent, SETTINGS, each=each))
 
 
 @with_settings(deadline=None)
@@ -96,6 +96,17 @@ def test_body_that_is_not_to_be_split_is_one_event_as_it_came(content_type: str)
     )
 
     assert taken.bodies == [body]
+
+
+def test_array_and_lines_are_taken_apart_in_the_charset_that_they_name() -> None:
+    array, lines = '["Ž", "€"]'.encode("utf-16"), '"Ž"\n"€"\n'.encode("cp1250")
+
+    assert take(array, ("Content-Type", b"application/json; charset=utf-16")).bodies == ['"Ž"'.encode(), '"€"'.encode()]
+    assert take(
+        gzip.compress(lines),
+        ("Content-Type", b"application/x-ndjson; charset=windows-1250"),
+        ("Content-Encoding", b"gzip"),
+    ).bodies == ['"Ž"'.encode(), '"€"'.encode()]
 
 
 def test_batch_of_cloudevents_is_an_event_for_each_with_headers_and_id_of_its_own() -> None:

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException
 from app.api.idempotency import ids_of
 from app.gateway.dispatch import EVENTS_PER_TURN
 
-from .lane_stage import PATH, Connection, Stage, post
+from .lane_stage import PATH, Connection, Stage, post, receiver
 from .test_lane import error_of, turns
 
 FAILED = KafkaError(KafkaError._MSG_TIMED_OUT)
@@ -47,6 +47,21 @@ async def test_compressed_array_is_split(stage: Stage) -> None:
     assert dict(stage.publisher.sent[0][2])["Content-Encoding"] == b"gzip"
     assert (connection.statuses, stage.lane.inflight_bytes) == ([200], 0)
     assert stage.lane.counters.body_bytes == 6
+
+
+@pytest.mark.parametrize("split", ["on", "off"])
+async def test_text_in_another_charset_is_stored_in_utf_8_with_its_headers_as_they_came(
+    stage: Stage, split: str
+) -> None:
+    stage.lane.directory.take("receiver:1/flights", receiver(stage.cipher, split=split == "on"))
+    connection = stage.connect()
+
+    connection.feed(post(b"caf\xe9", "Content-Type: text/plain; charset=iso-8859-1"))
+    stage.publisher.report()
+
+    assert stage.publisher.values == ["café".encode()]
+    assert dict(stage.publisher.sent[0][2])["Content-Type"] == b"text/plain; charset=iso-8859-1"
+    assert (connection.statuses, stage.lane.inflight_bytes) == ([200], 0)
 
 
 async def test_inflated_bytes_count_until_the_report(stage: Stage) -> None:
@@ -99,6 +114,7 @@ async def test_sender_that_leaves_while_its_body_is_inflated_leaves_nothing(stag
         ("Content-Encoding: br", 415, "buffer.unsupportedMediaType", "supported encodings: gzip, deflate and zstd"),
         ("Content-Encoding: gzip", 400, "buffer.badRequest", "The body is not valid gzip"),
         ("Content-Type: application/cloudevents+json", 400, "buffer.badRequest", "The CloudEvent is not valid JSON"),
+        ("Content-Type: text/plain; charset=ebcdic", 415, "buffer.unsupportedMediaType", "supported charsets: utf-8"),
         ("Content-Type: application/cloudevents+avro", 415, "buffer.unsupportedMediaType", "CloudEvents are taken in"),
         ("Ce-Specversion: 1.0", 400, "buffer.badRequest", 'The CloudEvent has no "id", "source", "type"'),
         ("Idempotency-Key: kafka:x", 400, "buffer.badRequest", "is no list of places in Kafka"),
