@@ -173,7 +173,7 @@ class PartitionOwner:
         return self.exports[uid]
 
     def _open_ending(self, around: Surroundings) -> None:
-        """Own also those exports of which something may be over and nothing ever came, or nobody would say so (rule 20).
+        """Own also those exports of which something may be over and nothing ever came: nobody would say so (rule 20).
 
         Nothing came of an export that was made after the last event of its receiver.
         """
