@@ -29,7 +29,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 
 from app.kafka.faust.chunk import Chunk, Committed, Partition, Record
-from app.kafka.faust.metadata import update_at_once
+from app.kafka.faust.metadata import create_no_topics, update_at_once
 
 _log = logging.getLogger(__name__)
 _STEP_RECORDS = 100
@@ -84,6 +84,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         the same member. No reset policy: what to do about a lost position is decided here.
         """
         self._assignor = RoundRobinPartitionAssignor
+        create_no_topics()
         consumer = aiokafka.AIOKafkaConsumer(
             partition_assignment_strategy=[RoundRobinPartitionAssignor],
             enable_auto_commit=False,

@@ -1,9 +1,13 @@
 import asyncio
 
-from aiokafka.client import AIOKafkaClient
+import aiokafka.client
+import pytest
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.cluster import ClusterMetadata
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.metadata import MetadataRequest, MetadataRequest_v5
 
-from app.kafka.faust.metadata import update_at_once
+from app.kafka.faust.metadata import create_no_topics, update_at_once
 
 
 class OneBroker(AIOKafkaClient):
@@ -35,3 +39,31 @@ async def test_topics_that_come_while_metadata_is_asked_for_are_asked_for_at_onc
         assert client.asked.get_nowait() == {"new"}
     finally:
         regular.cancel()
+
+
+class OneConnection:
+    """What a client asks its broker; it is answered by an error, after which the client gives up."""
+
+    def __init__(self) -> None:
+        self.asked: list[MetadataRequest] = []
+
+    async def send(self, request: MetadataRequest) -> None:
+        self.asked.append(request)
+        raise KafkaConnectionError("no answer")
+
+
+async def test_no_topic_is_made_because_it_is_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aiokafka.client, "MetadataRequest", MetadataRequest)  # as it was, afterwards
+    create_no_topics()
+    client, connection = AIOKafkaClient(), OneConnection()
+    client._conns["bootstrap", ConnectionGroup.DEFAULT] = connection
+
+    async def connect(_node: object) -> OneConnection:
+        return connection
+
+    monkeypatch.setattr(client, "_get_conn", connect)
+
+    await client._metadata_update(client.cluster, {"gone"})
+
+    request = connection.asked[0].build(MetadataRequest_v5)
+    assert (request.topics, request.allow_auto_topic_creation) == (["gone"], False)
