@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import zlib
 from contextlib import suppress
 from typing import Any
@@ -17,7 +18,7 @@ READER = "reader"
 """The end of the name of the group that consumers without a group name: they join none, and commit nothing."""
 PARTITIONER = "consistent_random"
 """Of producers whose readers must know where a key is: the rule of `partition_of_key`, whatever the settings say."""
-_PROBE_SECONDS = 3.0
+_PROBE_SECONDS, _PROBE_STEP_SECONDS = 3.0, 0.5
 NOT_ALLOWED = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -108,10 +109,13 @@ def _refusal(settings: Settings) -> str | None:
     errors: list[KafkaError] = []
     config: dict[str, Any] = {**client_config(settings), "error_cb": errors.append}
     probe = AdminClient(config)
-    with suppress(KafkaException):
-        probe.list_topics(timeout=_PROBE_SECONDS)
-    probe.poll(0)
-    refusals = [error.str() for error in errors if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL)]
+    refusals: list[str] = []
+    deadline = time.monotonic() + _PROBE_SECONDS
+    while not refusals and time.monotonic() < deadline:
+        with suppress(KafkaException):
+            probe.list_topics(timeout=_PROBE_STEP_SECONDS)
+        probe.poll(0)
+        refusals = [error.str() for error in errors if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL)]
     return refusals[0] if refusals else None
 
 

@@ -176,6 +176,7 @@ def as_user(stack: SecureStack, process: Process, monkeypatch: pytest.MonkeyPatc
 def test_wrong_password_is_said(stack: SecureStack, monkeypatch: pytest.MonkeyPatch) -> None:
     as_user(stack, Process.CLI, monkeypatch)
     monkeypatch.setenv("STREAMS_KAFKA_SASL_PASSWORD", "another")
+    monkeypatch.setattr("app.kafka.client._PROBE_SECONDS", 60.0)  # a broker's first handshake may take long
 
     with pytest.raises(KafkaUnavailable, match=r"cannot be spoken to \(.*invalid credentials"):
         connect_admin(load_settings(None), timeout_seconds=2)
