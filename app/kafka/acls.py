@@ -2,7 +2,7 @@
 
 Kafka implies some of it: who may read, write or delete may also describe. What is implied is not listed. Producers need
 no more for being idempotent than to write into their topic (Kafka 3.0 and later). A test on a broker with the standard
-authorizer shows that this suffices, and that each line is used.
+authorizer shows that this suffices, and that each line is used; another takes each away and names what fails then.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class _Words:
 
     @property
     def reader(self) -> Acl:
-        why = "consumers without a group name this one, and librdkafka looks for its coordinator"
+        why = "nothing fails without it: librdkafka looks for its coordinator, and each refusal is logged by the broker"
         return self.group(f"{self.names.prefix}-{READER}", Operation.DESCRIBE, why)
 
     @property
@@ -127,7 +127,9 @@ def _control(words: _Words, makes_topics: bool, existing: Sequence[str]) -> list
         words.settings_of_topics,
         *(made if makes_topics else ()),
         words.group(names.group("control"), Operation.READ, "share the commands among control processes"),
-        words.replay_groups(Operation.DELETE, "forget how far a replay was that is over"),
+        words.replay_groups(
+            Operation.DELETE, "forget how far a replay was that is over (Kafka does so by itself after some days)"
+        ),
         words.reader,
         words.transactions("control", "write changes all or nothing, and fence earlier owners"),
     ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
+from app.kafka.client import passes
 from app.model.conditions import MIB
 from app.model.errors import KafkaUnavailable
 
@@ -123,7 +124,7 @@ def _read_block(
             if error is not None:
                 if error.code() == KafkaError._PARTITION_EOF:
                     return records, met
-                if not error.retriable() and error.code() != KafkaError._ALL_BROKERS_DOWN:
+                if not passes(error):
                     raise KafkaUnavailable(f"{place.topic}/{place.partition} cannot be read: {error.str()}")
                 continue
             assert offset is not None

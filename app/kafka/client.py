@@ -15,7 +15,9 @@ from app.model.errors import KafkaUnavailable
 from app.settings import Settings
 
 READER = "reader"
-"""The end of the name of the group that consumers without a group name: they join none, and commit nothing."""
+"""The end of the name of the group that consumers without a group name: they join none, and commit nothing. librdkafka
+looks for its coordinator all the same.
+"""
 PARTITIONER = "consistent_random"
 """Of producers whose readers must know where a key is: the rule of `partition_of_key`, whatever the settings say."""
 _PROBE_SECONDS, _PROBE_STEP_SECONDS = 3.0, 0.5
@@ -117,6 +119,15 @@ def _refusal(settings: Settings) -> str | None:
         probe.poll(0)
         refusals = [error.str() for error in errors if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL)]
     return refusals[0] if refusals else None
+
+
+def passes(error: KafkaError) -> bool:
+    """Whether reading goes on by itself after this error of a consumer of ours without a group of its own.
+
+    Brokers that are away come back. That the coordinator of the group READER is not to be asked for is said to each
+    consumer once, at any time, and harms nobody, since nothing is asked of it.
+    """
+    return error.retriable() or error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError.GROUP_AUTHORIZATION_FAILED)
 
 
 def in_words(error: KafkaError) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from app.kafka.client import consumer_config
+from app.kafka.client import consumer_config, passes
 from app.kafka.faust import Partition
 from app.kafka.lag import Oldest, Place
 from app.settings import Settings
@@ -37,7 +37,7 @@ def first_records(settings: Settings, places: list[Place]) -> tuple[dict[Place, 
                 break
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                if error.retriable() or error.code() == KafkaError._ALL_BROKERS_DOWN:
+                if passes(error):
                     continue
                 for source in _named(message, waiting):
                     refused[source] = error.str()

@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from app.kafka.client import consumer_config
+from app.kafka.client import consumer_config, passes
 from app.model.errors import KafkaUnavailable
 from app.settings import Settings
 
@@ -129,7 +129,7 @@ class RangeReader:
                 if error.code() == KafkaError._PARTITION_EOF:
                     position = min(self._end, max(position, met))
                     break
-                if error.retriable() or error.code() == KafkaError._ALL_BROKERS_DOWN:
+                if passes(error):
                     continue
                 raise KafkaException(error)
             if met >= self._end:

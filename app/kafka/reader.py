@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from app.kafka.client import consumer_config
+from app.kafka.client import consumer_config, passes
 from app.model.errors import KafkaUnavailable
 from app.settings import Settings
 
@@ -39,7 +39,7 @@ def read_to_end(
                     yield message
                 elif error.code() == KafkaError._PARTITION_EOF:
                     return
-                elif not error.retriable() and error.code() != KafkaError._ALL_BROKERS_DOWN:
+                elif not passes(error):
                     raise KafkaUnavailable(f"{topic}/{partition} cannot be read: {error.str()}")
     finally:
         consumer.close()

@@ -14,7 +14,7 @@ from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from app.kafka.client import consumer_config
+from app.kafka.client import consumer_config, passes
 from app.model.errors import KafkaUnavailable
 from app.settings import Settings
 
@@ -170,7 +170,7 @@ class _Reader:
         assert error is not None
         if error.code() == KafkaError._PARTITION_EOF:
             stops.pop(message.partition() or 0, None)
-        elif not error.retriable() and error.code() != KafkaError._ALL_BROKERS_DOWN:
+        elif not passes(error):
             raise KafkaUnavailable(f"{self._topic} cannot be read: {error.str()}")
 
     def _seconds(self) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from app.kafka.client import consumer_config
+from app.kafka.client import consumer_config, passes
 from app.kafka.codec import CodecError, rows_codec
 from app.kafka.names import Names
 from app.model.errors import KafkaUnavailable
@@ -81,7 +81,7 @@ class RowsReader:
                 self._next = max(self._next, message.offset() or 0)
                 return Block(envelopes, self._next, at_end=True)
             if error is not None:
-                if error.retriable() or error.code() == KafkaError._ALL_BROKERS_DOWN:
+                if passes(error):
                     continue
                 raise KafkaUnavailable(f"{self._place.topic}/{self._place.partition} cannot be read: {error.str()}")
             self._next = (message.offset() or 0) + 1
