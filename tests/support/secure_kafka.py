@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import os
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package re-exports some without saying so
     AclBinding,
@@ -81,6 +83,9 @@ class SecureKafka:
     folder: Path
     port: int = field(default_factory=free_port)
     broker: LocalBroker = field(init=False)
+    _log: TextIO | None = None
+    _unread: str = ""
+    _decided: defaultdict[str, list[Decision]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
         _make_certificates(self.folder)
@@ -116,6 +121,8 @@ class SecureKafka:
     def __exit__(self, *_: object) -> None:
         del self.admin  # before its broker
         self.broker.kill()
+        if self._log is not None:
+            self._log.close()
 
     @property
     def bootstrap_servers(self) -> str:
@@ -153,18 +160,31 @@ class SecureKafka:
         for answer in self.admin.delete_acls([entry]).values():
             assert len(answer.result(_SECONDS)) == 1
 
-    def decisions(self) -> Iterator[Decision]:
-        """All since the broker's start, but those about superusers."""
-        for path in (*sorted(self.broker.log_file.parent.glob("server.log.*"), reverse=True), self.broker.log_file):
-            for line in path.read_text(errors="replace").splitlines():
-                found = _DECISION.search(line)
-                if found is None or found["who"] == "User:ANONYMOUS":
-                    continue
+    def decisions(self, prefix: str) -> list[Decision]:
+        """All since the broker's start about users whose names begin so."""
+        for line in self._new_lines():
+            found = _DECISION.search(line)
+            if found is not None:
                 entry = _ENTRY.search(found["rule"])
-                yield Decision(
+                decision = Decision(
                     *(found["who"], found["decision"] == "Allowed", found["operation"], found["resource"]),
                     *(found["request"], None if entry is None else (*entry.group("kind", "name", "pattern", "op"),)),
                 )
+                self._decided[decision.who].append(decision)
+        return [one for who, some in self._decided.items() if who.startswith(f"User:{prefix}") for one in some]
+
+    def _new_lines(self) -> list[str]:
+        """Whole lines of the log since the last call. It is renamed when it is large; what was open stays open."""
+        if self._log is None:
+            self._log = self.broker.log_file.open(errors="replace")
+        text = self._unread + self._log.read()
+        if os.fstat(self._log.fileno()).st_ino != self.broker.log_file.stat().st_ino:
+            text += self._log.read()
+            self._log.close()
+            self._log = self.broker.log_file.open(errors="replace")
+            text += self._log.read()
+        whole, end, self._unread = text.rpartition("\n")
+        return whole.split("\n") if end else []
 
 
 @contextmanager

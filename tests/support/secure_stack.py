@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from typing import Any
 
 import httpx
 from secure_kafka import SecureKafka, environment_of
+from warm import Running, start_streams
 
 from app.kafka.plan import Process
 from app.local.ports import free_port
@@ -23,25 +22,34 @@ from app.local.storage import Emulator
 from app.model.cipher import Cipher
 
 DEADLINE_SECONDS = 120.0
+HOPELESS_SECONDS = 20.0
 PROCESSES = (Process.CONTROL, Process.GATEWAY, Process.MAPPER, Process.SINK)
 FAILING = 'if Body("n") == 0 then error "no" else Body("n")'
 
 
 class Stuck(AssertionError):
-    """Something did not come about in time, or a process ended."""
+    """Something (`what`) did not come about in time, or failed, or a process ended first."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what}: {why}")
+        self.what = what
 
 
 @dataclass
 class SecureStack:
-    """One installation. `common` is what all processes are told; each has its user's security beside."""
+    """One installation. `common` is what all processes are told; each has its user's security beside.
+
+    `hopeless` names what need not be waited for for long.
+    """
 
     kafka: SecureKafka
     storage: Emulator
     folder: Path
     prefix: str
     deadline_seconds: float = DEADLINE_SECONDS
+    hopeless: str = ""
     common: dict[str, str] = field(init=False)
-    processes: dict[Process, subprocess.Popen[bytes]] = field(default_factory=dict)
+    processes: dict[Process, Running] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.bucket = f"in.c-{self.prefix}"
@@ -75,13 +83,8 @@ class SecureStack:
     def start(self, *processes: Process) -> None:
         for process in processes:
             with (self.folder / f"{process}.log").open("ab") as log:
-                self.processes[process] = subprocess.Popen(
-                    [sys.executable, "-m", "app", process.value],
-                    env={**os.environ, **self.environment(process)},
-                    stdout=log,
-                    stderr=log,
-                    cwd=self.folder,  # where no .env is
-                )
+                given = {**os.environ, **self.environment(process)}
+                self.processes[process] = start_streams(process, given, log, self.folder)  # where no .env is
 
     def stop(self) -> None:
         """At once: nobody goes on with what they did."""
@@ -94,38 +97,45 @@ class SecureStack:
         return "\n".join(f"--- {path.name}\n{path.read_text()[-3000:]}" for path in sorted(self.folder.glob("*.log")))
 
     async def until(self, condition: Callable[[], Awaitable[bool] | bool], what: str) -> None:
-        """Raises Stuck when it does not come in time, or a process ends instead."""
-        deadline = time.monotonic() + self.deadline_seconds
+        """Raises Stuck when it does not come in time, or a process ends instead, which then is not ready."""
+        began, patience = time.monotonic(), HOPELESS_SECONDS if what == self.hopeless else self.deadline_seconds
         while True:
             met = condition()
             if met if isinstance(met, bool) else await met:
                 return
+            waited = time.monotonic() - began
             ended = [name for name, process in self.processes.items() if process.poll() is not None]
-            if ended or time.monotonic() > deadline:
-                raise Stuck(f"waited in vain for {what}; ended: {ended}\n{self.logs()}")
+            if ended or waited > patience:
+                raise Stuck(
+                    f"{ended[0]} is ready" if ended else what,
+                    f"not after {waited:.0f} s; ended: {ended}\n{self.logs()}",
+                )
             await asyncio.sleep(0.1)
 
     async def until_ready(self) -> None:
-        async def all_are() -> bool:
-            async with httpx.AsyncClient(timeout=10) as client:
-                for process in self.processes:
-                    port = self.common[f"STREAMS_{process.value.upper()}_PORT"]
-                    try:
-                        if (await client.get(f"http://127.0.0.1:{port}/ready")).status_code != 200:
-                            return False
-                    except httpx.TransportError:
-                        return False
-            return True
+        """One after the other, and last the one of which nothing is hoped."""
+        for process in sorted(self.processes, key=lambda process: f"{process} is ready" == self.hopeless):
+            await self.until(lambda it=process: self._is_ready(it), f"{process} is ready")  # type: ignore[misc]  # mypy knows no defaults of lambdas
 
-        await self.until(all_are, "all processes are ready")
+    async def _is_ready(self, process: Process) -> bool:
+        port = self.common[f"STREAMS_{process.value.upper()}_PORT"]
+        async with httpx.AsyncClient(timeout=10) as client:
+            try:
+                return (await client.get(f"http://127.0.0.1:{port}/ready")).status_code == 200
+            except httpx.TransportError:
+                return False
 
-    async def call(self, method: str, path: str, body: Any = None) -> Any:
-        """The answer's JSON. Raises Stuck for one that is no success."""
+    async def call(self, method: str, path: str, body: Any = None, what: str = "") -> Any:
+        """The answer's JSON. Raises Stuck for one that is no success; without `what`, by the end of the path."""
         headers = {"X-StorageApi-Token": self.storage.master_token}
-        async with httpx.AsyncClient(base_url=self.url, headers=headers, timeout=self.deadline_seconds) as client:
-            answer = await client.request(method, path, json=body)
+        what = what or f"{method} /{path.split('?')[0].rpartition('/')[2]}"
+        try:
+            async with httpx.AsyncClient(base_url=self.url, headers=headers, timeout=self.deadline_seconds) as client:
+                answer = await client.request(method, path, json=body)
+        except httpx.TransportError as error:
+            raise Stuck(what, f"{error!r}\n{self.logs()}") from error
         if answer.status_code >= 400:
-            raise Stuck(f"{method} {path}: {answer.status_code} {answer.text}\n{self.logs()}")
+            raise Stuck(what, f"{answer.status_code} {answer.text}\n{self.logs()}")
         return answer.json() if answer.content else None
 
     async def finish(self, task: dict[str, Any]) -> None:
@@ -136,9 +146,10 @@ class SecureStack:
             found.update(await self.call("GET", task["url"]))
             return bool(found["isFinished"])
 
-        await self.until(is_finished, f"the end of {task['id']}")
+        what = f"success of {task['type']}"
+        await self.until(is_finished, what)
         if found["status"] != "success":
-            raise Stuck(f"{found}\n{self.logs()}")
+            raise Stuck(what, f"{found}\n{self.logs()}")
 
     async def begin_receiver(self, receiver_id: str) -> dict[str, Any]:
         """The task that makes a receiver whose export fails for {"n": 0}."""
@@ -164,7 +175,7 @@ class SecureStack:
         async with httpx.AsyncClient(timeout=60) as client:
             answer = await client.post(url, json=[{"n": number} for number in range(5)])
         if answer.status_code != 200:
-            raise Stuck(f"{answer.status_code} {answer.text}\n{self.logs()}")
+            raise Stuck("events accepted", f"{answer.status_code} {answer.text}\n{self.logs()}")
         await self.until(lambda: self._rows(receiver_id) == [1, 2, 3, 4], "four rows")
         export = f"{path}/exports/e"
 
@@ -178,7 +189,7 @@ class SecureStack:
         await self.until(batch_is_listed, "the batch")
         tried = await self.call("POST", f"{export}/test?last=5")
         if len(tried["events"]) != 5:
-            raise Stuck(f"{tried}")
+            raise Stuck("five events on trial", f"{tried}")
         await self._replay(export, begun)
         await self.finish(await self.call("POST", f"{export}/dead-letters/requeue", {}))
         await self._until_over(export)
@@ -192,8 +203,9 @@ class SecureStack:
             body = {"from": begun, "to": ended, "tableId": f"{self.bucket}.again"}
             await self.finish(await self.call("POST", f"{export}/replay", body))
             (replay,) = (await self.call("GET", f"{export}/replays"))["replays"]
-            if "mapped" not in await self.call("GET", f"{export}/replays/{replay['id']}"):
-                raise Stuck("nothing is known of how far the replay is")
+            what = "how far the replay is"
+            if "mapped" not in await self.call("GET", f"{export}/replays/{replay['id']}", what=what):
+                raise Stuck(what, self.logs())
         finally:
             sink.send_signal(signal.SIGCONT)
         await self._until_over(export)
