@@ -9,9 +9,9 @@ from pathlib import Path
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def blocks(name: str) -> list[str]:
-    """The shell blocks of a guide, in order, without the indentation of the list that they are in."""
-    found = re.findall(r"^ *```sh\n(.*?)^ *```$", (DOCS / name).read_text(), re.DOTALL | re.MULTILINE)
+def blocks(name: str, language: str = "sh") -> list[str]:
+    """The blocks of a guide in this language, in order, without the indentation of the list that they are in."""
+    found = re.findall(rf"^ *```{language}\n(.*?)^ *```$", (DOCS / name).read_text(), re.DOTALL | re.MULTILINE)
     return [textwrap.dedent(block) for block in found]
 
 

@@ -6,10 +6,11 @@ import shlex
 from pathlib import Path
 
 import pytest
-from guides import DOCS, commands
+from guides import DOCS, blocks, commands
 from typer.testing import CliRunner
 
 from app.cli import app
+from app.cli.files import read_receivers
 from app.kafka.acls import acls
 from app.kafka.formats import markdown
 from app.kafka.plan import Process, receiver_topic, system_topics
@@ -45,6 +46,16 @@ def test_commands_of_the_guide_print_something(command: str, tmp_path: Path, mon
 
     assert (result.exit_code, result.exception) == (0, None)
     assert result.stdout.count("\n") > 3
+
+
+@pytest.mark.parametrize("text", blocks("kafka.md", "yaml"))
+def test_receivers_of_the_guide_can_be_applied(text: str, tmp_path: Path) -> None:
+    (tmp_path / "receiver.yaml").write_text(text)
+
+    (receiver,), warnings = read_receivers(str(tmp_path / "receiver.yaml"))
+
+    assert receiver.source
+    assert warnings == []
 
 
 @pytest.mark.parametrize("name", COUNTS)
