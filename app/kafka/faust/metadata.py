@@ -34,6 +34,4 @@ def create_no_topics() -> None:
     aiokafka 0.14.0 allows it and has no setting. Where brokers make topics by themselves (Kafka's default), a topic
     that its owner deletes while it is read would be there again at once, with the broker's settings.
     """
-    aiokafka.client.MetadataRequest = partial(  # type: ignore[misc,assignment]  # a class there
-        MetadataRequest, allow_auto_topic_creation=False
-    )
+    aiokafka.client.MetadataRequest = partial(MetadataRequest, allow_auto_topic_creation=False)
