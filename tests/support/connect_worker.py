@@ -10,10 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import httpx
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from consumer_group import expel_members
+from consumer_group import committed_offsets, expel_members
 
-from app.kafka.client import connect_admin
 from app.local.child import Child, start_child
 from app.local.kafka.diagnosis import java_executable
 from app.local.ports import free_port
@@ -187,8 +185,4 @@ class ConnectWorker(Child):
 
 def committed(settings: Settings, connector: str) -> dict[tuple[str, int], int]:
     """What the connector has committed, by topic and partition."""
-    admin = connect_admin(settings)
-    asked = ConsumerGroupTopicPartitions(f"connect-{connector}")
-    found = admin.list_consumer_group_offsets([asked])[asked.group_id].result(DEADLINE_SECONDS)
-    places: list[TopicPartition] = found.topic_partitions or []
-    return {(one.topic, one.partition): one.offset for one in places if one.offset >= 0}
+    return committed_offsets(settings, f"connect-{connector}")

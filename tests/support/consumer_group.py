@@ -1,9 +1,11 @@
-"""What tests do to consumer groups: take out members whose process they have killed."""
+"""What tests ask of consumer groups, and do to them: take out members whose process they have killed."""
 
 from __future__ import annotations
 
 import socket
 import struct
+
+from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 
 from app.kafka.client import connect_admin
 from app.settings import Settings
@@ -20,6 +22,23 @@ def expel_members(settings: Settings, group: str) -> None:
     admin = connect_admin(settings)  # its answers come only as long as it lives
     for member in admin.describe_consumer_groups([group])[group].result(TIMEOUT_SECONDS).members:
         _leave(settings.kafka_bootstrap_servers, group, member.member_id)
+
+
+def committed_offsets(settings: Settings, group: str) -> dict[tuple[str, int], int]:
+    """What a group has committed, by topic and partition; nothing while Kafka does not know the group."""
+    admin = connect_admin(settings)
+    # librdkafka (2.16.0) ends the process when the second question meets a coordinator that is not ready (its issue
+    # 5040), as that of a group on a fresh broker is. A coordinator that knows the group is ready.
+    try:
+        state = admin.describe_consumer_groups([group])[group].result(TIMEOUT_SECONDS).state
+    except KafkaException:
+        return {}
+    if state is ConsumerGroupState.DEAD:
+        return {}
+    asked = ConsumerGroupTopicPartitions(group)
+    found = admin.list_consumer_group_offsets([asked])[group].result(TIMEOUT_SECONDS)
+    places: list[TopicPartition] = found.topic_partitions or []
+    return {(one.topic, one.partition): one.offset for one in places if one.offset >= 0}
 
 
 def _leave(broker: str, group: str, member_id: str) -> None:

@@ -15,8 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from consumer_group import expel_members
+from consumer_group import committed_offsets, expel_members
 from warm import Running, start
 
 from app.api.drafts import Retirement, load_draft
@@ -213,11 +212,7 @@ class Bench:
     def committed(self, partition: int) -> int:
         """The rows offset that the sinks' group has committed."""
         names = Names(self.settings.topic_prefix)
-        place = TopicPartition(names.rows, partition)
-        group = ConsumerGroupTopicPartitions(names.group("sink"), [place])
-        admin = connect_admin(self.settings)
-        (answer,) = admin.list_consumer_group_offsets([group]).values()
-        return int(answer.result(DEADLINE_SECONDS).topic_partitions[0].offset)
+        return committed_offsets(self.settings, names.group("sink")).get((names.rows, partition), 0)
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait for a condition; fail with the sinks' last words when it does not come."""
