@@ -122,10 +122,10 @@ def measure(
 
                 def through(name: str, kind: Kind, connect: Connect = connect) -> Figure:
                     config = sink(f"http://127.0.0.1:{ports[name]}{path}", kind, tasks)
-                    return connect.through(settings, config, records)
+                    return connect.through(settings, config, PARTITIONS, records)
 
                 through("no Kafka", kinds[0])
-                alone = connect.through(settings, {**BLACKHOLE, "tasks.max": str(tasks)}, records)
+                alone = connect.through(settings, {**BLACKHOLE, "tasks.max": str(tasks)}, PARTITIONS, records)
                 figures.setdefault(("worker alone", None, "sink"), []).append(alone)
                 for kind, name in itertools.product(kinds, ports):
                     figures.setdefault((name, kind, "one connection"), []).append(loop(ports[name], path, kind))
