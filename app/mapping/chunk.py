@@ -148,6 +148,9 @@ class Chunk:
         if stop < job.stop:
             self.pending.append(Job(job.export, stop, job.stop))
             self._pace[job.export] = 2 * (stop - job.start) + 1
+        elif job.export in self._pace:
+            # It can do more in a slice: perhaps it was stopped before it had finished anything, by chance.
+            self._pace[job.export] = max(self._pace[job.export], 2 * (stop - job.start))
         vain = self._spend(job.export, spent.seconds, self._vain(job.start, stop, failed, spent))
         return vain * HOPELESS if len(failed) == stop - job.start >= HOPELESS_EVENTS else vain
 

@@ -266,6 +266,22 @@ def test_slow_export_is_given_about_as_much_as_it_can_do_and_comes_last(make_bat
     assert sum(job.stop - job.start for job in chunk.pending) == 290
 
 
+def test_export_that_was_slow_by_chance_is_soon_given_much_again(make_batch: Callable[..., EventBatch]) -> None:
+    """Each job has a cost of its own: one of these thousands for each event would use up the budget."""
+    chunk = Chunk(make_batch(*[b"{}"] * 4000), 1, budget_seconds=5)
+    (whole,) = chunk.pending
+    chunk.finished(whole, stopped(whole, 0), Spent(0.25))  # stopped between two columns: nothing was finished
+
+    sizes = []
+    while chunk.pending:
+        (job,) = chunk.work(lambda export: True)
+        sizes.append(job.stop - job.start)
+        chunk.finished(job, mapped(job), Spent(0.005 + 0.00008 * sizes[-1]))
+
+    assert (sum(sizes), sizes[:4]) == (4000, [1, 2, 4, 8])
+    assert blamed(segments_of(chunk)[0]) == {}
+
+
 def test_what_is_refused_is_cut_as_little_as_can_be(make_batch: Callable[..., EventBatch]) -> None:
     chunk = Chunk(make_batch(*[b"{}"] * 10), 1, budget_seconds=5)
     chunk.cut(0, 3)
