@@ -13,6 +13,7 @@ DEMO_READY := .venv/.demo-complete
 KAFKA_READY := .local/kafka/lib/.complete
 CONNECT_READY := .local/connect/lib/.complete
 OTHER_SINKS_READY := .local/connect/.sinks-complete
+TOOLS_READY := .local/tools/.complete
 SINK := connectors/data-streams-sink
 SINK_READY := $(SINK)/target/.complete
 
@@ -35,7 +36,7 @@ test: setup lint connect ## Run every check that CI runs
 	@scripts/prerequisites curl chromium npm faketime
 	$(BIN)/pytest -m "not long" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-test-long: setup connect $(OTHER_SINKS_READY) ## Run the long tests: longer searches, whole matrices
+test-long: setup connect $(OTHER_SINKS_READY) $(TOOLS_READY) ## Run the long tests: longer searches, whole matrices
 	@scripts/prerequisites promtool
 	$(BIN)/pytest -m long
 
@@ -65,7 +66,7 @@ lock: $(VENV_READY) ## Pin anew what pyproject.toml asks for
 
 clean-local: ## Forget the local stack's data, logs and keys (the downloads stay)
 	@if [ -x $(BIN)/streams ]; then $(BIN)/streams local down; fi
-	@if [ -d .local ]; then find .local -mindepth 1 -maxdepth 1 ! -name kafka ! -name connect ! -name webhooks ! -name azurite -exec rm -rf {} +; fi
+	@if [ -d .local ]; then find .local -mindepth 1 -maxdepth 1 ! -name kafka ! -name connect ! -name webhooks ! -name azurite ! -name tools -exec rm -rf {} +; fi
 	@if [ -d .local/kafka ]; then \
 	  find .local/kafka -mindepth 1 -maxdepth 1 ! -name lib ! -name classes.jsa -exec rm -rf {} +; fi
 
@@ -102,4 +103,11 @@ $(OTHER_SINKS_READY): connectors/camel/pom.xml scripts/connect-jars scripts/conn
 	@echo "Fetching the Kafka Connect sinks of others"
 	@mkdir -p .local/connect
 	@scripts/connect-sinks
+	@touch $@
+
+$(TOOLS_READY): tests/support/kafka_tools/pom.xml scripts/connect-jars
+	@scripts/prerequisites java maven
+	@echo "Fetching the command-line tools of Kafka"
+	@mkdir -p .local
+	@scripts/connect-jars tests/support/kafka_tools/pom.xml .local/tools
 	@touch $@

@@ -29,12 +29,15 @@ READY_SECONDS = 180
 
 @dataclass
 class System:
-    """Processes of one installation under test. `environment` is what they all get."""
+    """Processes of one installation under test. `environment` is what they all get, `others` settings that a test wants
+    otherwise.
+    """
 
     kafka: str
     storage: Emulator
     folder: Path
     prefix: str
+    others: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(init=False)
     settings: Settings = field(init=False)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -55,6 +58,7 @@ class System:
             "dead_letter_partitions": 1,
             "view_staleness_seconds": 3,
             **{f"{name}_port": free_port() for name in PROCESSES},
+            **self.others,
         }
         values["public_address"] = f"http://127.0.0.1:{values['gateway_port']}"
         self.environment = {f"STREAMS_{name.upper()}": str(value) for name, value in values.items()}
@@ -156,9 +160,17 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def system(kafka: str, topic_prefix: str, storage: Emulator, tmp_path: Path) -> Iterator[System]:
+def other_settings() -> dict[str, Any]:
+    """What the processes of `system` have otherwise; a file of tests may have its own fixture of this name."""
+    return {}
+
+
+@pytest.fixture
+def system(
+    kafka: str, topic_prefix: str, storage: Emulator, tmp_path: Path, other_settings: dict[str, Any]
+) -> Iterator[System]:
     """The four processes, started."""
-    with started(System(kafka, storage, tmp_path, topic_prefix)) as system:
+    with started(System(kafka, storage, tmp_path, topic_prefix, other_settings)) as system:
         yield system
 
 
