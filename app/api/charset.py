@@ -24,6 +24,8 @@ NAMES = (
     "utf-8, utf-16, utf-32, iso-8859-1 to -16, windows-1250 to -1258, windows-874, ibm437, ibm850, ibm852, ibm855, "
     "ibm866, koi8-r, koi8-u, macintosh, gb18030, gbk, gb2312, big5, shift_jis, euc-jp, euc-kr"
 )
+NAMES_OF_FORMS = NAMES.replace("utf-16, utf-32, ", "")
+"""A form is made of bytes."""
 _WIDE = ("utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_32_le", "utf_32_be")
 _AS_NAMED = (
     *_WIDE,
@@ -110,7 +112,8 @@ def _parts(body: bytes, charset: Charset) -> Iterator[bytes]:
     if charset.kind is TextKind.JSON and _is_json_in_utf8(body):
         return iter((body,))
     if charset.codec is None:
-        raise UnsupportedMediaType(f'Unsupported charset "{clipped(charset.label)}", supported charsets: {NAMES}')
+        names, of = (NAMES_OF_FORMS, " of a form") if charset.kind is TextKind.FORM else (NAMES, "")
+        raise UnsupportedMediaType(f'Unsupported charset "{clipped(charset.label)}"{of}, supported charsets: {names}')
     if charset.kind is TextKind.FORM:
         return _form_parts(body, charset.codec)
     return _text_parts(body, charset.codec)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from app.model.errors import BadRequest
 from app.model.ids import keyed_event_id
@@ -23,7 +24,7 @@ _PLACE = re.compile(r"([A-Za-z0-9._-]{1,249})/([0-9]{1,10})/([0-9,-]+)")
 _RUN = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class _Run:
     """Consecutive offsets of a partition, both ends included."""
 
@@ -41,8 +42,8 @@ def names_places(key: bytes) -> bool:
 def ids_of(key: bytes, receiver: str, events: int) -> Iterator[str]:
     """The ids of so many events, sent with this key to a receiver ("<project>/<receiver>").
 
-    Raises BadRequest for a key that is empty or too long, for a list of places that is malformed or does not name as
-    many places as there are events.
+    Raises BadRequest for a key that is empty or too long, for a list of places that is malformed, names one twice or
+    does not name as many as there are events.
     """
     if names_places(key):
         scope, runs = _read(key.decode("latin-1"))
@@ -79,7 +80,14 @@ def _read(text: str) -> tuple[str, list[_Run]]:
         if not _SCOPE.fullmatch(scope):
             raise _malformed("its scope is 1 to 100 letters, digits, dots, dashes and underscores")
         places = rest
-    return scope if colon else "", [run for place in places.split(";") for run in _runs(place)]
+    runs = [run for place in places.split(";") for run in _runs(place)]
+    ascending = sorted(runs)
+    for run, following in pairwise(ascending):
+        if (run.topic, run.partition) == (following.topic, following.partition) and following.first <= run.last:
+            raise _malformed(
+                f"{run.topic}/{run.partition}/{following.first} is named twice; each event has its own place"
+            )
+    return scope if colon else "", runs
 
 
 def _runs(place: str) -> Iterator[_Run]:

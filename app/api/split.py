@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from io import BytesIO
@@ -56,15 +57,16 @@ def split_body(body: bytes, kind: BodyKind, most: int) -> Steps[list[bytes] | No
     """The events of a body that holds many; None when the body itself is the one event.
 
     A Content-Type that is JSON makes a body that begins with "[" an array, and a broken one an error (BadRequest);
-    without a Content-Type it is an array only if it parses, else one event, since nobody said that it is JSON. Raises
-    PayloadTooLarge for more than `most` events.
+    without a Content-Type it is an array only if it parses, else one event, since nobody said that it is JSON. A byte
+    order mark before the events is none of them (RFC 8259, 8.1). Raises PayloadTooLarge for more than `most` events.
     """
+    content = body.removeprefix(BOM_UTF8)
     if kind is BodyKind.NDJSON:
-        return split_lines(body, most)
-    if kind not in (BodyKind.JSON, BodyKind.UNSAID) or body.lstrip(_SPACE)[:1] != b"[":
+        return split_lines(content, most)
+    if kind not in (BodyKind.JSON, BodyKind.UNSAID) or content.lstrip(_SPACE)[:1] != b"[":
         return None
     try:
-        return (yield from split_array(body, most))
+        return (yield from split_array(content, most))
     except ValueError as error:
         if kind is BodyKind.UNSAID:
             return None

@@ -34,7 +34,7 @@ from app.model.ids import new_event_id
 if TYPE_CHECKING:
     from app.gateway.protocol import IngestProtocol
 
-_BEFORE_ARRAY = frozenset({b"[", b" ", b"\t", b"\r", b"\n"})
+_BEFORE_ARRAY = frozenset({b"[", b" ", b"\t", b"\r", b"\n", b"\xef"})  # the last begins a byte order mark
 
 
 class _NoEvent:

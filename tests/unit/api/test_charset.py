@@ -84,7 +84,7 @@ def test_json_that_is_no_utf_8_is_read_in_the_charset_that_it_names(charset: str
 @pytest.mark.parametrize("charset", ["x-unknown", "utf-7", "idna", "rot13", "unicode-escape", "\xfe"])
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/json"])
 def test_what_cannot_be_read_is_refused_with_the_charsets_that_can(charset: str, media_type: str) -> None:
-    with pytest.raises(UnsupportedMediaType, match=f'charset "{charset}", supported charsets: utf-8, utf-16'):
+    with pytest.raises(UnsupportedMediaType, match=f'charset "{charset}".*, supported charsets: utf-8, '):
         read(b"\xe9", f"{media_type}; charset={charset}")
 
 
@@ -102,7 +102,7 @@ def test_what_is_wrong_with_a_form_stays_for_the_mapping_to_tell(body: bytes) ->
 
 
 def test_form_in_utf_16_is_refused_for_it_is_made_of_bytes() -> None:
-    with pytest.raises(UnsupportedMediaType):
+    with pytest.raises(UnsupportedMediaType, match='charset "utf-16" of a form, supported charsets: utf-8, iso-8859'):
         read(b"a=1", "application/x-www-form-urlencoded; charset=utf-16")
 
 

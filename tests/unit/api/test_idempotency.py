@@ -89,6 +89,13 @@ def test_run_without_end_is_not_followed() -> None:
         ids("kafka:orders/0/0-9999999999999", 1)
 
 
+@pytest.mark.parametrize("places", ["orders/0/5,5", "orders/0/7;orders/1/7;orders/0/5-9", "orders/0/1-3,2-4"])
+def test_place_that_is_named_twice_is_refused(places: str) -> None:
+    """Two events would have one id, and a table one row for both."""
+    with pytest.raises(BadRequest, match=r"orders/0/\d is named twice"):
+        ids("kafka:" + places, len(places))
+
+
 @pytest.mark.parametrize(
     "key",
     [

@@ -122,6 +122,9 @@ def test_lines_come_back_without_their_ends_and_blank_ones(lines: list[bytes], m
         (BodyKind.NDJSON, b'{"a":1}\n\n{broken\n', [b'{"a":1}', b"{broken"]),
         (BodyKind.NDJSON, b"[1,2]\n", [b"[1,2]"]),
         (BodyKind.NDJSON, b"", []),
+        (BodyKind.UNSAID, b"\xef\xbb\xbf[1, 2]", [b"1", b"2"]),
+        (BodyKind.NDJSON, b"\xef\xbb\xbf1\n2", [b"1", b"2"]),
+        (BodyKind.JSON, b"\xef\xbb\xbf{}", None),
     ],
 )
 def test_body_is_many_events_only_when_it_says_so(kind: BodyKind, body: bytes, events: list[bytes] | None) -> None:

@@ -36,6 +36,16 @@ def sent_ids(stage: Stage) -> list[object]:
     return [headers[0][1] for _, _, headers in stage.publisher.sent]
 
 
+async def test_array_behind_a_byte_order_mark_is_split(stage: Stage) -> None:
+    connection = stage.connect()
+
+    connection.feed(post(b"\xef\xbb\xbf[1, 2]", "Content-Type: application/json"))
+    await turns()
+    stage.publisher.report()
+
+    assert stage.publisher.values == [b"1", b"2"]
+
+
 async def test_compressed_array_is_split(stage: Stage) -> None:
     connection = stage.connect()
 
