@@ -6,16 +6,21 @@ import java.io.UncheckedIOException;
 import java.net.ProxySelector;
 import java.net.URI;
 import java.net.http.HttpClient;
+import java.net.http.HttpConnectTimeoutException;
 import java.net.http.HttpRequest;
 import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
+import java.net.http.HttpTimeoutException;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Flow;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.zip.GZIPOutputStream;
@@ -26,6 +31,7 @@ final class Gateway {
     private final URI url;
     private final String scope;
     private final List<Field> fixed;
+    private final Duration timeout;
     private final HttpClient http;
 
     Gateway(SinkConfig config) {
@@ -33,8 +39,10 @@ final class Gateway {
         url = config.url();
         scope = config.scope();
         fixed = config.extraHeaders();
+        timeout = Duration.ofMillis(config.getLong(SinkConfig.REQUEST_TIMEOUT));
         http = HttpClient.newBuilder()
                 .version(HttpClient.Version.HTTP_1_1)
+                .executor(Runnable::run) // one request at a time has no use for threads that hand each other its parts
                 .followRedirects(HttpClient.Redirect.NEVER)
                 .proxy(ProxySelector.getDefault())
                 .connectTimeout(Duration.ofMillis(config.getLong(SinkConfig.CONNECT_TIMEOUT)))
@@ -50,25 +58,31 @@ final class Gateway {
     Answer send(Batch batch) throws InterruptedException {
         byte[] body = config.format.join(batch.events());
         HttpRequest request = request(batch, config.gzip() ? gzip(body) : body);
-        long timeoutMs = config.getLong(SinkConfig.REQUEST_TIMEOUT);
-        CompletableFuture<HttpResponse<String>> answer = http.sendAsync(request, info -> new Beginning());
+        long deadline = System.nanoTime() + timeout.toNanos();
+        Beginning beginning = new Beginning();
         try {
-            HttpResponse<String> given = answer.get(timeoutMs, TimeUnit.MILLISECONDS);
+            HttpResponse<Beginning> given = http.send(request, info -> beginning);
+            String text = beginning.text(deadline - System.nanoTime());
             OptionalLong after = given.headers().firstValue("Retry-After")
                     .map(value -> Answer.retryAfterMs(value, Instant.now()))
                     .orElse(OptionalLong.empty());
-            return new Answer(given.statusCode(), after, given.body());
-        } catch (TimeoutException error) {
-            return Answer.none("nothing within " + timeoutMs + " ms");
+            return new Answer(given.statusCode(), after, text);
+        } catch (HttpConnectTimeoutException error) {
+            return Answer.none(reason(error));
+        } catch (HttpTimeoutException | TimeoutException error) {
+            return Answer.none("nothing within " + timeout.toMillis() + " ms");
+        } catch (IOException error) {
+            return Answer.none(reason(error));
         } catch (ExecutionException error) {
             return Answer.none(reason(error.getCause()));
         } finally {
-            answer.cancel(true); // closes the connection of an answer that is not there yet
+            beginning.giveUp();
         }
     }
 
     private HttpRequest request(Batch batch, byte[] body) {
         HttpRequest.Builder request = HttpRequest.newBuilder(url)
+                .timeout(timeout) // until the answer begins
                 .header("Content-Type", config.format.contentType(config.getString(SinkConfig.CONTENT_TYPE)))
                 .header("Idempotency-Key", batch.places(scope))
                 .POST(BodyPublishers.ofByteArray(body));
@@ -99,25 +113,44 @@ final class Gateway {
         return cause.getClass().getSimpleName() + (message == null ? "" : ": " + message);
     }
 
-    /** Keeps the beginning of a body, for messages, and reads the rest away so that the connection can be used again. */
-    private static final class Beginning implements HttpResponse.BodySubscriber<String> {
+    /**
+     * Keeps the beginning of a body, for messages, and reads the rest away so that the connection can be used again.
+     *
+     * <p>The client gives it back as soon as the answer begins. So a request may be sent by `send`, which is
+     * cheaper than `sendAsync` with its threads, and still the end of an answer is not waited for without end.
+     */
+    private static final class Beginning implements HttpResponse.BodySubscriber<Beginning> {
         private static final int KEPT = 1000;
         private final CompletableFuture<String> text = new CompletableFuture<>();
         private final ByteArrayOutputStream kept = new ByteArrayOutputStream();
+        private volatile Flow.Subscription subscription;
 
-        @Override
-        public CompletableFuture<String> getBody() {
-            return text;
+        /** When all of it is there. */
+        String text(long nanos) throws InterruptedException, ExecutionException, TimeoutException {
+            return text.get(Math.max(0, nanos), TimeUnit.NANOSECONDS);
+        }
+
+        /** Closes the connection of a body that has not ended. */
+        void giveUp() {
+            if (!text.isDone() && subscription != null) {
+                subscription.cancel();
+            }
         }
 
         @Override
-        public void onSubscribe(java.util.concurrent.Flow.Subscription subscription) {
-            subscription.request(Long.MAX_VALUE);
+        public CompletionStage<Beginning> getBody() {
+            return CompletableFuture.completedFuture(this);
         }
 
         @Override
-        public void onNext(List<java.nio.ByteBuffer> parts) {
-            for (java.nio.ByteBuffer part : parts) {
+        public void onSubscribe(Flow.Subscription given) {
+            subscription = given;
+            given.request(Long.MAX_VALUE);
+        }
+
+        @Override
+        public void onNext(List<ByteBuffer> parts) {
+            for (ByteBuffer part : parts) {
                 byte[] bytes = new byte[Math.min(part.remaining(), KEPT - kept.size())];
                 part.get(bytes);
                 kept.writeBytes(bytes);
