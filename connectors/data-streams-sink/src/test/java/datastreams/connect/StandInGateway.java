@@ -3,6 +3,8 @@ package datastreams.connect;
 import com.sun.net.httpserver.Headers;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
+import com.sun.net.httpserver.HttpsConfigurator;
+import com.sun.net.httpserver.HttpsServer;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -19,6 +21,7 @@ import java.util.function.Function;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import java.util.zip.GZIPInputStream;
+import javax.net.ssl.SSLContext;
 
 /** An HTTP server on this machine that answers as a test says, and keeps what came. */
 final class StandInGateway implements AutoCloseable {
@@ -47,17 +50,32 @@ final class StandInGateway implements AutoCloseable {
     volatile Function<Request, Reply> replies = request -> Reply.OK;
     private final ExecutorService threads = Executors.newCachedThreadPool();
     private final CountDownLatch closed = new CountDownLatch(1);
+    private final String scheme;
     private final HttpServer server;
 
     StandInGateway() throws IOException {
-        server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+        this(null);
+    }
+
+    /** Speaks TLS with this, unless it is null. */
+    StandInGateway(SSLContext tls) throws IOException {
+        InetSocketAddress address = new InetSocketAddress(InetAddress.getLoopbackAddress(), 0);
+        if (tls == null) {
+            scheme = "http";
+            server = HttpServer.create(address, 0);
+        } else {
+            scheme = "https";
+            HttpsServer secure = HttpsServer.create(address, 0);
+            secure.setHttpsConfigurator(new HttpsConfigurator(tls));
+            server = secure;
+        }
         server.setExecutor(threads);
         server.createContext("/in/secret", this::take);
         server.start();
     }
 
     String url() {
-        return "http://127.0.0.1:" + server.getAddress().getPort() + "/in/secret";
+        return scheme + "://127.0.0.1:" + server.getAddress().getPort() + "/in/secret";
     }
 
     /** The numbers of the events of each request, in the order in which they came, whatever was answered. */
