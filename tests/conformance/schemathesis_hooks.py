@@ -18,11 +18,16 @@ _BEYOND_JSON_SCHEMA = (
     "Body.from must be before body.to",
     "Body.to must not be in the future",
     "Body.signature.content must end with",
+    "takes no requests, so it can have no",
+    "is none that a receiver of this project may be bound to",
+    "loads its table as a whole",
     r"\"secrets\" is missing from body.signature",  # of a change, where there are none; as JSON has it
     "of the CloudEvent is neither a string, a boolean nor an integer",
     "of the CloudEvent has a control character",
 )
 """Rules that JSON Schema cannot express, so a body that fits the schema may break them."""
+_UNMAPPED = ("Failed to format record for export", "Invalid JSON", "Invalid form data", "Unsupported content type")
+"""Events that are right and that an export cannot map, of which a validation tells."""
 _RECEIVER = {"projectId": "1234", "receiverId": os.environ["RECEIVER_ID"], "secret": os.environ["RECEIVER_SECRET"]}
 
 schemathesis.openapi.format("jsonnet", st.sampled_from(['Body("a", 1)', "Ip()", "'x' + Now()", "{a: 1 + 2}"]))
@@ -37,12 +42,18 @@ schemathesis.openapi.format("usable-name", st.uuids().map(lambda one: f"N {one.h
 
 @schemathesis.hook
 def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
-    """Make names of which ids can be made and that are unique, or hardly any generated body would be taken."""
+    """Make names of which ids can be made and that are unique, or hardly any generated body would be taken; and a type
+    of its own for events of any other.
+    """
     schemas = raw_schema["components"]["schemas"]
     for name in ("ReceiverPayload", "ExportPayload", "ColumnPayload"):
         schemas[name]["properties"]["name"]["format"] = "usable-name"
     for name in ("ReceiverPayload", "ExportPayload"):
         schemas[name]["properties"]["id"]["anyOf"][0]["format"] = "usable-name"
+    for operations in raw_schema["paths"].values():
+        content = operations.get("post", {}).get("requestBody", {}).get("content", {})
+        if "*/*" in content:  # would be tried with the types beside it, whose bodies are not just anything
+            content["text/plain"] = content.pop("*/*")
     for name in ("since", "until"):
         schemas["RequeuePayload"]["properties"][name]["anyOf"][0]["format"] = "date-time"
 
@@ -62,7 +73,9 @@ def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool
         case "IgnoredAuth":  # a missing token is 400, as in the reference, not 401
             return failure.scenario.name != "NO_AUTH" or "got `400 Bad Request`" not in failure.message
         case "RejectedPositiveData":
-            return not any(rule in response.text for rule in _BEYOND_JSON_SCHEMA)
+            imported = "/v1/import/" in case.operation.path
+            rules = (*_BEYOND_JSON_SCHEMA, *_UNMAPPED) if imported else _BEYOND_JSON_SCHEMA
+            return not any(rule in response.text for rule in rules)
         case "AcceptedNegativeData":  # a path that was to be refused, until `map_path_parameters` mended it
             return "path: violates" not in failure.message or "/v1/import/" not in case.operation.path
         case "MissingContentType" | "MalformedJson":  # accepted events are told of only where it is asked for
