@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from enum import StrEnum
@@ -25,6 +26,8 @@ topics = typer.Typer(
     "the receiver's creation waits for it.",
     no_args_is_help=True,
 )
+
+_RECEIVER_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?")
 
 
 class TopicFormat(StrEnum):
@@ -238,11 +241,11 @@ def _allowed(
     everybody = None
     for text in principals:
         process, equals, name = text.partition("=")
-        if equals and process in known:
+        if equals and ":" not in process:  # there is one in a principal, such as User:CN=streams
             named[process] = name
         else:
             everybody = text
-    if unknown := [process for process in processes if process not in known]:
+    if unknown := [process for process in (*processes, *named) if process not in known]:
         raise ConfigurationError(f"There is no process {', '.join(unknown)}: there are {', '.join(known)}.")
     found: dict[str, list[Acl]] = {}
     for process in Process:
@@ -262,8 +265,11 @@ def _specs(settings: Settings, receivers: Sequence[str] | None) -> list[TopicSpe
     specs = []
     for text in receivers:
         project_id, slash, receiver_id = text.partition("/")
-        if not (slash and project_id.isdigit() and receiver_id) or "/" in receiver_id:
-            raise ConfigurationError(f'"{text}" is no receiver: write PROJECT/RECEIVER, such as 1234/clicks.')
+        if not (slash and project_id.isdigit() and _RECEIVER_ID.fullmatch(receiver_id)):
+            raise ConfigurationError(
+                f'"{text}" is no receiver: write PROJECT/RECEIVER, such as 1234/clicks; the second is 1 to 48 of a-z, '
+                "0-9 and dashes between them."
+            )
         specs.append(receiver_topic(settings, Names(settings.topic_prefix).events(project_id, receiver_id)))
     return specs
 

@@ -11,7 +11,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from app.model.errors import KafkaUnavailable
+from app.model.errors import ConfigurationError, KafkaUnavailable
 from app.settings import Settings
 
 READER = "reader"
@@ -84,8 +84,16 @@ def partition_of_key(key: str, partitions: int) -> int:
 
 
 def connect_admin(settings: Settings, timeout_seconds: float = 10) -> AdminClient:
-    """An admin client of a broker that answers. Raises KafkaUnavailable when none does in time."""
-    admin = AdminClient(client_config(settings))
+    """An admin client of a broker that answers. Raises KafkaUnavailable when none does in time, ConfigurationError when
+    librdkafka refuses a setting.
+    """
+    try:
+        admin = AdminClient(client_config(settings))
+    except KafkaException as error:
+        raise ConfigurationError(
+            f"A setting STREAMS_KAFKA_* cannot be used: {error.args[0].str()}. They go to librdkafka by its names of "
+            "properties, with underscores for dots."
+        ) from error
     try:
         admin.list_topics(timeout=timeout_seconds)
     except KafkaException as error:

@@ -40,8 +40,13 @@ def problem_of(properties: Mapping[str, str]) -> str | None:
     for name, instead in _UNSUPPORTED.items():
         if name in properties:
             return f"{variable(name)} cannot be used by all processes: set {instead}"
-    if not protocol.startswith("SASL") and "sasl.password" in properties:
-        return f"STREAMS_KAFKA_SASL_PASSWORD is set, but STREAMS_KAFKA_SECURITY_PROTOCOL is {protocol}: set SASL_SSL"
+    for prefix, speaks, wanted in (
+        ("sasl.", protocol.startswith("SASL"), "SASL_SSL"),
+        ("ssl.", protocol.endswith("SSL"), "SSL or SASL_SSL"),
+    ):
+        idle = [name for name, value in sorted(properties.items()) if name.startswith(prefix) and value]
+        if idle and not speaks:
+            return f"{variable(idle[0])} is set, but STREAMS_KAFKA_SECURITY_PROTOCOL is {protocol}: set {wanted}"
     return (_sasl_problem(properties) if protocol.startswith("SASL") else None) or (
         _ssl_problem(properties) if protocol.endswith("SSL") else None
     )

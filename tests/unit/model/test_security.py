@@ -27,7 +27,12 @@ def test_what_goes_together_is_no_problem(properties: dict[str, str]) -> None:
     ("properties", "words"),
     [
         ({"security.protocol": "TLS"}, "STREAMS_KAFKA_SECURITY_PROTOCOL=TLS is not known"),
-        ({**SASL, "security.protocol": "SSL"}, "STREAMS_KAFKA_SASL_PASSWORD is set, but"),
+        ({**SASL, "security.protocol": "SSL"}, "STREAMS_KAFKA_SASL_MECHANISM is set, but"),
+        (
+            {"sasl.password": "x"},
+            "STREAMS_KAFKA_SASL_PASSWORD is set, but STREAMS_KAFKA_SECURITY_PROTOCOL is PLAINTEXT",
+        ),
+        ({**SASL, "ssl.ca.location": "x"}, "STREAMS_KAFKA_SSL_CA_FILE is set, but"),
         ({**SASL, "sasl.mechanism": "OAUTHBEARER"}, "STREAMS_KAFKA_SASL_MECHANISM=OAUTHBEARER cannot be used"),
         ({"security.protocol": "SASL_SSL"}, "STREAMS_KAFKA_SASL_MECHANISM is not set"),
         ({**SASL, "sasl.password": ""}, "STREAMS_KAFKA_SASL_PASSWORD must be set for SASL"),
