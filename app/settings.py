@@ -75,6 +75,8 @@ class Settings(BaseSettings):
     source_topics: Annotated[list[str], NoDecode] = Field(default_factory=list)
     """Topics that are not ours and that receivers may be bound to, separated by commas: `1234:orders`, `1234:shop.*`;
     `*:` stands for every project. None: no receiver may be bound."""
+    source_look_seconds: Seconds = 5
+    """How often control looks for new topics that patterns of receivers mean."""
     min_insync_replicas: Count | None = None
     """Replicas that have a record before it is acknowledged, in topics that are made. None: 2 where there are three
     replicas or more, else 1."""
@@ -180,6 +182,8 @@ class Settings(BaseSettings):
     """Mappings that one export may have had."""
     max_replays: Annotated[int, Field(ge=1, le=100)] = 10
     """Replays of one export under way at a time."""
+    max_source_topics: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Topics that a receiver with a pattern reads."""
     max_columns: Annotated[int, Field(ge=1, le=100)] = 100
 
     # Mapper

@@ -7,7 +7,7 @@ Source: Buffer API, request and response schemas, tasks.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict
@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 from app.api.signing import signature_body
 from app.model.conditions import format_size, format_time
 from app.model.errors import ConfigurationError
-from app.model.receiver import Column, Export, Receiver, Suspension
+from app.model.receiver import Column, Export, Receiver, SourceTopic, Suspension
 from app.model.signature import Signature
 from app.model.task import Task, TaskStatus, iso_time
 
@@ -95,8 +95,12 @@ class SignatureAnswer(Answer):
     content: str | None = None
 
 
-class SourceAnswer(Answer):
-    topic: str
+class ReceiverSourceAnswer(Answer):
+    """One topic, or a pattern (`topics`) with the topics that are `read` now."""
+
+    topic: str | None = None
+    topics: str | None = None
+    read: list[str] | None = None
 
 
 class ReceiverAnswer(Answer):
@@ -115,7 +119,7 @@ class ReceiverAnswer(Answer):
     description: str
     split: str | None = None
     signature: SignatureAnswer | None = None
-    source: SourceAnswer | None = None
+    source: ReceiverSourceAnswer | None = None
     exports: list[ExportAnswer]
 
 
@@ -175,9 +179,15 @@ def show_export(export: Export) -> ExportAnswer:
 
 
 def show_receiver(
-    receiver: Receiver, exports: list[Export], public_address: str, decrypt: Callable[[bytes], str]
+    receiver: Receiver,
+    exports: list[Export],
+    public_address: str,
+    decrypt: Callable[[bytes], str],
+    topics: Sequence[SourceTopic] = (),
 ) -> ReceiverAnswer:
-    """With its import URL, or the reason why that is not known. `decrypt` raises ConfigurationError."""
+    """With its import URL, or the reason why that is not known. `decrypt` raises ConfigurationError; `topics` are those
+    that it reads.
+    """
     url = problem = token = None
     try:
         if not receiver.is_bound:
@@ -200,9 +210,15 @@ def show_receiver(
         description=receiver.description,
         split=None if receiver.split else "off",
         signature=None if receiver.signature is None else _show_signature(receiver.signature),
-        source=SourceAnswer(topic=receiver.topic) if receiver.is_bound else None,
+        source=_show_source(receiver, topics) if receiver.is_bound else None,
         exports=[show_export(export) for export in exports],
     )
+
+
+def _show_source(receiver: Receiver, topics: Sequence[SourceTopic]) -> ReceiverSourceAnswer:
+    if receiver.pattern is None:
+        return ReceiverSourceAnswer(topic=receiver.topic)
+    return ReceiverSourceAnswer(topics=receiver.pattern, read=[topic.topic for topic in topics])
 
 
 def show_task(task: Task, public_address: str, warnings: list[str] | None = None) -> TaskAnswer:

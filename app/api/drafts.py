@@ -31,11 +31,21 @@ class ExportDraft:
 @dataclass(frozen=True)
 class SourceDraft:
     """A topic that is there already, read from the first record at or after `from_ms` (0: from the first one that there
-    is; None: from the first that comes).
+    is; None: from the first that comes). Or, with a `pattern` and no `topic`, all topics that it means.
     """
 
     topic: str
     from_ms: int | None = None
+    pattern: str | None = None
+
+    @property
+    def words(self) -> str:
+        """What it reads, for people.
+
+        >>> SourceDraft("orders").words, SourceDraft("", pattern="shop.*").words
+        ('topic "orders"', 'topics "shop.*"')
+        """
+        return f'topic "{self.topic}"' if self.pattern is None else f'topics "{self.pattern}"'
 
 
 @dataclass(frozen=True)

@@ -114,8 +114,15 @@ def fields(settings: Settings) -> dict[str, dict[str, Any]]:
         "Receiver.source": {
             "description": "A topic that is there already, whose records are the events; the receiver has no URL then."
         },
-        "SourcePayload.topic": _text("The topic's name.", "orders"),
-        "Source.topic": _text("The topic's name.", "orders"),
+        "SourcePayload.topic": _text("The topic's name. Either this or `topics`.", "orders"),
+        "SourcePayload.topics": _text(
+            "All topics that this pattern means, also those that are made later: `*` stands for any characters, `?` "
+            "for one. Either this or `topic`.",
+            "shop.*",
+        ),
+        "ReceiverSource.topic": _text("The topic's name.", "orders"),
+        "ReceiverSource.topics": _text("The pattern of the topics' names.", "shop.*"),
+        "ReceiverSource.read": _text("The topics that are read now.", ["shop.orders", "shop.returns"]),
         "SourcePayload.from": _text(
             "Where to begin to read: `earliest`, `latest` (if nothing is said), or a time with its zone.", "earliest"
         ),

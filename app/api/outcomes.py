@@ -35,6 +35,7 @@ class FaultAnswer(Answer):
 
 
 class SourceAnswer(Answer):
+    topic: str
     partition: int
     offset: int
     received_at: str
@@ -133,4 +134,9 @@ def _fault(failure: Failure) -> FaultAnswer:
 
 
 def _source(record: RecentRecord) -> SourceAnswer:
-    return SourceAnswer(partition=record.partition, offset=record.offset, received_at=iso_time(record.timestamp))
+    return SourceAnswer(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        received_at=iso_time(record.timestamp),
+    )

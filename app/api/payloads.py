@@ -90,9 +90,12 @@ class ExportPayload(Payload):
 
 
 class SourcePayload(Payload):
-    """A topic that is there already, and where to begin: earliest, latest (if nothing is said) or a time."""
+    """A topic that is there already, or all that a pattern means, and where to begin: earliest, latest (if nothing is
+    said) or a time.
+    """
 
-    topic: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+    topic: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")] | None = None
+    topics: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9._*?-]{1,249}$")] | None = None
     from_: Annotated[StrictStr | None, Field(alias="from")] = None
 
 
@@ -235,7 +238,10 @@ def _parts(payload: BaseModel) -> Iterator[tuple[str, BaseModel]]:
 
 
 def _source(problems: Problems, payload: SourcePayload) -> SourceDraft:
-    return SourceDraft(payload.topic, problems.of(lambda: _begin(payload.from_ or LATEST), None))
+    if (payload.topic is None) == (payload.topics is None):
+        problems.add('body.source must have either "topic" or "topics"')
+    from_ms = problems.of(lambda: _begin(payload.from_ or LATEST), None)
+    return SourceDraft(payload.topic or "", from_ms, payload.topics)
 
 
 def _begin(text: str) -> int | None:

@@ -131,4 +131,5 @@ async def _enter_to_change(context: Context, token: str, receiver_id: str) -> Ca
 
 def _show(context: Context, receiver: Receiver) -> ReceiverAnswer:
     exports = context.catalog.exports_of(receiver)
-    return show_receiver(receiver, exports, context.settings.public_address, context.cipher.decrypt)
+    topics = context.catalog.topics_of(receiver)
+    return show_receiver(receiver, exports, context.settings.public_address, context.cipher.decrypt, topics)

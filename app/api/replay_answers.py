@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.api.answers import Answer
-from app.model.replay import Replay, mapping_number
+from app.model.replay import OffsetRange, Replay, mapping_number
 from app.model.task import iso_time
 
 
 class ReplayRangeAnswer(Answer):
     """Offsets of one partition, from `first` to before `end`; those before `mapped_to` are mapped.
 
-    Of a replay that was cancelled only batches tell how far that is.
+    Of a replay that was cancelled only batches tell how far that is. `topic` is there where the replay is of several.
     """
 
+    topic: str | None = None
     partition: int
     first: int
     end: int
@@ -47,14 +48,15 @@ class ReplaysAnswer(Answer):
     replays: list[ReplayAnswer]
 
 
-def show_replay(replay: Replay, mapped_to: Mapping[int, int]) -> ReplayAnswer:
-    """`mapped_to` says, by partition, up to where it is mapped; a partition that is not there has not begun."""
+def show_replay(replay: Replay, mapped_to: Mapping[tuple[str, int], int]) -> ReplayAnswer:
+    """`mapped_to` says, by topic and partition, up to where it is mapped; what is not there has not begun."""
 
-    def reached(partition: int, first: int, end: int) -> int:
-        return end if replay.is_finished else min(end, max(first, mapped_to.get(partition, first)))
+    def reached(part: OffsetRange) -> int:
+        to = mapped_to.get((replay.topic_of(part)[0], part.partition), part.first)
+        return part.end if replay.is_finished else min(part.end, max(part.first, to))
 
-    places = {part.partition: reached(part.partition, part.first, part.end) for part in replay.ranges}
-    mapped = sum(places[part.partition] - part.first for part in replay.ranges)
+    places = {part: reached(part) for part in replay.ranges}
+    mapped = sum(place - part.first for part, place in places.items())
     return ReplayAnswer(
         id=replay.lane,
         kind=replay.kind.value,
@@ -68,10 +70,11 @@ def show_replay(replay: Replay, mapped_to: Mapping[int, int]) -> ReplayAnswer:
         topic=replay.topic,
         ranges=[
             ReplayRangeAnswer(
+                topic=part.topic,
                 partition=part.partition,
                 first=part.first,
                 end=part.end,
-                mapped_to=None if replay.is_cancelled else places[part.partition],
+                mapped_to=None if replay.is_cancelled else places[part],
             )
             for part in replay.ranges
         ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from app.api.answers import Answer
 from app.api.context import Context
@@ -21,6 +22,9 @@ from app.model.replay import OffsetRange
 
 
 class TriedRangeAnswer(Answer):
+    """`topic` is there where the receiver reads several."""
+
+    topic: str | None = None
     partition: int
     first: int
     end: int
@@ -47,24 +51,28 @@ async def try_replay(context: Context, export: Export, receiver: Receiver, draft
     settings = context.settings
     most = settings.max_dry_run_events
 
+    topics = context.catalog.topics_of(receiver)
+    ids = {topic.topic: topic.topic_id for topic in topics}
+
     def read() -> tuple[Span, Sampled]:
-        span = read_span(settings, receiver.topic, draft.from_ms, draft.to_ms)
+        spans = [read_span(settings, topic.topic, draft.from_ms, draft.to_ms) for topic in topics]
+        ranges = (replace(part, topic=t.topic) for t, span in zip(topics, spans, strict=True) for part in span.ranges)
+        span = Span(tuple(ranges), tuple(partition for span in spans for partition in span.gone))
         return span, read_sample(settings, receiver.topic, span.ranges, most)
 
     with trial_place(context):
         span, sampled = await context.reads.run(read)
-        places = [(partition, record.offset) for partition, record in sampled.records if record.value is not None]
-        batch = joined([to_batch([r], receiver.topic_id, partition, ids=True) for partition, r in sampled.records])
+        found = [(ids[part.topic or ""], part.partition, record) for part, record in sampled.records]
+        places = [(topic_id, partition, r.offset) for topic_id, partition, r in found if r.value is not None]
+        batch = joined([to_batch([r], topic_id, partition, ids=True) for topic_id, partition, r in found])
         rows, failures = await context.trials.counts(mapping, batch)
     page = await context.reads.run(lambda: context.letters.page(export, Selection(most)))
     letters = {
-        (letter.source.partition, letter.event.offset)
-        for letter in (found.letter for found in page.letters)
-        if letter.source.topic_id == receiver.topic_id
+        (one.letter.source.topic_id, one.letter.source.partition, one.letter.event.offset) for one in page.letters
     }
     return TriedReplayAnswer(
         table_id=mapping.table_id,
-        ranges=_ranges(span.ranges),
+        ranges=_ranges(span.ranges, with_topics=receiver.pattern is not None),
         offsets=sum(part.count for part in span.ranges),
         deleted_before=list(span.gone) or None,
         tried=len(batch),
@@ -127,5 +135,10 @@ def renumbered(batch: EventBatch) -> EventBatch:
     return EventBatch(list(range(len(batch))), batch.times_ms, batch.ids, batch.ips, batch.bodies, batch.headers)
 
 
-def _ranges(ranges: Sequence[OffsetRange]) -> list[TriedRangeAnswer]:
-    return [TriedRangeAnswer(partition=part.partition, first=part.first, end=part.end) for part in ranges]
+def _ranges(ranges: Sequence[OffsetRange], *, with_topics: bool = False) -> list[TriedRangeAnswer]:
+    return [
+        TriedRangeAnswer(
+            topic=part.topic if with_topics else None, partition=part.partition, first=part.first, end=part.end
+        )
+        for part in ranges
+    ]

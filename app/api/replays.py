@@ -108,7 +108,7 @@ async def cancel_replay(
     return show_replay(find_replay(context.catalog, find_export(context.catalog, *place), replay_id), {})
 
 
-async def _progress(context: Context, replay: Replay) -> dict[int, int]:
+async def _progress(context: Context, replay: Replay) -> dict[tuple[str, int], int]:
     return await context.reads.run(lambda: replay_progress(context.settings, replay))
 
 

@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from app.api.drafts import ExportChange, ExportDraft, ReceiverDraft
 from app.model.catalog import Catalog
 from app.model.errors import BadRequest, Conflict, NotFound, clipped
+from app.model.patterns import lies_within, matches, overlap
 from app.model.receiver import Export, Mapping, Receiver, Suspension, entity_key, is_bound
 from app.model.task import Task, TaskType
 from app.settings import Settings
@@ -39,6 +40,8 @@ class Limits:
     topic_prefix: str = "streams"
     source_topics: tuple[str, ...] = ()
     """Which topics receivers may be bound to: "project:pattern"."""
+    max_source_topics: int = 100
+    """Which one receiver may be bound to."""
     suspensions_kept_ms: int = 14 * 24 * _HOUR_MS
     replays_kept_ms: int = 15 * 24 * _HOUR_MS
     """How long after its end a replay may have dead letters from before in Kafka."""
@@ -52,9 +55,14 @@ class Limits:
             settings.max_replays,
             settings.topic_prefix,
             tuple(settings.source_topics),
+            settings.max_source_topics,
             int(2 * settings.retention_hours * _HOUR_MS),
             int((settings.retention_hours + _SEGMENT_HOURS) * _HOUR_MS),
         )
+
+    def sources_of(self, project_id: str) -> list[str]:
+        """Patterns of the topics that receivers of the project may be bound to."""
+        return [one.partition(":")[2] for one in self.source_topics if one.partition(":")[0] in (project_id, "*")]
 
 
 def find_receiver(catalog: Catalog, project_id: str, receiver_id: str) -> Receiver:
@@ -102,7 +110,9 @@ def check_receiver_create(
         )
     if len(draft.exports) > limits.max_exports:
         raise _too_many_exports(limits)
-    if draft.source is not None:
+    if draft.source is not None and draft.source.pattern is not None:
+        check_source_pattern(catalog, limits, project_id, draft.source.pattern)
+    elif draft.source is not None:
         check_source_topic(catalog, limits, project_id, draft.receiver_id, draft.source.topic)
     check_tables(catalog, project_id, [(export.export_id, export.mapping) for export in draft.exports])
 
@@ -111,9 +121,7 @@ def check_source_topic(catalog: Catalog, limits: Limits, project_id: str, receiv
     """A topic is read by one receiver, of a project that may read it, and is none of ours. Raises BadRequest or
     Conflict.
     """
-    patterns = [one.partition(":")[2] for one in limits.source_topics if one.partition(":")[0] in (project_id, "*")]
-    is_ours = topic.startswith(f"{limits.topic_prefix}.") or not is_bound(topic, project_id, receiver_id)
-    if is_ours or not any(fnmatchcase(topic, pattern) for pattern in patterns):
+    if not is_source(limits, project_id, receiver_id, topic):
         raise BadRequest(
             f'Topic "{clipped(topic)}" is none that a receiver of this project may be bound to; the operator names '
             "these by STREAMS_SOURCE_TOPICS."
@@ -121,18 +129,62 @@ def check_source_topic(catalog: Catalog, limits: Limits, project_id: str, receiv
     check_topic_is_free(catalog, project_id, receiver_id, topic)
 
 
+def is_source(limits: Limits, project_id: str, receiver_id: str, topic: str) -> bool:
+    """Whether the topic is none of ours, and the operator lets a receiver of the project be bound to it."""
+    is_ours = topic.startswith(f"{limits.topic_prefix}.") or not is_bound(topic, project_id, receiver_id)
+    return not is_ours and any(fnmatchcase(topic, pattern) for pattern in limits.sources_of(project_id))
+
+
+def check_source_pattern(catalog: Catalog, limits: Limits, project_id: str, pattern: str) -> None:
+    """A pattern lies within what the project may read, and no other receiver may ever want what it means. Raises
+    BadRequest or Conflict.
+    """
+    if not lies_within(pattern, limits.sources_of(project_id)):
+        raise BadRequest(
+            f'The pattern "{clipped(pattern)}" means topics that receivers of this project may not be bound to; the '
+            "operator names these by STREAMS_SOURCE_TOPICS, and the pattern must lie within one that is named there."
+        )
+    for other in catalog.receivers.values():
+        if other.is_bound and overlap(pattern, other.pattern or other.topic):
+            raise _in_use(f'Topics that "{pattern}" means may be', other, project_id)
+    for draining in catalog.draining.values():
+        for drained in catalog.topics_drained(draining):
+            if matches(pattern, drained.topic):
+                raise _on_its_way(drained.topic)
+
+
+def meant_topics(limits: Limits, project_id: str, receiver_id: str, pattern: str, topics: Iterable[str]) -> list[str]:
+    """Which of these topics a receiver with this pattern may read, by name."""
+    return sorted(t for t in topics if matches(pattern, t) and is_source(limits, project_id, receiver_id, t))
+
+
+def is_free(catalog: Catalog, topic: str) -> bool:
+    """Whether nobody reads the topic, is about to, or has read it and is not done."""
+    return (
+        topic not in catalog.receivers_by_topic and topic not in catalog.bindings and not catalog.draining_from(topic)
+    )
+
+
 def check_topic_is_free(catalog: Catalog, project_id: str, receiver_id: str, topic: str) -> None:
     """Whether no other receiver reads it, or has read it and is not done. Raises Conflict."""
-    other = catalog.receivers_by_topic.get(topic)
+    patterns = (r for r in catalog.receivers.values() if r.pattern is not None and matches(r.pattern, topic))
+    other = catalog.receivers_by_topic.get(topic) or next(patterns, None)
     if other is not None and (other.project_id, other.receiver_id) != (project_id, receiver_id):
-        words = f'the receiver "{other.receiver_id}"' if other.project_id == project_id else "another project"
-        raise Conflict(f'Topic "{topic}" is read by {words} already.', "buffer.topicInUse")
+        raise _in_use(f'Topic "{topic}" is', other, project_id)
     if catalog.draining_from(topic):
-        raise Conflict(
-            f'What came in topic "{topic}" for a deleted receiver is still on its way; try again when it is in its '
-            "tables.",
-            "buffer.topicInUse",
-        )
+        raise _on_its_way(topic)
+
+
+def _in_use(what: str, other: Receiver, project_id: str) -> Conflict:
+    words = f'the receiver "{other.receiver_id}"' if other.project_id == project_id else "another project"
+    return Conflict(f"{what} read by {words} already.", "buffer.topicInUse")
+
+
+def _on_its_way(topic: str) -> Conflict:
+    return Conflict(
+        f'What came in topic "{topic}" for a deleted receiver is still on its way; try again when it is in its tables.',
+        "buffer.topicInUse",
+    )
 
 
 def check_export_create(

@@ -6,6 +6,7 @@ Each has the headers, address and body with which the mapper would read it from 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,11 +16,11 @@ from app.api.reads import Reads
 from app.api.split import at_once
 from app.api.trials import sample_batch, taken_batch
 from app.kafka.events import to_batch
-from app.kafka.recent import RecentRecord, read_recent
+from app.kafka.recent import RecentRecord, newest_of, read_recent
 from app.mapping.headers import canonical_name
 from app.model.errors import PayloadTooLarge
 from app.model.event import RESERVED_PREFIX, EventBatch, Headers
-from app.model.receiver import Receiver
+from app.model.receiver import Receiver, SourceTopic
 from app.settings import Settings
 
 MAX_RECENT_BYTES = 4 << 20
@@ -56,21 +57,29 @@ class Samples:
         self._check_count(len(events))
         return joined([sample_batch([body], headers, ip) for body, headers, ip in events])
 
-    async def recent(self, receiver: Receiver, count: int) -> tuple[EventBatch, list[RecentRecord]]:
-        """The receiver's newest events, oldest first, and where each is in Kafka.
+    async def recent(
+        self, receiver: Receiver, count: int, topics: Sequence[SourceTopic]
+    ) -> tuple[EventBatch, list[RecentRecord]]:
+        """The newest events of the topics that the receiver reads, oldest first, and where each is in Kafka.
 
         Raises KafkaUnavailable, and Overloaded when Kafka is read for too many others.
         """
-        starts = {start.partition: start.offset for start in receiver.starts if start.topic_id == receiver.topic_id}
-        seconds = self._settings.acknowledge_seconds
+        deadline = time.monotonic() + self._settings.acknowledge_seconds
 
         def read() -> list[RecentRecord]:
-            return read_recent(
-                self._settings, receiver.topic, starts, count, max_bytes=MAX_RECENT_BYTES, seconds=seconds
-            )
+            found: list[RecentRecord] = []
+            for topic in topics:
+                starts = {s.partition: s.offset for s in receiver.starts if s.topic_id == topic.topic_id}
+                seconds = deadline - time.monotonic()
+                of_topic = read_recent(
+                    self._settings, topic.topic, starts, count, max_bytes=MAX_RECENT_BYTES, seconds=seconds
+                )
+                found = newest_of(found, of_topic, count, MAX_RECENT_BYTES)
+            return found
 
         records = await self._reads.run(read)
-        return joined([to_batch([r], receiver.topic_id, r.partition, ids=True) for r in records]), records
+        ids = {topic.topic: topic.topic_id for topic in topics}
+        return joined([to_batch([r], ids[r.topic], r.partition, ids=True) for r in records]), records
 
     def _check_count(self, count: int) -> None:
         most = self._settings.max_validation_events

@@ -77,7 +77,7 @@ async def try_export(
         elif body:
             raise BadRequest("Give either events in the body or last, not both")
         else:
-            batch, records = await context.samples.recent(receiver, last)
+            batch, records = await context.samples.recent(receiver, last, context.catalog.topics_of(receiver))
         return await _try(context, export.revision.mapping, batch, records)
 
 
@@ -95,7 +95,7 @@ async def try_mapping(body: DryRunPayload, context: InContext, token: TokenHeade
     with trial_place(context):
         if body.receiver_id is not None and body.last is not None:
             receiver = find_receiver(context.catalog, caller.project_id, body.receiver_id)
-            batch, records = await context.samples.recent(receiver, body.last)
+            batch, records = await context.samples.recent(receiver, body.last, context.catalog.topics_of(receiver))
         else:
             batch = context.samples.described(described_events(body))
         return await _try(context, mapping, batch, records, unknown_fields(body))

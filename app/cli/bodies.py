@@ -74,9 +74,10 @@ def read_receiver(body: object) -> tuple[ReceiverDraft, list[str]]:
 
 
 def _source_body(source: SourceDraft) -> Body:
+    what = {"topic": source.topic} if source.pattern is None else {"topics": source.pattern}
     if source.from_ms is None:
-        return {"topic": source.topic, "from": LATEST}
-    return {"topic": source.topic, "from": iso_time(source.from_ms) if source.from_ms else EARLIEST}
+        return {**what, "from": LATEST}
+    return {**what, "from": iso_time(source.from_ms) if source.from_ms else EARLIEST}
 
 
 def read_export(body: object) -> tuple[ExportDraft, list[str]]:

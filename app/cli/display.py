@@ -58,10 +58,21 @@ def receiver_view(receiver: Mapping[str, Any]) -> RenderableType:
     if "signature" in receiver:
         shown["signature"] = _signature(receiver["signature"])
     if "source" in receiver:
-        shown["source"] = f"topic {receiver['source']['topic']}"
+        shown["source"] = source_words(receiver["source"])
     facts = _facts(shown)
     exports = receiver["exports"]
     return Group(facts, Text(), exports_table(exports) if exports else Text("No exports: its events go nowhere yet."))
+
+
+def source_words(source: Mapping[str, Any]) -> str:
+    """What a receiver reads that has no URL.
+
+    >>> source_words({"topic": "orders"}), source_words({"topics": "shop.*", "read": ["shop.a", "shop.b"]})
+    ('topic orders', 'topics shop.* (now shop.a, shop.b)')
+    """
+    if "topic" in source:
+        return f"topic {source['topic']}"
+    return f"topics {source['topics']} (now {', '.join(source.get('read', ())) or 'none'})"
 
 
 def export_view(export: Mapping[str, Any]) -> RenderableType:

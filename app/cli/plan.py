@@ -95,7 +95,7 @@ def plan_receiver(wanted: ReceiverDraft, found: ReceiverDraft | None, prune: boo
 
 
 def _topic(receiver: ReceiverDraft) -> str:
-    return "a topic of its own" if receiver.source is None else f'topic "{receiver.source.topic}"'
+    return "a topic of its own" if receiver.source is None else receiver.source.words
 
 
 def plan_exports(

@@ -71,6 +71,7 @@ def url(receiver: Receiver, address: Address = None) -> None:
     Try: `curl "$(streams receivers url clicks)" -d '{"page": "/"}'`
     """
     from app.cli.buffer import receiver_path
+    from app.cli.display import source_words
     from app.cli.terminal import api
     from app.model.errors import StreamsError
 
@@ -79,7 +80,7 @@ def url(receiver: Receiver, address: Address = None) -> None:
         if "problem" in answer:
             raise StreamsError(f'The URL of receiver "{receiver}" is not known: {answer["problem"]}')
         if "source" in answer:
-            raise StreamsError(f'Receiver "{receiver}" has no URL: it reads the topic {answer["source"]["topic"]}.')
+            raise StreamsError(f'Receiver "{receiver}" has no URL: it reads the {source_words(answer["source"])}.')
         typer.echo(answer["url"])
 
 
@@ -90,6 +91,7 @@ def secret(receiver: Receiver, address: Address = None) -> None:
     Try: `curl URL -H "Authorization: Bearer $(streams receivers secret clicks)" -d '{"page": "/"}'`
     """
     from app.cli.buffer import receiver_path
+    from app.cli.display import source_words
     from app.cli.terminal import api
     from app.model.errors import StreamsError
 
@@ -98,7 +100,7 @@ def secret(receiver: Receiver, address: Address = None) -> None:
         if "problem" in answer:
             raise StreamsError(f'The secret of receiver "{receiver}" is not known: {answer["problem"]}')
         if "source" in answer:
-            raise StreamsError(f'Receiver "{receiver}" has no secret: it reads the topic {answer["source"]["topic"]}.')
+            raise StreamsError(f'Receiver "{receiver}" has no secret: it reads the {source_words(answer["source"])}.')
         typer.echo(answer.get("token", answer["url"].rpartition("/")[2]))
 
 

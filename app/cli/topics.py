@@ -187,7 +187,10 @@ def acls(
     ] = None,
     existing: Annotated[
         list[str] | None,
-        typer.Option(help="A topic of your own that receivers are bound to.", show_default=False),
+        typer.Option(
+            help="A topic of your own that receivers are bound to, or `shop.*` for all that begin so.",
+            show_default=False,
+        ),
     ] = None,
     cluster: Cluster = "kafka",
     api: ApiVersion = "v1",

@@ -13,12 +13,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from app.api.drafts import ExportDraft, ReceiverDraft, SourceDraft, load_draft
-from app.api.rules import check_export_create, check_receiver_create, check_topic_is_free, find_receiver
+from app.api.rules import check_export_create, check_receiver_create, find_receiver
+from app.control.binding import bound_topics, claim, find_sources
 from app.control.log import Closed, Interrupted
 from app.control.operators import until_topic_is_there
 from app.control.patience import StepFailed
 from app.control.provision import Provisioner
 from app.control.records import (
+    ManyTopics,
     SealedToken,
     TopicFacts,
     choose_rows_partitions,
@@ -28,7 +30,7 @@ from app.control.records import (
 )
 from app.control.run import Run, now_ms
 from app.control.steps import Failure, Progress, Wanted, token_description
-from app.control.topics import ends_or_gone, ensure_receiver_topic, find_source
+from app.control.topics import ensure_receiver_topic, topics_end
 from app.kafka.codec import ControlValue
 from app.model.errors import KafkaUnavailable
 from app.model.ids import new_secret, new_uid
@@ -52,13 +54,18 @@ async def create_receiver(run: Run) -> None:
 
     async def conclude(tokens: Tokens) -> None:
         await _until_drained_ends_are_known(run)
-        topic = await _topic(run, draft.source)
+        if draft.source is None:
+            topic: TopicFacts | ManyTopics = await ensure_receiver_topic(
+                run.around.admin, run.around.settings, run.topic
+            )
+            uid = new_uid()
+        else:
+            topic = await find_sources(run, draft.source)
+            uid = await claim(run, topic)
         secret = run.around.cipher.encrypt(new_secret())
 
         def entities() -> list[ControlValue]:
-            if draft.source is not None:
-                check_topic_is_free(run.catalog, project_id, draft.receiver_id, draft.source.topic)
-            receiver = make_receiver(project_id, draft, topic, uid=new_uid(), secret=secret, now_ms=now_ms())
+            receiver = make_receiver(project_id, draft, topic, uid=uid, secret=secret, now_ms=now_ms())
             return [receiver, *_exports(run, receiver, draft.exports, tokens, topic), *_topic_is_kept(run)]
 
         await _put(run, entities)
@@ -77,7 +84,11 @@ async def create_export(run: Run) -> None:
 
     async def conclude(tokens: Tokens) -> None:
         receiver = find_receiver(run.catalog, project_id, receiver_id)
-        topic = await _topic(run, SourceDraft(receiver.topic) if receiver.is_bound else None)
+        topic: TopicFacts | ManyTopics
+        if receiver.is_bound:
+            topic = await bound_topics(run, receiver)
+        else:
+            topic = await ensure_receiver_topic(run.around.admin, run.around.settings, run.topic)
 
         def entities() -> list[Export]:
             return _exports(run, find_receiver(run.catalog, project_id, receiver_id), (draft,), tokens, topic)
@@ -85,16 +96,6 @@ async def create_export(run: Run) -> None:
         await _put(run, entities)
 
     await _create(run, _wanted(run, (draft,)), check, conclude, "export created")
-
-
-async def _topic(run: Run, source: SourceDraft | None) -> TopicFacts:
-    """The receiver's topic, made if it is missing; of a source the topic that is there, and where to begin."""
-    if source is None:
-        return await ensure_receiver_topic(run.around.admin, run.around.settings, run.topic)
-    found = await find_source(run.around.admin, source.topic, source.from_ms)
-    if found is None:
-        raise StepFailed(f'Kafka has no topic "{source.topic}".', 404, "buffer.topicNotFound")
-    return found
 
 
 async def _create(
@@ -145,13 +146,12 @@ async def _begin(run: Run, result: str) -> None:
 async def topic_ends(
     run: Run, receiver: Receiver, until: float = math.inf, named: Sequence[SourceOffset] = ()
 ) -> tuple[SourceOffset, ...] | None:
-    """Where the receiver's topic ends; None when it is gone for good. Tried until Kafka says it, or until this time on
-    the monotonic clock: then raises KafkaUnavailable. `named` are places of the topic from before.
+    """Where the receiver's topics end; None when all are gone for good. Tried until Kafka says it, or until this time
+    on the monotonic clock: then raises KafkaUnavailable. `named` are places of the topics from before.
     """
-    partitions = max([receiver.partitions, *(place.partition + 1 for place in named)])
     while True:
         try:
-            return await ends_or_gone(run.around.admin, receiver.topic, receiver.topic_id, partitions)
+            return await topics_end(run.around.admin, run.catalog.topics_of(receiver), named)
         except KafkaUnavailable as trouble:
             if time.monotonic() > until:
                 raise
@@ -202,7 +202,7 @@ async def _undo(run: Run, provisioner: Provisioner, failure: Failure) -> Failure
 
 
 def _exports(
-    run: Run, receiver: Receiver, drafts: Sequence[ExportDraft], tokens: Tokens, topic: TopicFacts
+    run: Run, receiver: Receiver, drafts: Sequence[ExportDraft], tokens: Tokens, topic: TopicFacts | ManyTopics
 ) -> list[Export]:
     chosen = choose_rows_partitions(run.catalog.exports_by_uid.values(), run.around.rows_partitions, len(drafts))
     return [

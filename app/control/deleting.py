@@ -6,11 +6,13 @@ drained: the tokens go at once.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
 from app.api.drafts import Deletion, load_draft
 from app.api.rules import find_export, find_receiver
+from app.control.claims import is_drained
 from app.control.patience import StepFailed
 from app.control.records import control_records, tokens_of
 from app.control.run import Run, now_ms
@@ -69,14 +71,23 @@ def _ended(
         others = run.catalog.draining_from(receiver.topic)
         drained = [replace(draining, delete_topic=True) for draining in (*others, *drained)]
         progress = replace(progress, spent_topic=None if drained else (receiver.topic, receiver.topic_id))
-    return control_records(run.log.names, [*drained, run.with_progress(progress)], [*replays, *exports, *ended])
+    bound = not ended or drained or is_drained(run.catalog, receiver.uid)
+    claims = [] if bound else run.catalog.bindings_of(receiver.uid)
+    return control_records(
+        run.log.names, [*drained, run.with_progress(progress)], [*replays, *exports, *ended, *claims]
+    )
 
 
 async def _ends(run: Run, receiver: Receiver) -> Places | None:
     """Where the receiver's events end now; None where `Settling` has to find it out."""
-    facts = await find_topic(run.around.admin, receiver.topic)
-    known = facts is not None and facts.topic_id == receiver.topic_id and len(facts.ends) >= receiver.partitions
-    return facts.starts if facts is not None and known else None
+    topics = run.catalog.topics_of(receiver)
+    found = await asyncio.gather(*(find_topic(run.around.admin, topic.topic) for topic in topics))
+    places: list[SourceOffset] = []
+    for topic, facts in zip(topics, found, strict=True):
+        if facts is None or facts.topic_id != topic.topic_id or len(facts.ends) < topic.partitions:
+            return None
+        places += facts.starts
+    return tuple(places)
 
 
 def _draining(run: Run, receiver: Receiver, export: Export, drain_to: Places | None) -> Draining:

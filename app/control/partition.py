@@ -27,6 +27,7 @@ from app.api.rules import (
 )
 from app.api.running import RunningTasks
 from app.control import observe
+from app.control.adopting import Adopting
 from app.control.forgetting import Forgetting
 from app.control.log import Closed, ControlLog, Interrupted
 from app.control.offsets import OpenOffsets
@@ -91,6 +92,7 @@ class PartitionWorker:
         waiting = Waiting(log, ours, surroundings.settings.retention_hours)
         self._chores = [
             self._own(self._once_open(Settling(surroundings, log, ours).run), "control-settle"),
+            self._own(self._once_open(Adopting(surroundings, log, ours).run), "control-adopt"),
             self._own(self._once_open(forgetting.run), "control-forget"),
             self._own(self._once_open(waiting.run), "control-waiting"),
         ]

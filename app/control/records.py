@@ -13,11 +13,11 @@ from app.kafka.names import Names
 from app.kafka.transaction import Record
 from app.kafka.view import control_key
 from app.model.catalog import task_key
-from app.model.receiver import Draining, Export, Receiver, Revision, SourceOffset, entity_key
+from app.model.receiver import Binding, Draining, Export, Receiver, Revision, SourceOffset, binding_key, entity_key
 from app.model.replay import Replay, replay_key
 from app.model.task import Forgotten, Task, TaskStatus
 
-Ended = Receiver | Export | Draining | Replay | Task
+Ended = Receiver | Export | Draining | Replay | Task | Binding
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,22 @@ class TopicFacts:
         return tuple(SourceOffset(self.topic_id, number, end) for number, end in enumerate(self.ends) if end > 0)
 
 
+@dataclass(frozen=True)
+class ManyTopics:
+    """The topics of a receiver with a pattern; none of them is *the* topic."""
+
+    topics: tuple[TopicFacts, ...]
+    name: str = ""
+    topic_id: str = ""
+    ends: tuple[int, ...] = ()
+
+    @property
+    def starts(self) -> tuple[SourceOffset, ...]:
+        return tuple(start for topic in self.topics for start in topic.starts)
+
+
 def make_receiver(
-    project_id: str, draft: ReceiverDraft, topic: TopicFacts, *, uid: str, secret: bytes, now_ms: int
+    project_id: str, draft: ReceiverDraft, topic: TopicFacts | ManyTopics, *, uid: str, secret: bytes, now_ms: int
 ) -> Receiver:
     """The receiver of a draft. `secret` is encrypted."""
     return Receiver(
@@ -61,13 +75,14 @@ def make_receiver(
         bearer_only=draft.bearer_only,
         signature=draft.signature,
         split=draft.split,
+        pattern=None if draft.source is None else draft.source.pattern,
     )
 
 
 def make_export(
     receiver: Receiver,
     draft: ExportDraft,
-    topic: TopicFacts,
+    topic: TopicFacts | ManyTopics,
     token: SealedToken,
     *,
     uid: str,
@@ -143,6 +158,8 @@ def _key(value: ControlValue) -> str:
         return control_key("task", task_key(value))
     if isinstance(value, Forgotten):
         return control_key("forgotten", str(value.partition))
+    if isinstance(value, Binding):
+        return control_key("binding", binding_key(value))
     if isinstance(value, Draining):
         return control_key("draining", value.export.uid)
     if isinstance(value, Replay):

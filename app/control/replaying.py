@@ -46,14 +46,25 @@ async def create_replay(run: Run) -> None:
     draft = load_draft(ReplayDraft, run.command.payload)
 
     async def find(export: Export, receiver: Receiver) -> LaneSource:
-        spans = await find_spans(run.around.admin, receiver.topic, draft.from_ms, draft.to_ms)
-        if spans is None or spans.topic_id != receiver.topic_id:
-            raise StepFailed(f"Topic {receiver.topic} is not there any more.")
-        if not any(part.count for part in spans.ranges):
-            gone = f" What retention deleted is gone: {spans.gone}." if spans.gone else ""
-            raise StepFailed(f"The receiver's topic has no event of that time.{gone}")
-        note = f"; what retention deleted is left out: {spans.gone}" if spans.gone else ""
-        return LaneSource(receiver.topic, spans.topic_id, spans.ranges, note=note)
+        ranges: list[OffsetRange] = []
+        left_out: list[str] = []
+        for topic in run.catalog.topics_of(receiver):
+            spans = await find_spans(run.around.admin, topic.topic, draft.from_ms, draft.to_ms)
+            if spans is not None and spans.topic_id == topic.topic_id:
+                one = receiver.pattern is None
+                named = [replace(part, topic=topic.topic, topic_id=topic.topic_id) for part in spans.ranges]
+                ranges += spans.ranges if one else named
+                left_out += [spans.gone if one else f"{topic.topic} {spans.gone}"] if spans.gone else []
+            elif receiver.pattern is None:
+                raise StepFailed(f"Topic {topic.topic} is not there any more.")
+            else:
+                left_out.append(f"{topic.topic}, which is not there any more")
+        gone = ", ".join(left_out)
+        if not any(part.count for part in ranges):
+            words = f" What retention deleted is gone: {gone}." if gone else ""
+            raise StepFailed(f"The receiver's topic has no event of that time.{words}")
+        note = f"; what retention deleted is left out: {gone}" if gone else ""
+        return LaneSource(receiver.pattern or receiver.topic, receiver.topic_id, tuple(ranges), note=note)
 
     await begin_lane(run, ReplayKind.REPLAY, draft.table_id, find)
 
@@ -128,7 +139,7 @@ async def begin_lane(run: Run, kind: ReplayKind, table_id: str | None, find: Fin
                     export.export_id,
                     export.uid,
                     revision,
-                    receiver.topic,
+                    lane_topic(run, receiver),
                     source.topic,
                     source.topic_id,
                     source.ranges,
@@ -141,6 +152,12 @@ async def begin_lane(run: Run, kind: ReplayKind, table_id: str | None, find: Fin
         await run.succeed(f"replay {lane} begun{source.note}", entities)
 
     await with_provisions(run, [wanted_for(run, export_id, mapping)], check, conclude)
+
+
+def lane_topic(run: Run, receiver: Receiver) -> str:
+    """The topic whose owners run lanes that name none: the receiver's own, or one of those that it reads."""
+    topics = run.catalog.topics_of(receiver)
+    return topics[0].topic if topics else ""
 
 
 def finished(replay: Replay, rows: int, failures: int, note: str | None = None) -> Replay:

@@ -15,13 +15,14 @@ from dataclasses import replace
 from confluent_kafka import KafkaException
 
 from app.api.drafts import Retirement, load_draft
+from app.control.claims import is_drained, is_there
 from app.control.records import Ended
 from app.control.replaying import finished
 from app.control.run import Run, now_ms
 from app.control.tokens import delete_spent_tokens, say_left
 from app.control.topics import delete_topic, ends_or_gone
 from app.kafka.codec import ControlValue
-from app.model.receiver import Draining, Export, Revision
+from app.model.receiver import Binding, Draining, Export, Revision
 from app.model.replay import Replay, forgettable
 
 _SECONDS = 10.0
@@ -69,7 +70,7 @@ async def retire_revisions(run: Run) -> None:
         if draining is None or left() is not None:
             replays = run.catalog.replays_of(asked.uid)
             return [*forgettable(replays, now_ms(), run.limits.replays_kept_ms)]
-        return [draining, *run.catalog.replays_of(asked.uid)]
+        return [draining, *run.catalog.replays_of(asked.uid), *_free_claims(run, draining)]
 
     await run.succeed("revisions retired", entities, ended)
     await _forget_progress(run, lanes)
@@ -111,14 +112,21 @@ async def _note(run: Run, replay: Replay, asked: Retirement) -> str | None:
         return None
     if replay.is_cancelled:
         return "It was cancelled: what was not mapped before is left out."
-    if await ends_or_gone(run.around.admin, replay.topic, replay.topic_id) is not None:
-        return None
-    return f"Topic {replay.topic} is gone: what was not mapped before is left out."
+    topics = sorted({replay.topic_of(part) for part in replay.ranges})
+    gone = [name for name, topic_id in topics if await ends_or_gone(run.around.admin, name, topic_id) is None]
+    return f"Topic {', '.join(gone)} is gone: what was not mapped before is left out." if gone else None
 
 
 def _spent(run: Run, export: Export, asked: Retirement) -> list[Revision]:
     in_force = None if export.uid in run.catalog.draining else export.revision.number
     return [r for r in export.revisions if r.number in asked.revisions and r.number != in_force]
+
+
+def _free_claims(run: Run, draining: Draining) -> list[Binding]:
+    """What the receiver was bound to, when this is the last of it."""
+    uid = draining.export.receiver_uid
+    claims = [] if is_drained(run.catalog, uid, draining.export.uid) else run.catalog.bindings_of(uid)
+    return [claim for claim in claims if not is_there(run.catalog, claim)]
 
 
 def _topic_goes(run: Run, draining: Draining) -> bool:

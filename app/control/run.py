@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from confluent_kafka.admin import AdminClient
 
 from app.api.rules import Limits
+from app.control.claims import unused_claims
 from app.control.log import ControlLog
 from app.control.records import Ended, control_records, failed, succeeded
 from app.control.steps import Failure, Progress, dump_progress, load_progress
@@ -103,7 +104,14 @@ class Run:
         )
 
     async def fail(self, failure: Failure) -> None:
-        await self.log.transact(lambda: control_records(self.log.names, [failed(self.task, failure, now_ms())]))
+        """Write the task, and let go of topics that a receiver was to read which is not made."""
+        await self.log.transact(
+            lambda: control_records(
+                self.log.names,
+                [failed(self.task, failure, now_ms())],
+                ended=unused_claims(self.catalog, self.task),
+            )
+        )
 
     def failure(self, error: Exception) -> Failure:
         """What the task's user reads. A defect of ours harms this task only; its trace is in the log."""

@@ -17,12 +17,12 @@ from typing import NamedTuple
 from app.control.log import ControlLog, Interrupted
 from app.control.records import control_records
 from app.control.run import Surroundings
-from app.control.topics import ends_or_gone
+from app.control.topics import topics_end
 from app.kafka.codec import ControlValue
 from app.kafka.transaction import Record
 from app.model.catalog import Catalog
 from app.model.errors import KafkaUnavailable
-from app.model.receiver import SourceOffset, entity_key
+from app.model.receiver import SourceOffset, SourceTopic, entity_key
 
 _EVERY_SECONDS = 0.5
 _MARGIN_SECONDS = 1.0
@@ -34,20 +34,13 @@ class Open(NamedTuple):
 
     uid: str
     revision: int | None
-    topic: str
-    topic_id: str
-    partitions: int
-    """How many the topic has at least."""
-
-    @property
-    def source(self) -> tuple[str, str, int]:
-        return self.topic, self.topic_id, self.partitions
+    topics: tuple[SourceTopic, ...]
 
 
 def open_ends(catalog: Catalog) -> list[Open]:
     """Everything of which the end has to be found out."""
     found = [
-        Open(uid, None, draining.topic, draining.topic_id, draining.partitions)
+        Open(uid, None, catalog.topics_drained(draining))
         for uid, draining in catalog.draining.items()
         if draining.export.drain_to is None
     ]
@@ -55,7 +48,7 @@ def open_ends(catalog: Catalog) -> list[Open]:
         if len(export.revisions) > 1:  # few have; this is asked twice a second
             receiver = catalog.receivers[entity_key(export.project_id, export.receiver_id)]
             found += [
-                Open(export.uid, revision.number, receiver.topic, receiver.topic_id, receiver.partitions)
+                Open(export.uid, revision.number, catalog.topics_of(receiver))
                 for revision in export.revisions[:-1]
                 if revision.until is None
             ]
@@ -103,16 +96,18 @@ class Settling:
         ends = [end for end in open_ends(catalog) if self._ours(catalog.exports_by_uid[end.uid].project_id)]
         self._seen = {end: self._seen.get(end, now) for end in ends}
         due = [end for end, since in self._seen.items() if now - since >= self._wait_seconds]
-        for source in sorted({end.source for end in due}):
+        for topics in {end.topics: None for end in due}:
             try:
-                places = await ends_or_gone(self._around.admin, *source)
+                places = await topics_end(self._around.admin, topics)
             except KafkaUnavailable as trouble:
                 _log.warning("ends of events are not known yet: %s", trouble)  # those of other topics may be
                 continue
             for end in due:
-                if end.source == source:
+                if end.topics == topics:
                     await self._log.transact(lambda e=end, p=places or (): self._record(e, p))  # type: ignore[misc]  # mypy knows no defaults of lambdas
 
     def _record(self, end: Open, places: tuple[SourceOffset, ...]) -> list[Record]:
+        if end not in open_ends(self._log.catalog):
+            return []  # known by now, or of more topics than were asked
         value = with_end(self._log.catalog, end, places)
         return [] if value is None else control_records(self._log.names, [value])

@@ -21,6 +21,7 @@ from app.api.rules import find_export, find_receiver, may_be_suspended, suspensi
 from app.control.creating import Tokens, is_made, topic_ends, wanted_for, with_provisions
 from app.control.log import Closed, Interrupted
 from app.control.records import control_records
+from app.control.replaying import lane_topic
 from app.control.run import Run, now_ms
 from app.control.steps import Failure, Progress
 from app.control.tokens import delete_in_passing
@@ -179,12 +180,12 @@ def _before(export: Export) -> list[Export]:
 def _replay(run: Run, export: Export, suspension: Suspension, receiver: Receiver, lane: str) -> Replay:
     """What came in the meantime, partition by partition; those that were added meanwhile from their beginning."""
     assert suspension.lane is not None
-    topic_id = receiver.topic_id
-    ranges = []
+    topics, ranges = {topic.topic_id: topic.topic for topic in run.catalog.topics_of(receiver)}, []
     for place in suspension.end or ():
-        first = offset_at(suspension.first or (), topic_id, place.partition) or 0
-        first = max(first, export.start(topic_id, place.partition))
-        ranges.append(OffsetRange(place.partition, min(first, place.offset), place.offset))
+        first = offset_at(suspension.first or (), place.topic_id, place.partition) or 0
+        first = max(first, export.start(place.topic_id, place.partition))
+        of = () if receiver.pattern is None else (topics[place.topic_id], place.topic_id)
+        ranges.append(OffsetRange(place.partition, min(first, place.offset), place.offset, *of))
     return Replay(
         lane,
         ReplayKind.RESUME,
@@ -193,9 +194,9 @@ def _replay(run: Run, export: Export, suspension: Suspension, receiver: Receiver
         export.export_id,
         export.uid,
         suspension.lane,
-        receiver.topic,
-        receiver.topic,
-        topic_id,
+        lane_topic(run, receiver),
+        receiver.pattern or receiver.topic,
+        receiver.topic_id,
         tuple(ranges),
         now_ms(),
         run.command.token,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,7 +17,7 @@ from app.kafka.client import learn_leaders
 from app.kafka.gone import is_surely_gone
 from app.kafka.plan import describe_topics, ensure_topics, receiver_topic
 from app.model.errors import KafkaUnavailable
-from app.model.receiver import SourceOffset
+from app.model.receiver import SourceOffset, SourceTopic
 from app.model.replay import OffsetRange
 from app.settings import Settings
 
@@ -63,6 +64,33 @@ async def find_source(admin: AdminClient, name: str, from_ms: int | None) -> Top
     if spans is None:
         return None
     return TopicFacts(name, spans.topic_id, tuple(part.first if from_ms else 0 for part in spans.ranges))
+
+
+async def topic_names(admin: AdminClient) -> list[str]:
+    """All topics that we may know of. Raises KafkaUnavailable."""
+    try:
+        return list((await asyncio.to_thread(admin.list_topics, timeout=_SECONDS)).topics)
+    except KafkaException as error:
+        raise KafkaUnavailable(f"Kafka does not list its topics: {error.args[0].str()}") from error
+
+
+async def topics_end(
+    admin: AdminClient, topics: Sequence[SourceTopic], named: Sequence[SourceOffset] = ()
+) -> tuple[SourceOffset, ...] | None:
+    """Where these topics end now, without those that are gone for good; None when all are. `named` are places in them
+    from before. Raises KafkaUnavailable as long as it is not sure of each.
+    """
+
+    def partitions(topic: SourceTopic) -> int:
+        return max([topic.partitions, *(place.partition + 1 for place in named if place.topic_id == topic.topic_id)])
+
+    looks = [ends_or_gone(admin, topic.topic, topic.topic_id, partitions(topic)) for topic in topics]
+    answers = await asyncio.gather(*looks, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    found = [places for places in answers if isinstance(places, tuple)]
+    return tuple(place for places in found for place in places) if found else None
 
 
 async def ends_or_gone(

@@ -87,7 +87,7 @@ class Quota:
 
     async def _look(self, admin: AdminClient, progress: LedgerProgress) -> None:
         """What was accepted before the ends were asked for is before them; what comes meanwhile is added."""
-        receivers = list(self._view.catalog.receivers.values())
+        receivers = [r for r in self._view.catalog.receivers.values() if not r.is_bound]  # nobody is refused there
         usages = {receiver.uid: self._directory.usage(receiver.uid) for receiver in receivers}
         accepted = {uid: usage.accepted_bytes for uid, usage in usages.items()}
         ends = await self._ends(admin, receivers)

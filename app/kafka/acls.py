@@ -44,7 +44,9 @@ class Acl:
 
 
 def acls(settings: Settings, process: Process, existing: Sequence[str] = ()) -> list[Acl]:
-    """All that the process needs with these settings. `existing` are topics of others that receivers are bound to."""
+    """All that the process needs with these settings. `existing` are topics of others that receivers are bound to, a
+    prefix and `*` for all that begin with it.
+    """
     names = _Words(Names(settings.topic_prefix))
     makes_topics = settings.topics == "auto"
     return {
@@ -64,6 +66,9 @@ class _Words:
 
     def topic(self, name: str, operation: Operation, why: str) -> Acl:
         return Acl(Resource.TOPIC, name, False, operation, why)
+
+    def existing(self, names: Sequence[str], operation: Operation, why: str) -> list[Acl]:
+        return [Acl(Resource.TOPIC, name.removesuffix("*"), name.endswith("*"), operation, why) for name in names]
 
     def topics(self, operation: Operation, why: str) -> Acl:
         return Acl(Resource.TOPIC, f"{self.names.prefix}.", True, operation, why)
@@ -105,7 +110,7 @@ def _gateway(words: _Words, existing: Sequence[str]) -> list[Acl]:
         words.topic(names.dead_letters, Operation.READ, "list dead letters, and try their requeue"),
         words.events(Operation.WRITE, "store events"),
         words.events(Operation.READ, "map the newest events on trial"),
-        *(words.topic(name, Operation.READ, "map the newest events on trial") for name in existing),
+        *words.existing(existing, Operation.READ, "map the newest events on trial"),
         words.settings_of_topics,
         words.replay_groups(Operation.DESCRIBE, "show how far replays are"),
         words.reader,
@@ -123,7 +128,7 @@ def _control(words: _Words, makes_topics: bool, existing: Sequence[str]) -> list
         words.topic(names.control, Operation.WRITE, "write the configuration down"),
         words.topic(names.commands, Operation.READ, "take commands"),
         words.topics(Operation.DESCRIBE, "see which topics there are, and where they end"),
-        *(words.topic(name, Operation.DESCRIBE, "see where it ends") for name in existing),
+        *words.existing(existing, Operation.DESCRIBE, "see where it ends"),
         words.settings_of_topics,
         *(made if makes_topics else ()),
         words.group(names.group("control"), Operation.READ, "share the commands among control processes"),
@@ -143,7 +148,7 @@ def _mapper(words: _Words, existing: Sequence[str]) -> list[Acl]:
         words.topic(names.rows, Operation.WRITE, "hand rows over"),
         words.topic(names.dead_letters, Operation.READ, "requeue dead letters"),
         words.events(Operation.READ, "take events"),
-        *(words.topic(name, Operation.READ, "take events") for name in existing),
+        *words.existing(existing, Operation.READ, "take events"),
         words.settings_of_topics,
         words.group(names.group("mapper"), Operation.READ, "share the events among mappers"),
         words.replay_groups(Operation.READ, "remember how far a replay is"),

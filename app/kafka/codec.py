@@ -24,7 +24,7 @@ from fastavro.schema import fingerprint, to_parsing_canonical_form
 from app.model.dead_letter import DeadLetter
 from app.model.errors import StreamsError
 from app.model.ledger import BatchRecord, ExportState
-from app.model.receiver import Draining, Export, Receiver
+from app.model.receiver import Binding, Draining, Export, Receiver
 from app.model.replay import Replay
 from app.model.rows import FailedEvent, Rows
 from app.model.task import Command, Forgotten, Task
@@ -33,7 +33,7 @@ SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 _MARKER = b"\xc3\x01"
 _HEADER_BYTES = 10
 T = TypeVar("T")
-ControlValue = Receiver | Export | Draining | Replay | Task | Forgotten
+ControlValue = Receiver | Export | Draining | Replay | Task | Forgotten | Binding
 _KINDS: dict[str, Any] = {
     "receiver": Receiver,
     "export": Export,
@@ -41,6 +41,7 @@ _KINDS: dict[str, Any] = {
     "replay": Replay,
     "task": Task,
     "forgotten": Forgotten,
+    "binding": Binding,
 }
 
 

@@ -10,6 +10,7 @@ import heapq
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -35,6 +36,7 @@ class RecentRecord:
     key: bytes | None
     value: bytes
     headers: Sequence[tuple[str, bytes | None]]
+    topic: str = ""
 
     @property
     def size(self) -> int:
@@ -64,6 +66,15 @@ def read_recent(
     finally:
         reader.close()
     return newest.records()
+
+
+def newest_of(
+    some: Sequence[RecentRecord], others: Sequence[RecentRecord], count: int, max_bytes: int
+) -> list[RecentRecord]:
+    """The newest of records of two topics, oldest first, within the bounds; the very newest whatever its size. Pure."""
+    found = sorted([*some, *others], key=lambda record: record.timestamp, reverse=True)[:count]
+    size = list(accumulate(record.size for record in found))
+    return [record for number, record in enumerate(found) if not number or size[number] <= max_bytes][::-1]
 
 
 class Newest:
@@ -187,4 +198,5 @@ def _record(message: Message) -> RecentRecord | None:
     if value is None:
         return None
     headers = cast(list[tuple[str, bytes | None]], message.headers() or [])
-    return RecentRecord(message.partition() or 0, message.offset() or 0, timestamp, message.key(), value, headers)
+    place = message.partition() or 0, message.offset() or 0
+    return RecentRecord(*place, timestamp, message.key(), value, headers, message.topic() or "")

@@ -25,9 +25,9 @@ class Span:
 
 @dataclass(frozen=True)
 class Sampled:
-    """Records with their partitions; `is_whole` when they are all of the ranges."""
+    """Records with the ranges that they are of; `is_whole` when they are all of the ranges."""
 
-    records: Sequence[tuple[int, RangeRecord]]
+    records: Sequence[tuple[OffsetRange, RangeRecord]]
     is_whole: bool
 
 
@@ -48,16 +48,18 @@ def read_span(settings: Settings, topic: str, from_ms: int, to_ms: int) -> Span:
 
 
 def read_sample(settings: Settings, topic: str, ranges: Sequence[OffsetRange], most: int) -> Sampled:
-    """The first records of each range, so many and about 4 MiB at most. Raises KafkaUnavailable.
+    """The first records of each range (of the topic, unless it names one), so many and about 4 MiB at most. Raises
+    KafkaUnavailable.
 
     Short ranges are read first, so that what they leave of their share is for the longer ones.
     """
-    records: list[tuple[int, RangeRecord]] = []
+    records: list[tuple[OffsetRange, RangeRecord]] = []
     whole, size = True, 0
     wanted = sorted((part for part in ranges if part.count), key=lambda part: part.count)
     for number, part in enumerate(wanted):
         share = (most - len(records)) // (len(wanted) - number)
-        reader = RangeReader(settings, topic, part.partition, part.end, f"{Names(settings.topic_prefix).prefix}-reader")
+        group = f"{Names(settings.topic_prefix).prefix}-reader"
+        reader = RangeReader(settings, part.topic or topic, part.partition, part.end, group)
         try:
             offset = part.first
             while offset < part.end and share > 0 and size < BLOCK_BYTES:
@@ -67,7 +69,7 @@ def read_sample(settings: Settings, topic: str, ranges: Sequence[OffsetRange], m
                 offset = block.next_offset
                 share -= len(block.records)
                 size += sum(len(record.value or b"") for record in block.records)
-                records += [(part.partition, record) for record in block.records]
+                records += [(part, record) for record in block.records]
             whole = whole and offset >= part.end
         finally:
             reader.close()

@@ -22,7 +22,7 @@ from app.kafka.codec import CodecError, ControlValue, control_codec
 from app.kafka.names import Names
 from app.model.catalog import Catalog
 from app.model.errors import KafkaUnavailable
-from app.model.receiver import Draining, Export, Receiver
+from app.model.receiver import Binding, Draining, Export, Receiver
 from app.model.replay import Replay
 from app.model.task import Forgotten
 from app.settings import Settings
@@ -34,7 +34,8 @@ Listener = Callable[[str, ControlValue | None], None]
 
 class ControlView:
     """`start` it on a running loop; then `catalog` is live. Keys of the log are "receiver:<entity>", "export:<entity>",
-    "draining:<export uid>", "replay:<export uid>/<lane>", "task:<id>", "forgotten:<commands partition>".
+    "draining:<export uid>", "replay:<export uid>/<lane>", "task:<id>", "forgotten:<commands partition>",
+    "binding:<receiver uid>/<topic>".
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -46,6 +47,7 @@ class ControlView:
             "replay": self.catalog.drop_replay,
             "task": self.catalog.drop_task,
             "forgotten": self.catalog.drop_forgotten,
+            "binding": self.catalog.drop_binding,
         }
         self.met_end_at = float("-inf")
         """Monotonic time at which the view last asked for the log's end and then met it; how fresh it is."""
@@ -193,6 +195,8 @@ class ControlView:
             self.catalog.put_replay(value)
         elif isinstance(value, Forgotten):
             self.catalog.put_forgotten(value)
+        elif isinstance(value, Binding):
+            self.catalog.put_binding(value)
         else:
             self.catalog.put_task(value)
         for listener in self._listeners:
@@ -200,5 +204,5 @@ class ControlView:
 
 
 def control_key(kind: str, entity: str) -> str:
-    """The key in the control log: kind "receiver", "export", "draining", "replay", "task" or "forgotten"."""
+    """The key in the control log: kind "receiver", "export", "draining", "replay", "task", "forgotten" or "binding"."""
     return f"{kind}:{entity}"

@@ -65,7 +65,8 @@ class ReplayLane:
         self._settings, self._producer, self._pool, self._topic_ids = settings, producer, pool, topic_ids
         self._turns, self._export, self._replay, self._part, self._replays = turns, export, replay, part, replays
         self._names = Names(settings.topic_prefix)
-        self._source = Source(replay.topic_id, part.partition, replay.lane)
+        self._topic, topic_id = replay.topic_of(part)
+        self._source = Source(topic_id, part.partition, replay.lane)
         self._moved = False
         """Whether anything was delivered since the last failure."""
 
@@ -101,7 +102,7 @@ class ReplayLane:
         """
         part = self._part
         group = self._names.replay_group(self._replay.lane)
-        reader = RangeReader(self._settings, self._replay.topic, part.partition, part.end, group)
+        reader = RangeReader(self._settings, self._topic, part.partition, part.end, group)
         metrics.REPLAY_READERS.inc()
         until, idle = time.monotonic() + SEAT_SECONDS, 0
         try:
@@ -129,17 +130,17 @@ class ReplayLane:
 
     async def _read(self, reader: RangeReader, position: int) -> RangeBlock:
         """The next block of the topic with the replay's id; nothing while its name stands for no topic or another."""
-        before = await self._topic_ids.of(self._replay.topic)
+        before = await self._topic_ids.of(self._topic)
         block = await reader.read(position, self._settings.chunk_events)
-        after = await self._topic_ids.of(self._replay.topic)
-        return block if before == after == self._replay.topic_id else RangeBlock((), position)
+        after = await self._topic_ids.of(self._topic)
+        return block if before == after == self._source.topic_id else RangeBlock((), position)
 
     async def _why_not(self) -> str | None:
         """Why no more is to be mapped, if there is a reason. Raises KafkaUnavailable."""
         if self._replay.is_cancelled:
             return "it was cancelled"
-        gone = await self._topic_ids.is_gone(self._replay.topic, self._replay.topic_id)
-        return f"topic {self._replay.topic} is gone" if gone else None
+        gone = await self._topic_ids.is_gone(self._topic, self._source.topic_id)
+        return f"topic {self._topic} is gone" if gone else None
 
     async def _leave_out(self, why: str) -> None:
         """Say of all that was not delivered before that nothing becomes of it.
@@ -174,7 +175,7 @@ class ReplayLane:
             await self._deliver_events(piece.base, piece.end, batch)
             return
         number = self._replay.revision.number
-        await self._send([lost_event(self._export.uid, number, self._source, self._replay.topic, piece)])
+        await self._send([lost_event(self._export.uid, number, self._source, self._topic, piece)])
 
     async def _deliver_events(self, base: int, end: int, batch: EventBatch) -> None:
         revision = self._replay.revision
@@ -188,7 +189,7 @@ class ReplayLane:
             self._export.uid,
             revision.number,
             self._source,
-            self._replay.topic,
+            self._topic,
             base,
             end,
             segments,

@@ -38,41 +38,47 @@ class LanePart(NamedTuple):
     partition: int
     is_cancelled: bool = False
     """One that is under way gives place to one that leaves out the rest."""
+    topic: str | None = None
+    """Of a replay of several."""
 
 
 def wanted_lanes(
-    catalog: Catalog, owned: Collection[Partition], gone: Collection[str] = ()
+    catalog: Catalog, owned: Collection[Partition], gone: Collection[tuple[str, str]] = ()
 ) -> dict[LanePart, tuple[Replay, OffsetRange]]:
-    """What this process has to run when it owns these partitions, and the receiver's topic of these lanes is gone; the
-    oldest first. Pure.
+    """What this process has to run when it owns these partitions, and these topics of receivers (name, id) are gone;
+    the oldest first. Pure.
     """
     return {
-        LanePart(replay.lane, part.partition, replay.is_cancelled): (replay, part)
+        LanePart(replay.lane, part.partition, replay.is_cancelled, part.topic): (replay, part)
         for replay in sorted(catalog.running_replays(), key=lambda replay: (replay.created_ms, replay.lane))
         if replay.export_uid in catalog.exports_by_uid
         for part in replay.ranges
-        if part.count and (_runs_at(replay, part) in owned or replay.lane in gone)
+        if part.count and (_runs_at(replay, part) in owned or _receiver_topic(catalog, replay, part) in gone)
     }
 
 
-def receiver_topics(catalog: Catalog, owned: Collection[Partition]) -> dict[str, tuple[str, str]]:
-    """For each lane that others run, if anybody does, its receiver's topic: name and id. Pure."""
+def receiver_topics(catalog: Catalog, owned: Collection[Partition]) -> set[tuple[str, str]]:
+    """The topics (name, id) of receivers whose lanes others run, if anybody does. Pure."""
     return {
-        replay.lane: (replay.receiver_topic, _receiver_topic_id(catalog, replay))
+        _receiver_topic(catalog, replay, part)
         for replay in catalog.running_replays()
-        if any(part.count and _runs_at(replay, part) not in owned for part in replay.ranges)
+        for part in replay.ranges
+        if part.count and _runs_at(replay, part) not in owned
     }
 
 
-def _receiver_topic_id(catalog: Catalog, replay: Replay) -> str:
-    if replay.kind is not ReplayKind.REQUEUE:
-        return replay.topic_id
-    return catalog.topic_id(replay.receiver_topic) or ""
+def _receiver_topic(catalog: Catalog, replay: Replay, part: OffsetRange) -> tuple[str, str]:
+    """Name and id of the topic whose owner runs it."""
+    if replay.kind is ReplayKind.REQUEUE:
+        return replay.receiver_topic, catalog.topic_id(replay.receiver_topic) or ""
+    return part.topic or replay.receiver_topic, replay.topic_of(part)[1]
 
 
 def _runs_at(replay: Replay, part: OffsetRange) -> Partition:
     """The partition whose owner runs it: the same one, and of another topic's the first."""
-    return Partition(replay.receiver_topic, 0 if replay.kind is ReplayKind.REQUEUE else part.partition)
+    if replay.kind is ReplayKind.REQUEUE:
+        return Partition(replay.receiver_topic, 0)
+    return Partition(part.topic or replay.receiver_topic, part.partition)
 
 
 class Replays:
@@ -91,7 +97,7 @@ class Replays:
         self._settings, self._view, self._producer = settings, view, producer
         self._pool, self._topic_ids = pool, topic_ids
         self._turns = Turns(settings.replay_readers)
-        self._gone: frozenset[str] = frozenset()
+        self._gone: frozenset[tuple[str, str]] = frozenset()
         self._owned: frozenset[Partition] = frozenset()
         self._lanes: dict[LanePart, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
@@ -129,14 +135,14 @@ class Replays:
             await self.look_for_gone()
 
     async def look_for_gone(self) -> None:
-        """Find out of which replays the receiver's topic is gone."""
+        """Find out which topics of receivers with replays are gone."""
         gone = set()
-        for lane, (topic, topic_id) in receiver_topics(self._view.catalog, self._owned).items():
+        for topic, topic_id in sorted(receiver_topics(self._view.catalog, self._owned)):
             try:
                 if await self._topic_ids.is_gone(topic, topic_id):
-                    gone.add(lane)
+                    gone.add((topic, topic_id))
             except KafkaUnavailable as trouble:
-                _log.warning("replay %s waits: %s", lane, trouble)
+                _log.warning("replays of topic %s wait: %s", topic, trouble)
         if gone != self._gone:
             self._gone = frozenset(gone)
             self._changed.set()

@@ -42,14 +42,15 @@ class Target:
 
 def wanted_topics(catalog: Catalog) -> set[str]:
     """Topics of receivers, and of receivers that were deleted with events still to be mapped."""
-    return {*catalog.receivers_by_topic, *(draining.topic for draining in catalog.draining.values())}
+    drained = {topic.topic for draining in catalog.draining.values() for topic in catalog.topics_drained(draining)}
+    return {*catalog.receivers_by_topic, *(topic for topic in catalog.bindings if catalog.reader_of(topic)), *drained}
 
 
 def exports_from(catalog: Catalog, topic: str) -> list[Export]:
     """Who takes events of the topic with this name: the receiver's exports, and those that drain from it."""
     topic_id = catalog.topic_id(topic)
-    found = {d.export.uid: d.export for d in catalog.draining_from(topic) if d.topic_id == topic_id}
-    receiver = catalog.receivers_by_topic.get(topic)
+    found = {d.export.uid: d.export for d in catalog.draining_from(topic) if d.topic_id in (topic_id, "")}
+    receiver = catalog.reader_of(topic)
     if receiver is not None:
         found |= {export.uid: export for export in catalog.exports_of(receiver) if export.uid not in found}
     return list(found.values())
@@ -59,9 +60,9 @@ def first_offset(catalog: Catalog, topic: str, partition: int) -> int:
     """Where reading of a partition begins that was not read before: above 0 on a topic that was kept from an earlier
     receiver.
     """
-    receiver = catalog.receivers_by_topic.get(topic)
-    starts = [] if receiver is None else [offset_at(receiver.starts, receiver.topic_id, partition) or 0]
-    starts += [d.export.start(d.topic_id, partition) for d in catalog.draining_from(topic)]
+    receiver, topic_id = catalog.reader_of(topic), catalog.topic_id(topic) or ""
+    starts = [] if receiver is None else [offset_at(receiver.starts, topic_id, partition) or 0]
+    starts += [d.export.start(d.topic_id or topic_id, partition) for d in catalog.draining_from(topic)]
     return min(starts, default=0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from app.model.receiver import Draining, Export, Receiver, entity_key, is_bound
+from app.model.receiver import Binding, Draining, Export, Receiver, SourceTopic, binding_key, entity_key, is_bound
 from app.model.replay import Replay, ReplayingExport, with_replays
 from app.model.task import Forgotten, Task
 
@@ -21,6 +21,9 @@ class Catalog:
     """By the export's uid."""
     exports_by_receiver: dict[str, dict[str, Export]] = field(default_factory=dict)
     receivers_by_topic: dict[str, Receiver] = field(default_factory=dict)
+    """Those with one topic; `reader_of` also finds those with a pattern."""
+    bindings: dict[str, dict[str, Binding]] = field(default_factory=dict)
+    """By topic, then by key, in the order of the log: the first one counts."""
     replays: dict[str, dict[str, Replay]] = field(default_factory=dict)
     """By the export's uid, then by lane; finished ones too."""
     tasks: dict[str, Task] = field(default_factory=dict)
@@ -29,7 +32,11 @@ class Catalog:
 
     def put_receiver(self, receiver: Receiver) -> None:
         self.receivers[entity_key(receiver.project_id, receiver.receiver_id)] = receiver
-        self.receivers_by_topic[receiver.topic] = receiver
+        if receiver.pattern is None:
+            self.receivers_by_topic[receiver.topic] = receiver
+
+    def put_binding(self, binding: Binding) -> None:
+        self.bindings.setdefault(binding.topic, {}).setdefault(binding_key(binding), binding)
 
     def put_export(self, export: Export) -> None:
         key = entity_key(export.project_id, export.receiver_id, export.export_id)
@@ -60,6 +67,14 @@ class Catalog:
         self.exports_by_receiver.pop(receiver.uid, None)
         if self.receivers_by_topic.get(receiver.topic) is receiver:
             del self.receivers_by_topic[receiver.topic]
+
+    def drop_binding(self, key: str) -> None:
+        """`key` is that of `binding_key`."""
+        topic = key.partition("/")[2]
+        found = self.bindings.get(topic, {})
+        found.pop(key, None)
+        if not found:
+            self.bindings.pop(topic, None)
 
     def drop_export(self, key: str) -> None:
         export = self.exports.pop(key, None)
@@ -105,25 +120,75 @@ class Catalog:
         export = self.exports_by_uid.get(export_uid)
         return None if export is None else with_replays(export, self.replays_of(export_uid))
 
+    def binding_of(self, topic: str) -> Binding | None:
+        """Who is bound to the topic: the first one in the log."""
+        return next(iter(self.bindings.get(topic, {}).values()), None)
+
+    def bound_topics(self, receiver_uid: str) -> tuple[SourceTopic, ...]:
+        """The topics that a receiver is bound to, or was as long as it was there, by name."""
+        return tuple(
+            binding.source
+            for topic in sorted(self.bindings)
+            if (binding := self.binding_of(topic)) is not None and binding.receiver_uid == receiver_uid
+        )
+
+    def topics_of(self, receiver: Receiver) -> tuple[SourceTopic, ...]:
+        """What the receiver reads: one topic, or all that its pattern is bound to."""
+        if receiver.pattern is not None:
+            return self.bound_topics(receiver.uid)
+        return (SourceTopic(receiver.topic, receiver.topic_id, receiver.partitions),)
+
+    def topics_drained(self, draining: Draining) -> tuple[SourceTopic, ...]:
+        """What a deleted export's events are in."""
+        if not draining.topic:
+            return self.bound_topics(draining.export.receiver_uid)
+        return (SourceTopic(draining.topic, draining.topic_id, draining.partitions),)
+
+    def bindings_of(self, receiver_uid: str) -> list[Binding]:
+        """All claims of a receiver, also those that came too late."""
+        found = (binding for claims in self.bindings.values() for binding in claims.values())
+        return [binding for binding in found if binding.receiver_uid == receiver_uid]
+
+    def reader_of(self, topic: str) -> Receiver | None:
+        """The receiver that the topic's events are for."""
+        receiver = self.receivers_by_topic.get(topic)
+        if receiver is not None:
+            return receiver
+        binding = self.binding_of(topic)
+        if binding is None:
+            return None
+        bound = self.receivers.get(entity_key(binding.project_id, binding.receiver_id))
+        return bound if bound is not None and bound.uid == binding.receiver_uid else None
+
     def draining_from(self, topic: str) -> list[Draining]:
         """What is drained from the topic with this name, in the order of its deletion."""
-        found = [draining for draining in self.draining.values() if draining.topic == topic]
+        binding = self.binding_of(topic)
+        bound = None if binding is None else binding.receiver_uid
+        found = [
+            draining
+            for draining in self.draining.values()
+            if (draining.topic == topic if draining.topic else draining.export.receiver_uid == bound)
+        ]
         return sorted(found, key=lambda draining: (draining.ended_ms, draining.export.uid))
 
     def topic_id(self, topic: str) -> str | None:
         """The id of the topic from which events of this name are taken; None when nobody takes any."""
-        receiver = self.receivers_by_topic.get(topic)
+        receiver, binding = self.receivers_by_topic.get(topic), self.binding_of(topic)
         if receiver is not None:
             return receiver.topic_id
+        if binding is not None:
+            return binding.topic_id
         return next((draining.topic_id for draining in reversed(self.draining_from(topic))), None)
 
     def reading_of(self, topic: str) -> str | None:
         """What a commit of the topic with this name has to say to count: its id, and of a topic that is somebody else's
         also for which receiver it was read, since each begins where it was told to.
         """
-        receiver = self.receivers_by_topic.get(topic)
+        receiver, binding = self.receivers_by_topic.get(topic), self.binding_of(topic)
         if receiver is not None:
             return f"{receiver.topic_id}/{receiver.uid}" if receiver.is_bound else receiver.topic_id
+        if binding is not None:
+            return f"{binding.topic_id}/{binding.receiver_uid}"
         for draining in reversed(self.draining_from(topic)):
             export = draining.export
             bound = is_bound(topic, export.project_id, export.receiver_id)

@@ -213,7 +213,8 @@ class Draining:
     """An export that was deleted: what was accepted for it is still mapped and imported (delivery protocol, rule 20).
 
     `export.drain_to` is None until the end of its topic is known, which is after no gateway can accept events any more.
-    `delete_topic`: the topic goes with the last export that is drained from it.
+    `delete_topic`: the topic goes with the last export that is drained from it. Of a receiver with a pattern the topics
+    are those that it is bound to: `topic` and `topic_id` are empty.
     """
 
     export: Export
@@ -233,12 +234,49 @@ class PreviousSecret:
 
 
 @dataclass(frozen=True)
+class SourceTopic:
+    """A topic that is read: its name, its id, and how many partitions it has at least."""
+
+    topic: str
+    topic_id: str
+    partitions: int
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A receiver's claim to be the one that reads a topic which is somebody else's.
+
+    The first claim in the control log counts, so that all readers of the log agree who reads the topic, whatever
+    processes wrote at the same time. For its place there to stay, the record is never written again, and goes when
+    nothing of the topic is on its way for the receiver.
+    """
+
+    receiver_uid: str
+    project_id: str
+    receiver_id: str
+    topic: str
+    topic_id: str
+    partitions: int
+    created_ms: int
+
+    @property
+    def source(self) -> SourceTopic:
+        return SourceTopic(self.topic, self.topic_id, self.partitions)
+
+
+def binding_key(binding: Binding) -> str:
+    """The key of a binding in the control log."""
+    return f"{binding.receiver_uid}/{binding.topic}"
+
+
+@dataclass(frozen=True)
 class Receiver:
     """An endpoint for events and the topic behind it. `secret` is encrypted; `starts` is where a kept topic begins
     anew.
 
     The secret is a part of the import URL, or with `bearer_only` a token in a header and in no URL. `signature` says
-    how requests must be signed beside that.
+    how requests must be signed beside that. One with a `pattern` reads all topics that it is bound to (see `Binding`);
+    it has no topic of its own: `topic` and `topic_id` are empty.
     """
 
     uid: str
@@ -256,6 +294,7 @@ class Receiver:
     previous: PreviousSecret | None = None
     bearer_only: bool = False
     signature: Signature | None = None
+    pattern: str | None = None
 
     @property
     def is_bound(self) -> bool:

@@ -32,11 +32,13 @@ class ReplayKind(StrEnum):
 
 @dataclass(frozen=True)
 class OffsetRange:
-    """Offsets of one partition, from `first` to before `end`."""
+    """Offsets of one partition, from `first` to before `end`; of a replay of several topics also of which one."""
 
     partition: int
     first: int
     end: int
+    topic: str | None = None
+    topic_id: str | None = None
 
     @property
     def count(self) -> int:
@@ -48,7 +50,8 @@ class Replay:
     """One replay. `lane` is minted and never used again.
 
     Events are those of `ranges` in the topic `topic` with the id `topic_id`, found out once; the processes that own the
-    partitions of `receiver_topic` read them. `revision` is its own (see `lane_number`). `begun_by` is the token,
+    partitions of `receiver_topic` read them. Where `topic` is a pattern, the ranges name their topics, and who owns the
+    partitions of these reads them. `revision` is its own (see `lane_number`). `begun_by` is the token,
     encrypted, of who began it. `reason` is of a requeue: only letters with this reason. `finished_ms` is there once all
     of it is in the table; then `rows`, `failures` and `skipped` say what became of its offsets, and `note`, if there is
     one, why not all of them were mapped. From `cancelled_ms` on no more of it is.
@@ -82,6 +85,10 @@ class Replay:
     @property
     def is_finished(self) -> bool:
         return self.finished_ms is not None
+
+    def topic_of(self, part: OffsetRange) -> tuple[str, str]:
+        """Name and id of the topic that one of its ranges is of."""
+        return part.topic or self.topic, part.topic_id or self.topic_id
 
     @property
     def count(self) -> int:

@@ -38,7 +38,7 @@ def ending(export: Export, marks: Marks) -> set[int]:
 def is_taken(replay: Replay, marks: Marks) -> bool:
     """Whether all of the replay's ranges are taken; a source without a mark is where its range begins."""
     return all(
-        marks.get(Source(replay.topic_id, part.partition, replay.lane), part.first) >= part.end
+        marks.get(Source(replay.topic_of(part)[1], part.partition, replay.lane), part.first) >= part.end
         for part in replay.ranges
     )
 
@@ -58,8 +58,9 @@ def over(export: Export, staged: ExportState, batches: Iterable[BatchRecord]) ->
 def first_of(export: ReplayingExport, source: Source) -> int | None:
     """Where this source of a replay begins; None when the export has no such replay, or none any more."""
     for replay in export.replays:
-        if (replay.lane, replay.topic_id) == (source.lane, source.topic_id):
-            return next((part.first for part in replay.ranges if part.partition == source.partition), None)
+        if replay.lane == source.lane:
+            place = source.topic_id, source.partition
+            return next((p.first for p in replay.ranges if (replay.topic_of(p)[1], p.partition) == place), None)
     return None
 
 

@@ -234,3 +234,17 @@ def test_receiver_with_a_source_has_nothing_that_is_said_of_requests(more: dict[
 
     with pytest.raises(BadRequest, match="takes no requests"):
         receiver_draft(body, SETTINGS, str.encode)
+
+
+def test_source_may_be_a_pattern() -> None:
+    body = ReceiverPayload.model_validate({"name": "a", "source": {"topics": "shop.*", "from": "earliest"}})
+
+    assert receiver_draft(body, SETTINGS, str.encode).source == SourceDraft("", 0, "shop.*")
+
+
+@pytest.mark.parametrize("source", [{}, {"topic": "orders", "topics": "shop.*"}, {"from": "latest"}])
+def test_source_is_either_a_topic_or_a_pattern(source: dict[str, str]) -> None:
+    body = ReceiverPayload.model_validate({"name": "a", "source": source})
+
+    with pytest.raises(BadRequest, match='either "topic" or "topics"'):
+        receiver_draft(body, SETTINGS, str.encode)

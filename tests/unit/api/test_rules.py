@@ -24,7 +24,7 @@ from app.control.records import SealedToken, TopicFacts, make_export, make_recei
 from app.model.catalog import Catalog
 from app.model.conditions import Conditions
 from app.model.errors import BadRequest, Conflict, NotFound
-from app.model.receiver import Column, ColumnType, Draining, Export, Mapping, Receiver, Revision, Suspension
+from app.model.receiver import Binding, Column, ColumnType, Draining, Export, Mapping, Receiver, Revision, Suspension
 from app.model.replay import Replay, ReplayKind
 from app.model.task import Task, TaskStatus, TaskType
 
@@ -292,3 +292,45 @@ def test_topic_from_which_a_deleted_receiver_is_drained_is_not_free() -> None:
 
     with pytest.raises(Conflict, match="still on its way"):
         check_receiver_create(catalog, (), source_topics("*:*"), "1", bound("a", "orders"))
+
+
+def pattern(receiver_id: str, topics: str) -> ReceiverDraft:
+    return ReceiverDraft(receiver_id, receiver_id, "", source=SourceDraft("", pattern=topics))
+
+
+@pytest.mark.parametrize("allowed", [("1:shop.*",), ("*:shop*",), ("2:shop.*", "1:*")])
+def test_receiver_may_be_bound_to_a_pattern_within_what_the_operator_names(allowed: tuple[str, ...]) -> None:
+    check_receiver_create(Catalog(), (), source_topics(*allowed), "1", pattern("a", "shop.*"))
+
+
+@pytest.mark.parametrize("allowed", [(), ("2:shop.*",), ("1:shop.orders", "1:shop.eu.*")])
+def test_receiver_is_bound_to_no_pattern_beyond_that(allowed: tuple[str, ...]) -> None:
+    with pytest.raises(BadRequest, match="STREAMS_SOURCE_TOPICS"):
+        check_receiver_create(Catalog(), (), source_topics(*allowed), "1", pattern("a", "shop.*"))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("shop.*", "*.orders"), ("shop.*", "shop.orders"), ("shop.orders", "s*")]
+)
+def test_what_may_be_read_by_two_receivers_is_refused(first: str, second: str) -> None:
+    """Of topics that are not there yet nobody could say later who was first."""
+    drafts = [pattern("b", one) if "*" in one else bound("b", one) for one in (first, second)]
+    catalog = Catalog()
+    there = make_receiver("2", drafts[0], TOPIC, uid="r", secret=b"", now_ms=0)
+    catalog.put_receiver(replace(there, topic="" if "*" in first else first))
+
+    with pytest.raises(Conflict, match="another project") as caught:
+        check_receiver_create(catalog, (), source_topics("*:*"), "1", drafts[1])
+
+    assert caught.value.name == "buffer.topicInUse"
+
+
+def test_pattern_waits_until_what_it_means_is_in_the_tables_of_a_deleted_receiver() -> None:
+    catalog = Catalog()
+    mapping = Mapping("in.c-b.t", ())
+    export = Export("e", "r", "2", "b", "e", "e", Conditions(), 0, (), (Revision(1, mapping, "1", b"", 0),), 0)
+    catalog.put_draining(Draining(export, "", "", 0, False, 0))
+    catalog.put_binding(Binding("r", "2", "b", "shop.orders", "id", 1, 0))
+
+    with pytest.raises(Conflict, match=r'"shop\.orders" for a deleted receiver'):
+        check_receiver_create(catalog, (), source_topics("*:*"), "1", pattern("a", "shop.*"))

@@ -63,4 +63,4 @@ async def test_real_events_are_not_read_while_kafka_is_read_for_enough_others() 
     receiver = SimpleNamespace(topic="topic", topic_id="id", starts=())
 
     with pytest.raises(Overloaded):
-        await made.recent(receiver, 1)  # type: ignore[arg-type]  # what it looks at
+        await made.recent(receiver, 1, ())  # type: ignore[arg-type]  # what it looks at

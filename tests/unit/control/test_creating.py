@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from app.api.drafts import ExportDraft, ReceiverDraft, dump_draft
-from app.control import creating
+from app.control import creating, topics
 from app.control.creating import create_export, create_receiver
 from app.control.records import SealedToken, TopicFacts
 from app.control.run import Run, Surroundings
@@ -64,7 +64,7 @@ def topic_ends_at(monkeypatch: pytest.MonkeyPatch, *answers: Sequence[int] | Kaf
             raise answer
         return None if answer is None else TopicFacts("topic", "id", tuple(answer)).starts
 
-    monkeypatch.setattr(creating, "ends_or_gone", ends_or_gone)
+    monkeypatch.setattr(topics, "ends_or_gone", ends_or_gone)
     monkeypatch.setattr(creating, "_LOOK_AGAIN_SECONDS", 0)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from app.api.drafts import Deletion, dump_draft
 from app.control import deleting
-from app.control.deleting import delete_export
+from app.control.deleting import _ended, delete_export
 from app.control.records import TopicFacts
 from app.control.run import Run, Surroundings
 from app.kafka.codec import control_codec
@@ -17,7 +18,7 @@ from app.kafka.names import Names
 from app.kafka.transaction import Record
 from app.model.catalog import Catalog
 from app.model.conditions import Conditions
-from app.model.receiver import Draining, Export, Mapping, Receiver, Revision, SourceOffset
+from app.model.receiver import Binding, Draining, Export, Mapping, Receiver, Revision, SourceOffset
 from app.model.task import Command, Task, TaskStatus, TaskType
 from app.settings import Settings
 
@@ -27,17 +28,20 @@ ENDS = (3, 0, 7)
 
 
 class Log:
-    """A control log that keeps what is drained."""
+    """A control log that keeps what is drained, and the keys of what has ended."""
 
     def __init__(self, task: Task) -> None:
         self.catalog, self.names = Catalog(), Names("test")
         self.drained: list[Draining] = []
+        self.gone: list[str] = []
         self.catalog.put_receiver(RECEIVER)
         self.catalog.put_export(EXPORT)
         self.catalog.put_task(task)
 
     async def transact(self, decide: Callable[[], Sequence[Record]]) -> None:
-        values = [control_codec.decode(record.value) for record in decide() if record.value is not None]
+        records = decide()
+        self.gone += [cast(str, record.key) for record in records if record.value is None]
+        values = [control_codec.decode(record.value) for record in records if record.value is not None]
         self.drained += [value for value in values if isinstance(value, Draining)]
 
 
@@ -65,3 +69,17 @@ async def test_deleted_export_is_drained_to_where_its_topic_ends_or_that_is_foun
     await delete_export(Run(around, cast(Any, log), Command(task, dump_draft(Deletion()), b"")))
 
     assert [(draining.export.uid, draining.export.drain_to) for draining in log.drained] == [("e", drain_to)]
+
+
+@pytest.mark.parametrize(("discard", "free"), [(True, ["binding:r/shop.orders"]), (False, [])])
+async def test_topics_are_free_for_others_once_nothing_of_them_is_drained(discard: bool, free: list[str]) -> None:
+    task = Task("1", "t", TaskType.RECEIVER_DELETE, TaskStatus.PROCESSING, 0, "a")
+    log, settings = Log(task), Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own argument
+    log.catalog.put_receiver(replace(RECEIVER, topic="", topic_id="", partitions=0, pattern="shop.*"))
+    log.catalog.put_binding(Binding("r", "1", "a", "shop.orders", "id", 1, 0))
+    around = Surroundings(settings, cast(Any, None), cast(Any, None), rows_partitions=1)
+    run = Run(around, cast(Any, log), Command(task, dump_draft(Deletion(discard=discard)), b""))
+
+    await log.transact(lambda: _ended(run, log.catalog.receivers["1/a"], [EXPORT], [RECEIVER], None))
+
+    assert [key for key in log.gone if key.startswith("binding:")] == free

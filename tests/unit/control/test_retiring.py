@@ -17,7 +17,7 @@ from app.kafka.names import Names
 from app.kafka.transaction import Record
 from app.model.catalog import Catalog
 from app.model.conditions import Conditions
-from app.model.receiver import Export, Mapping, Revision
+from app.model.receiver import Binding, Draining, Export, Mapping, Revision
 from app.model.replay import KEPT_REPLAYS, LANE_STEP, OffsetRange, Replay, ReplayKind
 from app.model.task import Command, Task, TaskStatus, TaskType
 from app.settings import Settings
@@ -88,3 +88,20 @@ async def test_replay_is_kept_as_long_as_the_segment_may_be_there_that_has_its_d
     written = await retired(older, replay(KEPT_REPLAYS + 2, None), retention_hours=1)
 
     assert [record.key for record in written if record.value is None] == []
+
+
+@pytest.mark.parametrize(("others", "free"), [(0, ["binding:r/shop.orders"]), (1, [])])
+async def test_topics_are_free_for_others_with_the_last_export_that_is_drained(others: int, free: list[str]) -> None:
+    task = Task("1", "t", TaskType.EXPORT_RETIRE, TaskStatus.PROCESSING, 0, "a", "e")
+    log = Log(task)
+    for number in range(1 + others):
+        export = replace(EXPORT, uid=f"e{number}", drain_to=())
+        log.catalog.put_draining(Draining(export, "", "", 0, False, 0))
+    log.catalog.put_binding(Binding("r", "1", "a", "shop.orders", "id", 1, 0))
+    settings = Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own argument
+    around = Surroundings(settings, cast(Any, None), cast(Any, None), rows_partitions=1)
+
+    await retire_revisions(Run(around, cast(Any, log), Command(task, dump_draft(Retirement("e0", (1,))), b"")))
+
+    gone = [cast(str, record.key) for record in log.written if record.value is None]
+    assert [key for key in gone if key.startswith("binding:")] == free

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from app.control import settling
+from app.control import topics
 from app.control.run import Surroundings
 from app.control.settling import Open, Settling, open_ends, with_end
 from app.kafka.codec import control_codec
@@ -17,12 +17,13 @@ from app.kafka.transaction import Record
 from app.model.catalog import Catalog
 from app.model.conditions import Conditions
 from app.model.errors import KafkaUnavailable
-from app.model.receiver import Draining, Export, Mapping, Receiver, Revision, SourceOffset
+from app.model.receiver import Draining, Export, Mapping, Receiver, Revision, SourceOffset, SourceTopic
 from app.settings import Settings
 
 RECEIVER = Receiver("r", "1", "a", "a", "", b"", "topic", "id", 4, 0)
 REVISIONS = tuple(Revision(number, Mapping("in.c-b.t", ()), str(number), b"", 0) for number in (1, 2, 3))
 EXPORT = Export("e", "r", "1", "a", "e", "e", Conditions(), 0, (), REVISIONS, 0)
+TOPIC = SourceTopic("topic", "id", 4)
 PLACES = (SourceOffset("id", 0, 7),)
 
 
@@ -53,11 +54,11 @@ def catalog_of(export: Export, *, drained: bool = False) -> Catalog:
 def test_earlier_revisions_have_ends_to_be_found_out() -> None:
     catalog = catalog_of(EXPORT)
 
-    assert open_ends(catalog) == [Open("e", 1, "topic", "id", 4), Open("e", 2, "topic", "id", 4)]
+    assert open_ends(catalog) == [Open("e", 1, (TOPIC,)), Open("e", 2, (TOPIC,))]
 
 
 def test_deleted_export_has_one_end() -> None:
-    assert open_ends(catalog_of(EXPORT, drained=True)) == [Open("e", None, "topic", "id", 4)]
+    assert open_ends(catalog_of(EXPORT, drained=True)) == [Open("e", None, (TOPIC,))]
 
 
 @pytest.mark.parametrize("drained", [False, True])
@@ -68,14 +69,14 @@ def test_end_that_is_known_is_not_asked_for_again(drained: bool) -> None:
 
 
 def test_end_of_a_revision_is_written_into_it_alone() -> None:
-    export = with_end(catalog_of(EXPORT), Open("e", 2, "topic", "id", 4), PLACES)
+    export = with_end(catalog_of(EXPORT), Open("e", 2, (TOPIC,)), PLACES)
 
     assert isinstance(export, Export)
     assert [revision.until for revision in export.revisions] == [None, PLACES, None]
 
 
 def test_end_of_a_deleted_export_is_where_it_is_drained_to() -> None:
-    draining = with_end(catalog_of(EXPORT, drained=True), Open("e", None, "topic", "id", 4), PLACES)
+    draining = with_end(catalog_of(EXPORT, drained=True), Open("e", None, (TOPIC,)), PLACES)
 
     assert isinstance(draining, Draining)
     assert draining.export.drain_to == PLACES
@@ -84,11 +85,11 @@ def test_end_of_a_deleted_export_is_where_it_is_drained_to() -> None:
 @pytest.mark.parametrize(
     ("end", "drained"),
     [
-        (Open("x", 1, "topic", "id", 4), False),
-        (Open("e", None, "topic", "id", 4), False),
-        (Open("e", 3, "topic", "id", 4), False),
-        (Open("e", 9, "topic", "id", 4), False),
-        (Open("e", 1, "topic", "id", 4), True),
+        (Open("x", 1, (TOPIC,)), False),
+        (Open("e", None, (TOPIC,)), False),
+        (Open("e", 3, (TOPIC,)), False),
+        (Open("e", 9, (TOPIC,)), False),
+        (Open("e", 1, (TOPIC,)), True),
     ],
 )
 def test_end_that_interests_nobody_any_more_is_not_written(end: Open, drained: bool) -> None:
@@ -110,7 +111,7 @@ async def test_unclear_topic_holds_up_no_other_and_only_one_that_is_gone_ends_no
             raise KafkaUnavailable("not clear")
         return answers[topic]
 
-    monkeypatch.setattr(settling, "ends_or_gone", ends_or_gone)
+    monkeypatch.setattr(topics, "ends_or_gone", ends_or_gone)
     settings = Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own argument
     around = Surroundings(settings, cast(Any, None), cast(Any, None), rows_partitions=1)
     found = Settling(around, cast(Any, log), lambda _project_id: True)
@@ -128,7 +129,7 @@ async def test_end_is_asked_for_once_no_gateway_can_acknowledge_any_more(monkeyp
     async def ends_or_gone(*_: Any) -> tuple[SourceOffset, ...] | None:
         return PLACES
 
-    monkeypatch.setattr(settling, "ends_or_gone", ends_or_gone)
+    monkeypatch.setattr(topics, "ends_or_gone", ends_or_gone)
     settings = Settings(_env_file=None, view_staleness_seconds=15)  # type: ignore[call-arg]  # pydantic-settings' own
     around = Surroundings(settings, cast(Any, None), cast(Any, None), rows_partitions=1)
     found = Settling(around, cast(Any, log), lambda _project_id: True)

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from app.api.drafts import Suspending, dump_draft
-from app.control import creating, tokens
+from app.control import creating, tokens, topics
 from app.control.run import Run, Surroundings
 from app.control.steps import Failure, Progress, dump_progress
 from app.control.suspending import pause_export, resume_export
@@ -99,7 +99,7 @@ def kafka_says(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 raise answer
             return answer
 
-        monkeypatch.setattr(creating, "ends_or_gone", ends_or_gone)
+        monkeypatch.setattr(topics, "ends_or_gone", ends_or_gone)
         monkeypatch.setattr(creating, "_LOOK_AGAIN_SECONDS", 0)
 
     return says

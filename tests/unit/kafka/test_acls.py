@@ -50,3 +50,9 @@ def test_topics_of_others_are_read_and_nothing_else() -> None:
 @pytest.mark.parametrize("process", Process)
 def test_nobody_may_touch_what_has_another_prefix(process: Process) -> None:
     assert all(acl.name.startswith(("streams.", "streams-")) for acl in acls(AUTO, process))
+
+
+def test_pattern_of_topics_of_others_is_a_prefix() -> None:
+    found = [acl for acl in acls(AUTO, Process.MAPPER, ["shop.*"]) if acl.name.startswith("shop")]
+
+    assert [(acl.name, acl.prefixed, acl.operation) for acl in found] == [("shop.", True, Operation.READ)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.kafka.recent import Newest, RecentRecord
+from app.kafka.recent import Newest, RecentRecord, newest_of
 
 
 @given(
@@ -28,3 +28,12 @@ def test_newest_are_kept_without_a_gap_in_whatever_order_they_come(
             break
         wanted.insert(0, record)
     assert newest.records() == wanted
+
+
+def test_newest_of_two_topics_are_those_with_the_newest_times_within_the_bounds() -> None:
+    a = [RecentRecord(0, offset, time, None, b"x" * 10, [], "a") for offset, time in enumerate((1, 4))]
+    b = [RecentRecord(0, offset, time, None, b"x" * 10, [], "b") for offset, time in enumerate((2, 5))]
+
+    assert newest_of(a, b, 3, 100) == [b[0], a[1], b[1]]
+    assert newest_of(a, b, 3, 20) == [a[1], b[1]]
+    assert newest_of(a, b, 3, 5) == [b[1]]

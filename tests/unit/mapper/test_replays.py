@@ -78,21 +78,21 @@ def test_oldest_replay_comes_first() -> None:
 
 def test_replay_of_a_topic_that_is_gone_is_run_though_nobody_owns_it() -> None:
     assert wanted_lanes(catalog(REPLAY), ()).keys() == set()
-    assert wanted_lanes(catalog(REPLAY), (), {"lane"}).keys() == {LanePart("lane", 0), LanePart("lane", 1)}
+    assert wanted_lanes(catalog(REPLAY), (), {("topic", "id")}).keys() == {LanePart("lane", 0), LanePart("lane", 1)}
 
 
 def test_topic_is_looked_for_where_a_partition_is_not_owned() -> None:
     found = catalog(REPLAY)
 
-    assert receiver_topics(found, {Partition("topic", 0), Partition("topic", 1)}) == {}
-    assert receiver_topics(found, {Partition("topic", 0)}) == {"lane": ("topic", "id")}
+    assert receiver_topics(found, {Partition("topic", 0), Partition("topic", 1)}) == set()
+    assert receiver_topics(found, {Partition("topic", 0)}) == {("topic", "id")}
 
 
 def test_topic_of_a_requeue_is_that_of_its_receiver() -> None:
     found = catalog(replace(REPLAY, kind=ReplayKind.REQUEUE, topic="letters", topic_id="id of letters"))
     found.put_receiver(Receiver("r", "1", "a", "a", "", b"", "topic", "id", 1, 0))
 
-    assert receiver_topics(found, ()) == {"lane": ("topic", "id")}
+    assert receiver_topics(found, ()) == {("topic", "id")}
 
 
 def test_letters_are_mapped_together_up_to_one_that_is_too_big() -> None:
@@ -116,3 +116,14 @@ def test_big_event_that_is_gone_is_a_letter_again_that_says_so() -> None:
     (failed,) = rows.failures
     assert (failed.offset, failed.topic, failed.reason, failed.body) == (7, "letters", Reason.TEMPLATE_ERROR, None)
     assert failed.message.startswith("the event was too large for its dead letter and is gone from its topic")
+
+
+def test_each_topic_of_a_replay_of_several_is_read_by_who_owns_it() -> None:
+    ranges = tuple(OffsetRange(0, 0, 9, f"shop.{name}", f"id-{name}") for name in ("a", "b"))
+    several = catalog(replace(REPLAY, receiver_topic="shop.a", topic="shop.*", topic_id="", ranges=ranges))
+
+    owned = wanted_lanes(several, {Partition("shop.b", 0)})
+
+    assert {lane.topic: part for lane, (_, part) in owned.items()} == {"shop.b": ranges[1]}
+    assert receiver_topics(several, {Partition("shop.b", 0)}) == {("shop.a", "id-a")}
+    assert {lane.topic for lane in wanted_lanes(several, (), {("shop.a", "id-a")})} == {"shop.a"}

@@ -9,7 +9,7 @@ import pytest
 from app.mapper.targets import exports_from, first_offset, need_ids, targets, wanted_topics
 from app.model.catalog import Catalog
 from app.model.conditions import Conditions
-from app.model.receiver import Column, ColumnType, Draining, Export, Mapping, Receiver, Revision, SourceOffset
+from app.model.receiver import Binding, Column, ColumnType, Draining, Export, Mapping, Receiver, Revision, SourceOffset
 
 RECEIVER = Receiver("r", "1", "a", "a", "", b"", "topic", "id-1", 4, 0)
 REVISION = Revision(1, Mapping("in.c-b.t", (Column("body", ColumnType.BODY),)), "1", b"", 0)
@@ -101,3 +101,53 @@ def test_ids_are_needed_when_a_column_shows_them() -> None:
 
     assert need_ids(targets("id-1", [EXPORT, replace(EXPORT, revisions=(revision,))], 0, 0, 1))
     assert not need_ids(targets("id-1", [EXPORT], 0, 0, 1))
+
+
+BOUND = replace(RECEIVER, topic="", topic_id="", partitions=0, pattern="shop.*")
+CLAIMS = [Binding("r", "1", "a", f"shop.{name}", f"id-{name}", 2, 0) for name in ("a", "b")]
+
+
+def bound_catalog(*others: Binding) -> Catalog:
+    catalog = catalog_of(receiver=BOUND)
+    for claim in (*CLAIMS, *others):
+        catalog.put_binding(claim)
+    return catalog
+
+
+def test_topics_of_a_pattern_are_read_for_the_receiver_that_claimed_them_first() -> None:
+    later = Binding("s", "2", "b", "shop.a", "id-a", 2, 0)
+
+    catalog = bound_catalog(later)
+
+    assert wanted_topics(catalog) == {"shop.a", "shop.b"}
+    assert [export.uid for export in exports_from(catalog, "shop.a")] == ["e"]
+    assert catalog.reading_of("shop.a") == "id-a/r"
+
+
+def test_topic_that_is_only_claimed_is_not_read() -> None:
+    catalog = Catalog()
+    catalog.put_binding(CLAIMS[0])
+
+    assert wanted_topics(catalog) == set()
+
+
+def test_topics_of_a_deleted_receiver_with_a_pattern_are_read_until_it_is_drained() -> None:
+    catalog = bound_catalog()
+    catalog.put_draining(Draining(replace(EXPORT, drain_to=None), "", "", 0, False, 0))
+    catalog.drop_export("1/a/e")
+    catalog.drop_receiver("1/a")
+
+    drained = wanted_topics(catalog), [export.uid for export in exports_from(catalog, "shop.b")]
+    catalog.drop_draining("e")
+
+    assert drained == ({"shop.a", "shop.b"}, ["e"])
+    assert wanted_topics(catalog) == set()
+
+
+def test_each_topic_of_a_pattern_begins_where_it_was_when_the_receiver_was_made_and_a_later_one_at_its_beginning() -> (
+    None
+):
+    catalog = bound_catalog()
+    catalog.put_receiver(replace(BOUND, starts=(SourceOffset("id-a", 1, 40),)))
+
+    assert [first_offset(catalog, topic, 1) for topic in ("shop.a", "shop.b")] == [40, 0]

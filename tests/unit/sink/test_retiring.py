@@ -119,3 +119,15 @@ def test_source_of_a_replay_begins_where_its_range_does() -> None:
     assert first_of(replaying(), Source("id", 0, "lane")) == 5
     assert first_of(replaying(), Source("id", 0, "another lane")) is None
     assert first_of(replaying(), Source("another topic", 0, "lane")) is None
+
+
+def test_replay_of_several_topics_is_over_when_those_of_each_are_taken() -> None:
+    names = ("lane", ReplayKind.REPLAY, "1", "a", "e", "e")
+    ranges = tuple(OffsetRange(0, 5, 9, f"shop.{name}", f"id-{name}") for name in ("a", "b"))
+    replay = Replay(*names, replace(SECOND, number=100_002), "shop.a", "shop.*", "", ranges, 0, b"")
+    export = with_replays(replace(EXPORT, revisions=(SECOND,)), [replay])
+    marks = [Mark(Source(f"id-{name}", 0, "lane"), 9, 3, 1) for name in ("a", "b")]
+
+    assert over(export, ExportState("e", 5, 5, (marks[0],)), []) == ()
+    assert over(export, ExportState("e", 5, 5, tuple(marks)), []) == (100_002,)
+    assert first_of(export, Source("id-b", 0, "lane")) == 5

@@ -1,0 +1,116 @@
+"""Topics that appear later and that a receiver's pattern means: it is bound to them, and they are read from their first
+record.
+
+Not while a task of the receiver is under way: where an export begins, ends or is suspended is found out in a task, and
+the topics must not change meanwhile. A topic belongs to who has it first (`app.control.binding`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Sequence
+
+from app.api.rules import Limits, is_free, meant_topics
+from app.control.claims import lost_claims, new_claims
+from app.control.log import ControlLog, Interrupted
+from app.control.records import control_records
+from app.control.run import Surroundings, now_ms
+from app.control.topics import topic_names
+from app.kafka.plan import describe_topics
+from app.kafka.transaction import Record
+from app.model.catalog import Catalog
+from app.model.errors import KafkaUnavailable
+from app.model.receiver import Receiver, SourceTopic, entity_key
+from app.model.task import TaskStatus
+
+_log = logging.getLogger(__name__)
+
+
+def to_adopt(catalog: Catalog, limits: Limits, receiver: Receiver, names: Collection[str]) -> list[str]:
+    """Which of the topics that there are a receiver is to be bound to, as many as it has room for. Pure."""
+    if receiver.pattern is None or catalog.receivers.get(_key(receiver)) != receiver:
+        return []
+    found = meant_topics(limits, receiver.project_id, receiver.receiver_id, receiver.pattern, names)
+    free = [name for name in found if is_free(catalog, name)]
+    room = limits.max_source_topics - len(catalog.bindings_of(receiver.uid))
+    return free[: max(0, room)]
+
+
+def is_busy(catalog: Catalog, receiver: Receiver) -> bool:
+    """Whether a task of the receiver, or of an export of it, is under way."""
+    return any(
+        task.status is TaskStatus.PROCESSING and entity_key(task.project_id, task.receiver_id) == _key(receiver)
+        for task in catalog.tasks.values()
+    )
+
+
+class Adopting:
+    """For the projects of one commands partition: `ours` says which those are. Run `run` as a task."""
+
+    def __init__(self, surroundings: Surroundings, log: ControlLog, ours: Callable[[str], bool]) -> None:
+        self._around, self._log, self._ours = surroundings, log, ours
+        self._limits = Limits.of(surroundings.settings)
+        self._told: set[str] = set()
+
+    async def run(self) -> None:
+        """Until cancelled. Raises Closed when the partition is not ours any more."""
+        while True:
+            await asyncio.sleep(self._around.settings.source_look_seconds)
+            try:
+                await self.look()
+            except Interrupted as trouble:
+                _log.warning("new topics are not bound yet: %s", trouble)
+            except KafkaUnavailable as trouble:
+                _log.warning("new topics are not looked for: %s", trouble.message)
+
+    async def look(self) -> None:
+        """Ask Kafka once, and claim what is new for each receiver with a pattern. Raises KafkaUnavailable."""
+        catalog = self._log.catalog
+        receivers = [r for r in catalog.receivers.values() if r.pattern is not None and self._ours(r.project_id)]
+        names = await topic_names(self._around.admin) if receivers else []
+        for receiver in receivers:
+            wanted = to_adopt(catalog, self._limits, receiver, names)
+            if wanted:
+                await self._adopt(receiver, wanted)
+            self._tell(receiver, names)
+        for project_id in sorted({receiver.project_id for receiver in receivers}):
+            if lost_claims(catalog, project_id):
+                await self._log.transact(lambda p=project_id: self._lost(p))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+
+    async def _adopt(self, receiver: Receiver, wanted: Sequence[str]) -> None:
+        described = await asyncio.to_thread(describe_topics, self._around.admin, wanted)
+        sources = [SourceTopic(name, *facts) for name, facts in sorted(described.items())]
+
+        def records() -> list[Record]:
+            catalog = self._log.catalog
+            still = to_adopt(catalog, self._limits, receiver, described.keys())
+            if is_busy(catalog, receiver):
+                return []
+            place = receiver.uid, receiver.project_id, receiver.receiver_id
+            claims = new_claims(catalog, place, [source for source in sources if source.topic in still], now_ms())
+            return control_records(self._log.names, claims)
+
+        await self._log.transact(records)
+        bound = {topic.topic for topic in self._log.catalog.bound_topics(receiver.uid)}
+        for name in sorted(bound & described.keys()):
+            _log.info("receiver %s reads topic %s too, which is new", _key(receiver), name)
+
+    def _lost(self, project_id: str) -> list[Record]:
+        return control_records(self._log.names, ended=lost_claims(self._log.catalog, project_id))
+
+    def _tell(self, receiver: Receiver, names: Sequence[str]) -> None:
+        """Once, when there are more topics than a receiver may read."""
+        full = len(self._log.catalog.bindings_of(receiver.uid)) >= self._limits.max_source_topics
+        found = meant_topics(self._limits, receiver.project_id, receiver.receiver_id, receiver.pattern or "", names)
+        left = [name for name in found if is_free(self._log.catalog, name)] if full else []
+        if left and receiver.uid not in self._told:
+            self._told.add(receiver.uid)
+            _log.error(
+                "receiver %s reads %d topics, as many as STREAMS_MAX_SOURCE_TOPICS allows; not read: %s",
+                *(_key(receiver), self._limits.max_source_topics, ", ".join(left)),
+            )
+
+
+def _key(receiver: Receiver) -> str:
+    return entity_key(receiver.project_id, receiver.receiver_id)

@@ -1,0 +1,84 @@
+"""Binding receivers to topics that are somebody else's, each topic to one receiver.
+
+Projects' commands are carried out by several processes at the same time. What decides is the control log, which has one
+order: who wants a topic writes down a claim (`Binding`) and waits until its view has it; then the view also has every
+claim before it, and the first one counts. Who came later takes the own claim back. So a receiver is made only when all
+its topics are its own, and no topic is ever read by two.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from app.api.drafts import SourceDraft
+from app.api.rules import check_source_pattern, check_topic_is_free, meant_topics
+from app.control.claims import new_claims, unused_claims
+from app.control.patience import StepFailed
+from app.control.records import ManyTopics, TopicFacts, control_records
+from app.control.run import Run, now_ms
+from app.control.topics import find_source, topic_names
+from app.kafka.transaction import Record
+from app.model.errors import BadRequest, Conflict
+from app.model.ids import new_uid
+from app.model.receiver import Receiver, SourceTopic
+
+Topics = TopicFacts | ManyTopics
+
+
+async def find_sources(run: Run, source: SourceDraft) -> Topics:
+    """The topics of a source that are there, and where to begin in each. Raises StepFailed without any, Conflict when
+    one is in use, BadRequest when there are too many, KafkaUnavailable.
+    """
+    task, catalog, limits = run.task, run.catalog, run.limits
+    if source.pattern is None:
+        check_topic_is_free(catalog, task.project_id, task.receiver_id, source.topic)
+        return await _topic(run, source.topic, source.from_ms)
+    check_source_pattern(catalog, limits, task.project_id, source.pattern)
+    there = await topic_names(run.around.admin)
+    names = meant_topics(limits, task.project_id, task.receiver_id, source.pattern, there)
+    if not names:
+        raise StepFailed(f'Kafka has no topic that "{source.pattern}" means.', 404, "buffer.topicNotFound")
+    if len(names) > limits.max_source_topics:
+        raise BadRequest(
+            f'"{source.pattern}" means {len(names)} topics; a receiver reads {limits.max_source_topics} at most.'
+        )
+    for name in names:
+        check_topic_is_free(catalog, task.project_id, task.receiver_id, name)
+    return ManyTopics(tuple(await asyncio.gather(*(_topic(run, name, source.from_ms) for name in names))))
+
+
+async def bound_topics(run: Run, receiver: Receiver) -> Topics:
+    """The topics that a receiver reads, with their ends; of a pattern those that are there. Raises StepFailed when its
+    only one is not, KafkaUnavailable.
+    """
+    if receiver.pattern is None:
+        return await _topic(run, receiver.topic, None)
+    names = [topic.topic for topic in run.catalog.topics_of(receiver)]
+    found = await asyncio.gather(*(find_source(run.around.admin, name, None) for name in names))
+    return ManyTopics(tuple(topic for topic in found if topic is not None))
+
+
+async def _topic(run: Run, name: str, from_ms: int | None) -> TopicFacts:
+    found = await find_source(run.around.admin, name, from_ms)
+    if found is None:
+        raise StepFailed(f'Kafka has no topic "{name}".', 404, "buffer.topicNotFound")
+    return found
+
+
+async def claim(run: Run, topics: Topics) -> str:
+    """The uid of the receiver that is to be made, once the topics are its own. Raises Conflict when one is not."""
+    wanted = topics.topics if isinstance(topics, ManyTopics) else (topics,)
+    mine = unused_claims(run.catalog, run.task)  # of a run of this task that did not come to its end
+    uid = mine[0].receiver_uid if mine else new_uid()
+    sources = [SourceTopic(facts.name, facts.topic_id, len(facts.ends)) for facts in wanted]
+
+    def records() -> list[Record]:
+        place = uid, run.task.project_id, run.task.receiver_id
+        return control_records(run.log.names, new_claims(run.catalog, place, sources, now_ms()))
+
+    await run.log.transact(records)
+    for source in sources:
+        first = run.catalog.binding_of(source.topic)
+        if first is None or first.receiver_uid != uid:
+            raise Conflict(f'Topic "{source.topic}" is read by another receiver already.', "buffer.topicInUse")
+    return uid

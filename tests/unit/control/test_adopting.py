@@ -1,0 +1,149 @@
+"""Topics that appear later: which receiver is bound to them, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from app.api.rules import Limits
+from app.control import adopting
+from app.control.adopting import Adopting, to_adopt
+from app.control.run import Surroundings
+from app.kafka.codec import control_codec
+from app.kafka.names import Names
+from app.kafka.transaction import Record
+from app.kafka.view import ControlView
+from app.model.catalog import Catalog
+from app.model.receiver import Binding, Receiver
+from app.model.task import Task, TaskStatus, TaskType
+from app.settings import Settings
+
+RECEIVER = Receiver("r", "1", "a", "a", "", b"", "", "", 0, 0, pattern="shop.*")
+BOUND = Binding("r", "1", "a", "shop.orders", "id", 2, 0)
+LIMITS = Limits(source_topics=("1:shop.*", "1:shop-old"), max_source_topics=3)
+SETTINGS = Settings(_env_file=None, source_topics=["1:shop.*"])  # type: ignore[call-arg]  # pydantic-settings' own
+
+
+def catalog_of(*claims: Binding) -> Catalog:
+    catalog = Catalog()
+    catalog.put_receiver(RECEIVER)
+    for claim in claims:
+        catalog.put_binding(claim)
+    return catalog
+
+
+class Log:
+    """A control log whose view is as new as what is written."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog, self.names, self.written = catalog, Names("streams"), list[Record]()
+
+    async def transact(self, decide: Callable[[], Sequence[Record]]) -> None:
+        for record in decide():
+            self.written.append(record)
+            key = cast(str, record.key).partition(":")[2]
+            if record.value is None:
+                self.catalog.drop_binding(key)
+            else:
+                self.catalog.put_binding(cast(Binding, control_codec.decode(record.value)))
+
+
+@pytest.fixture
+def look(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Look once at a Kafka with these topics, each of two partitions."""
+
+    async def topic_names(_admin: Any) -> list[str]:
+        return list(there)
+
+    there: list[str] = []
+    monkeypatch.setattr(adopting, "topic_names", topic_names)
+    monkeypatch.setattr(adopting, "describe_topics", lambda _admin, names: {n: (f"id-{n}", 2) for n in names})
+
+    async def look(catalog: Catalog, *topics: str) -> Log:
+        there[:] = topics
+        log = Log(catalog)
+        around = Surroundings(SETTINGS, cast(Any, None), cast(Any, None), rows_partitions=1)
+        await Adopting(around, cast(Any, log), lambda project_id: project_id == "1").look()
+        return log
+
+    return look
+
+
+@pytest.mark.parametrize(
+    ("topic", "adopted"),
+    [
+        ("shop.returns", True),
+        ("shop.orders", False),  # is read already
+        ("shop-old", False),  # another pattern's
+        ("bank.orders", False),
+        ("shop.events.1.a", False),  # a receiver's own, of another installation
+    ],
+)
+def test_receiver_is_bound_to_what_its_pattern_means_and_nobody_reads(topic: str, adopted: bool) -> None:
+    assert to_adopt(catalog_of(BOUND), LIMITS, RECEIVER, [topic]) == ([topic] if adopted else [])
+
+
+def test_topic_that_the_operator_does_not_name_any_more_is_not_new() -> None:
+    limits = replace(LIMITS, source_topics=("1:shop.orders", "2:*"))
+
+    assert to_adopt(catalog_of(BOUND), limits, RECEIVER, ["shop.returns"]) == []
+
+
+def test_receiver_is_bound_to_as_many_topics_as_it_may() -> None:
+    names = ["shop.c", "shop.a", "shop.b"]
+
+    assert to_adopt(catalog_of(BOUND), LIMITS, RECEIVER, names) == ["shop.a", "shop.b"]
+
+
+async def test_new_topic_is_claimed_with_its_id(look: Callable[..., Any]) -> None:
+    log = await look(catalog_of(BOUND), "shop.orders", "shop.returns")
+
+    assert [topic.topic for topic in log.catalog.topics_of(RECEIVER)] == ["shop.orders", "shop.returns"]
+    assert log.catalog.topic_id("shop.returns") == "id-shop.returns"
+    assert log.catalog.reader_of("shop.returns") == RECEIVER
+
+
+async def test_topics_stay_as_they_are_while_a_task_of_the_receiver_is_under_way(look: Callable[..., Any]) -> None:
+    catalog = catalog_of(BOUND)
+    catalog.put_task(Task("1", "t", TaskType.EXPORT_PAUSE, TaskStatus.PROCESSING, 0, "a", "e"))
+
+    assert (await look(catalog, "shop.returns")).written == []
+
+
+async def test_receivers_of_other_partitions_are_left_to_others(look: Callable[..., Any]) -> None:
+    catalog = Catalog()
+    catalog.put_receiver(replace(RECEIVER, project_id="2"))
+
+    assert (await look(catalog, "shop.returns")).written == []
+
+
+async def test_claim_that_came_too_late_is_taken_back(look: Callable[..., Any]) -> None:
+    first = Binding("s", "2", "b", "shop.returns", "id", 2, 0)
+    catalog = catalog_of(BOUND, first, replace(BOUND, topic="shop.returns"))
+
+    log = await look(catalog)
+
+    assert [(record.key, record.value) for record in log.written] == [("binding:r/shop.returns", None)]
+
+
+def test_claims_are_followed_in_the_log() -> None:
+    view = ControlView(SETTINGS)
+
+    class Message:
+        def __init__(self, value: bytes | None) -> None:
+            self._value = value
+
+        def key(self) -> bytes:
+            return b"binding:r/shop.orders"
+
+        def value(self) -> bytes | None:
+            return self._value
+
+    view._take(cast(Any, Message(control_codec.encode(BOUND))))
+    bound = view.catalog.binding_of("shop.orders")
+    view._take(cast(Any, Message(None)))
+
+    assert (bound, view.catalog.bindings) == (BOUND, {})
