@@ -1,5 +1,5 @@
 """Topics that appear later and that a receiver's pattern means: it is bound to them, and they are read from their first
-record.
+record. Those that are gone for good it is bound to no longer, so that topics may come and go.
 
 Not while a task of the receiver is under way: where an export begins, ends or is suspended is found out in a task, and
 the topics must not change meanwhile. A topic belongs to who has it first (`app.control.binding`).
@@ -12,11 +12,11 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 
 from app.api.rules import Limits, is_free, meant_topics
-from app.control.claims import lost_claims, new_claims
+from app.control.claims import is_there, lost_claims, new_claims
 from app.control.log import ControlLog, Interrupted
 from app.control.records import control_records
 from app.control.run import Surroundings, now_ms
-from app.control.topics import topic_names
+from app.control.topics import ends_or_gone, topic_names
 from app.kafka.plan import describe_topics
 from app.kafka.transaction import Record
 from app.model.catalog import Catalog
@@ -70,15 +70,19 @@ class Adopting:
         receivers = [r for r in catalog.receivers.values() if r.pattern is not None and self._ours(r.project_id)]
         names = await topic_names(self._around.admin) if receivers else []
         for receiver in receivers:
-            wanted = to_adopt(catalog, self._limits, receiver, names)
-            if wanted:
-                await self._adopt(receiver, wanted)
+            try:
+                await self._let_go(receiver)
+                await self._adopt(receiver, to_adopt(catalog, self._limits, receiver, names))
+            except KafkaUnavailable as trouble:  # what Kafka does not say of one receiver's topics holds up no other
+                _log.warning("topics of receiver %s are not looked at: %s", _key(receiver), trouble.message)
             self._tell(receiver, names)
         for project_id in sorted({receiver.project_id for receiver in receivers}):
             if lost_claims(catalog, project_id):
                 await self._log.transact(lambda p=project_id: self._lost(p))  # type: ignore[misc]  # mypy knows no defaults of lambdas
 
     async def _adopt(self, receiver: Receiver, wanted: Sequence[str]) -> None:
+        if not wanted:
+            return
         described = await asyncio.to_thread(describe_topics, self._around.admin, wanted)
         sources = [SourceTopic(name, *facts) for name, facts in sorted(described.items())]
 
@@ -95,6 +99,22 @@ class Adopting:
         bound = {topic.topic for topic in self._log.catalog.bound_topics(receiver.uid)}
         for name in sorted(bound & described.keys()):
             _log.info("receiver %s reads topic %s too, which is new", _key(receiver), name)
+
+    async def _let_go(self, receiver: Receiver) -> None:
+        """Of topics that are gone, or made anew under their names, which then are new ones."""
+        bound = self._log.catalog.bound_topics(receiver.uid)
+        there = await asyncio.to_thread(describe_topics, self._around.admin, [topic.topic for topic in bound])
+        for topic in bound:
+            known = there.get(topic.topic, ("", 0))[0] == topic.topic_id
+            if known or await ends_or_gone(self._around.admin, topic.topic, topic.topic_id) is not None:
+                continue
+            _log.warning("topic %s, which receiver %s reads, is gone", topic.topic, _key(receiver))
+            await self._log.transact(lambda t=topic: self._gone(receiver, t))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+
+    def _gone(self, receiver: Receiver, topic: SourceTopic) -> list[Record]:
+        catalog = self._log.catalog
+        claims = [c for c in catalog.bindings_of(receiver.uid) if c.source == topic and is_there(catalog, c)]
+        return [] if is_busy(catalog, receiver) else control_records(self._log.names, ended=claims)
 
     def _lost(self, project_id: str) -> list[Record]:
         return control_records(self._log.names, ended=lost_claims(self._log.catalog, project_id))

@@ -57,6 +57,8 @@ class System:
             "mapping_children": 1,
             "dead_letter_partitions": 1,
             "view_staleness_seconds": 3,
+            "source_topics": f"*:{self.prefix}-*",
+            "source_look_seconds": 1,
             **{f"{name}_port": free_port() for name in PROCESSES},
             **self.others,
         }

@@ -1,4 +1,6 @@
-"""The README's own commands, run as they stand there (with this test's addresses)."""
+"""The README's own commands, run as they stand there (with this test's addresses), and on the same processes what
+docs/kafka.md says of existing topics.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,15 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+from shop import Shop
+
+from app.kafka.view import ControlView
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -98,6 +105,70 @@ async def test_receiver_in_a_file_is_applied_changed_and_deleted(shared_system: 
     assert "HTTP/1.1 200 OK" in applied
     assert 'conditions.time: "10s" → "1m0s"' in changed
     assert "receiver pages deleted" in changed
+
+
+async def test_records_of_existing_topics_are_rows_each_once_and_the_topics_stay_as_they_are(
+    shared_system: Any,
+) -> None:
+    """A topic that gets another partition, and a pattern of two topics that gets a third one."""
+    system, shop = shared_system, Shop(shared_system.kafka, shared_system.prefix)
+    await system.ready()
+    shop.make("orders", 2)
+    shop.make("shop.a", 1)
+    shop.make("shop.b", 2)
+    shop.send("orders", 30, 1, "orders")
+    shop.send("shop.a", 30, 0, "shop")
+    receivers = {"orders": {"topic": shop.name("orders")}, "shop": {"topics": shop.name("shop.*")}}
+    for name, source in receivers.items():
+        body = {"id": name, "name": name, "source": {**source, "from": "earliest"}, "exports": [bound_export(name)]}
+        await system.create_receiver(body)
+
+    def arrived(table: str) -> Callable[[], Awaitable[bool]]:
+        async def all_of_it() -> bool:
+            return rows_of(system, table).total() >= shop.sent[table].total()
+
+        return all_of_it
+
+    shop.send("orders", 20, 0, "orders")
+    shop.send("shop.b", 20, 1, "shop")
+    for name in receivers:
+        await system.until(arrived(name), f"what is in the topics of {name} is in the table")
+    shop.grow("orders", 3)
+    shop.make("shop.c", 1)
+    shop.send("orders", 20, 2, "orders")
+    shop.send("shop.c", 20, 0, "shop")
+    before = shop.state("orders", "shop.a", "shop.b", "shop.c")
+    for name in receivers:
+        await system.until(arrived(name), f"what came in a new partition or topic of {name} is in the table")
+    shown = (await system.call("GET", "/v1/receivers/shop")).json()["source"]
+    for name in receivers:
+        assert (await system.call("DELETE", f"/v1/receivers/{name}")).status_code == 200
+    async with ControlView(system.settings) as view:
+
+        async def forgotten() -> bool:
+            return not (view.catalog.bindings or view.catalog.draining)
+
+        await system.until(forgotten, "nothing of the receivers is on its way any more")
+
+    assert shown["read"] == [shop.name(f"shop.{topic}") for topic in "abc"]
+    assert {name: rows_of(system, name) for name in receivers} == shop.sent
+    assert shop.state("orders", "shop.a", "shop.b", "shop.c") == before
+
+
+def bound_export(name: str) -> dict[str, Any]:
+    return {
+        "id": "all",
+        "name": "all",
+        "mapping": {"tableId": f"in.c-bound.{name}", "columns": [{"name": "body", "type": "body"}]},
+        "conditions": {"count": 1000, "size": "1MB", "time": "1s"},
+    }
+
+
+def rows_of(system: Any, table: str) -> Counter[str]:
+    try:
+        return Counter(body for (body,) in system.storage.sql(f'select body from "in.c-bound"."{table}"'))
+    except ValueError:
+        return Counter()
 
 
 def test_the_picture_and_every_linked_file_are_there() -> None:

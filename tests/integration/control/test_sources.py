@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 from buffer_stack import Client, export_body, make_settings
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from shop import Shop
 
 from app.kafka.client import connect_admin
 from app.kafka.plan import describe_topics
@@ -43,6 +45,11 @@ def orders(settings: Settings, admin: AdminClient) -> str:
             producer.produce(topic, b"{}", partition=1, timestamp=time_ms)
     assert producer.flush(30) == 0
     return topic
+
+
+@pytest.fixture
+def shop(settings: Settings) -> Shop:
+    return Shop(settings.kafka_bootstrap_servers, f"orders-{uuid.uuid4().hex[:10]}")
 
 
 @pytest.mark.parametrize(
@@ -85,10 +92,11 @@ async def test_topic_is_neither_changed_nor_deleted_and_is_read_by_one(
     second = await api.post("/v1/receivers", {"name": f"{name}-2", "source": {"topic": orders}})
     refused = await api.delete(f"/v1/receivers/{name}?deleteTopic=true")
     deleted = await api.delete(f"/v1/receivers/{name}?discard=true")
+    again = await api.create("/v1/receivers", {"name": f"{name}-2", "source": {"topic": orders}})
 
     assert (shown["source"], "url" in shown) == ({"topic": orders}, False)
     assert (second.status_code, second.json()["error"]) == (409, "buffer.topicInUse")
-    assert (refused.status_code, deleted.status_code) == (400, 200)
+    assert (refused.status_code, deleted.status_code, again["status"]) == (400, 200, "success")
     assert state() == before
 
 
@@ -101,3 +109,52 @@ async def test_topic_that_is_not_there_is_not_made(api: Client, admin: AdminClie
 
     assert said == f'Kafka has no topic "{topic}".'
     assert topic not in describe_topics(admin, [topic])
+
+
+@pytest.fixture
+async def pattern(api: Client, shop: Shop, name: str) -> str:
+    """What the receiver with this id reads: two topics, with two records and one."""
+    shop.make("a", 1)
+    shop.make("b", 2)
+    shop.send("a", 2, 0)
+    shop.send("b", 1, 1)
+    source = {"topics": shop.name("*"), "from": "earliest"}
+    await api.create("/v1/receivers", {"name": name, "source": source, "exports": [export_body("e", f"in.c-{name}.t")]})
+    return shop.name("*")
+
+
+def until_now() -> dict[str, str]:
+    return {"from": "2020-01-01", "to": datetime.now(UTC).isoformat()}
+
+
+async def test_replays_of_a_pattern_are_of_all_its_topics(
+    api: Client, admin: AdminClient, shop: Shop, pattern: str, name: str
+) -> None:
+    path = f"/v1/receivers/{name}/exports/e"
+    names = [shop.name(topic) for topic in "ab"]
+    ids = [describe_topics(admin, [topic])[topic][0] for topic in names]
+
+    await api.create(f"{path}/replay", until_now())
+    await api.create(f"{path}/pause", None)
+    shop.send("b", 3, 1)
+    await api.create(f"{path}/resume", None)
+
+    await api.view.caught_up()
+    (export,) = api.view.catalog.exports_of(api.view.catalog.receivers[f"1234/{name}"])
+    replays = api.view.catalog.replays_of(export.uid)
+    assert [(replay.topic, replay.receiver_topic) for replay in replays] == [(pattern, names[0])] * 2
+    ranges = [[(p.topic, p.topic_id, p.partition, p.first, p.end) for p in r.ranges if p.count] for r in replays]
+    assert ranges == [[(names[0], ids[0], 0, 0, 2), (names[1], ids[1], 1, 0, 1)], [(names[1], ids[1], 1, 1, 4)]]
+
+
+async def test_newest_events_of_a_pattern_are_those_of_all_its_topics(
+    api: Client, shop: Shop, pattern: str, name: str
+) -> None:
+    path = f"/v1/receivers/{name}/exports/e"
+
+    tried = (await api.post(f"{path}/test?last=10", None)).json()
+    shown = (await api.post(f"{path}/replay?dryRun=true", until_now())).json()
+
+    places = {(event["source"]["topic"], event["source"]["offset"]) for event in tried["events"]}
+    assert places == {(shop.name("a"), 0), (shop.name("a"), 1), (shop.name("b"), 0)}
+    assert (shown["tried"], shown["isWhole"]) == (3, True)

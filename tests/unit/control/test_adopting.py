@@ -17,12 +17,12 @@ from app.kafka.names import Names
 from app.kafka.transaction import Record
 from app.kafka.view import ControlView
 from app.model.catalog import Catalog
-from app.model.receiver import Binding, Receiver
+from app.model.receiver import Binding, Receiver, SourceOffset, SourceTopic
 from app.model.task import Task, TaskStatus, TaskType
 from app.settings import Settings
 
 RECEIVER = Receiver("r", "1", "a", "a", "", b"", "", "", 0, 0, pattern="shop.*")
-BOUND = Binding("r", "1", "a", "shop.orders", "id", 2, 0)
+BOUND = Binding("r", "1", "a", "shop.orders", "id-shop.orders", 2, 0)
 LIMITS = Limits(source_topics=("1:shop.*", "1:shop-old"), max_source_topics=3)
 SETTINGS = Settings(_env_file=None, source_topics=["1:shop.*"])  # type: ignore[call-arg]  # pydantic-settings' own
 
@@ -53,17 +53,26 @@ class Log:
 
 @pytest.fixture
 def look(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Look once at a Kafka with these topics, each of two partitions."""
+    """Look once at a Kafka with these topics, each of two partitions; one may be there that it does not show."""
 
     async def topic_names(_admin: Any) -> list[str]:
         return list(there)
 
     there: list[str] = []
+    unclear: list[str] = []
     monkeypatch.setattr(adopting, "topic_names", topic_names)
-    monkeypatch.setattr(adopting, "describe_topics", lambda _admin, names: {n: (f"id-{n}", 2) for n in names})
 
-    async def look(catalog: Catalog, *topics: str) -> Log:
-        there[:] = topics
+    async def ends_or_gone(_admin: Any, name: str, topic_id: str) -> tuple[SourceOffset, ...] | None:
+        return () if name in unclear else None
+
+    def describe(_admin: Any, names: Sequence[str]) -> dict[str, tuple[str, int]]:
+        return {name: (f"id-{name}", 2) for name in names if name in there}
+
+    monkeypatch.setattr(adopting, "describe_topics", describe)
+    monkeypatch.setattr(adopting, "ends_or_gone", ends_or_gone)
+
+    async def look(catalog: Catalog, *topics: str, not_sure: str = "") -> Log:
+        there[:], unclear[:] = topics, [not_sure]
         log = Log(catalog)
         around = Surroundings(SETTINGS, cast(Any, None), cast(Any, None), rows_partitions=1)
         await Adopting(around, cast(Any, log), lambda project_id: project_id == "1").look()
@@ -110,7 +119,7 @@ async def test_topics_stay_as_they_are_while_a_task_of_the_receiver_is_under_way
     catalog = catalog_of(BOUND)
     catalog.put_task(Task("1", "t", TaskType.EXPORT_PAUSE, TaskStatus.PROCESSING, 0, "a", "e"))
 
-    assert (await look(catalog, "shop.returns")).written == []
+    assert (await look(catalog, "shop.orders", "shop.returns")).written == []
 
 
 async def test_receivers_of_other_partitions_are_left_to_others(look: Callable[..., Any]) -> None:
@@ -124,9 +133,30 @@ async def test_claim_that_came_too_late_is_taken_back(look: Callable[..., Any]) 
     first = Binding("s", "2", "b", "shop.returns", "id", 2, 0)
     catalog = catalog_of(BOUND, first, replace(BOUND, topic="shop.returns"))
 
-    log = await look(catalog)
+    log = await look(catalog, "shop.orders")
 
     assert [(record.key, record.value) for record in log.written] == [("binding:r/shop.returns", None)]
+
+
+async def test_topic_that_is_gone_makes_room_and_one_that_is_only_not_shown_does_not(look: Callable[..., Any]) -> None:
+    both = BOUND, replace(BOUND, topic="shop.returns", topic_id="id-shop.returns")
+
+    log = await look(catalog_of(*both), not_sure="shop.orders")
+
+    assert [(record.key, record.value) for record in log.written] == [("binding:r/shop.returns", None)]
+
+
+async def test_topic_that_was_made_anew_is_a_new_one(look: Callable[..., Any]) -> None:
+    log = await look(catalog_of(replace(BOUND, topic_id="earlier")), "shop.orders")
+
+    assert log.catalog.topics_of(RECEIVER) == (SourceTopic("shop.orders", "id-shop.orders", 2),)
+
+
+async def test_topic_that_is_gone_stays_while_a_task_of_the_receiver_is_under_way(look: Callable[..., Any]) -> None:
+    catalog = catalog_of(BOUND)
+    catalog.put_task(Task("1", "t", TaskType.EXPORT_RESUME, TaskStatus.PROCESSING, 0, "a", "e"))
+
+    assert (await look(catalog)).written == []
 
 
 def test_claims_are_followed_in_the_log() -> None:
