@@ -24,7 +24,7 @@ from app.settings import Settings
 RECEIVER = Receiver("r", "1", "a", "a", "", b"", "", "", 0, 0, pattern="shop.*")
 BOUND = Binding("r", "1", "a", "shop.orders", "id-shop.orders", 2, 0)
 LIMITS = Limits(source_topics=("1:shop.*", "1:shop-old"), max_source_topics=3)
-SETTINGS = Settings(_env_file=None, source_topics=["1:shop.*"])  # type: ignore[call-arg]  # pydantic-settings' own
+SETTINGS = Settings(_env_file=None, source_topics=["*:shop.*"])  # type: ignore[call-arg]  # pydantic-settings' own
 
 
 def catalog_of(*claims: Binding) -> Catalog:

@@ -17,7 +17,7 @@ from app.kafka.transaction import Record
 from app.model.catalog import Catalog
 from app.model.conditions import Conditions
 from app.model.errors import KafkaUnavailable
-from app.model.receiver import Draining, Export, Mapping, Receiver, Revision, SourceOffset, SourceTopic
+from app.model.receiver import Binding, Draining, Export, Mapping, Receiver, Revision, SourceOffset, SourceTopic
 from app.settings import Settings
 
 RECEIVER = Receiver("r", "1", "a", "a", "", b"", "topic", "id", 4, 0)
@@ -119,6 +119,34 @@ async def test_unclear_topic_holds_up_no_other_and_only_one_that_is_gone_ends_no
     await found.settle(1000)
 
     assert log.ends == {"gone": (), "there": PLACES}
+
+
+async def test_end_is_not_written_when_there_is_a_topic_by_then_that_was_not_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a receiver with a pattern: what came in that topic would be neither before the end nor behind it."""
+    log = Log()
+    export = replace(EXPORT, receiver_uid="r")
+    log.catalog.put_draining(Draining(export, "", "", 0, False, 0))
+    claims = [Binding("r", "1", "a", f"shop.{name}", f"id-{name}", 1, 0) for name in ("a", "b")]
+    log.catalog.put_binding(claims[0])
+
+    async def ends_or_gone(_admin: Any, _topic: str, topic_id: str, *_: Any) -> tuple[SourceOffset, ...] | None:
+        log.catalog.put_binding(claims[1])
+        return (SourceOffset(topic_id, 0, 7),)
+
+    monkeypatch.setattr(topics, "ends_or_gone", ends_or_gone)
+    settings = Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own argument
+    around = Surroundings(settings, cast(Any, None), cast(Any, None), rows_partitions=1)
+    found = Settling(around, cast(Any, log), lambda _project_id: True)
+    for now in (0, 1000):
+        await found.settle(now)
+    too_soon = dict(log.ends)
+    for now in (1001, 2000):
+        await found.settle(now)
+
+    assert too_soon == {}
+    assert log.ends == {"e": (SourceOffset("id-a", 0, 7), SourceOffset("id-b", 0, 7))}
 
 
 async def test_end_is_asked_for_once_no_gateway_can_acknowledge_any_more(monkeypatch: pytest.MonkeyPatch) -> None:

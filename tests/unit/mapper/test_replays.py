@@ -125,5 +125,5 @@ def test_each_topic_of_a_replay_of_several_is_read_by_who_owns_it() -> None:
     owned = wanted_lanes(several, {Partition("shop.b", 0)})
 
     assert {lane.topic: part for lane, (_, part) in owned.items()} == {"shop.b": ranges[1]}
-    assert receiver_topics(several, {Partition("shop.b", 0)}) == {("shop.a", "id-a")}
-    assert {lane.topic for lane in wanted_lanes(several, (), {("shop.a", "id-a")})} == {"shop.a"}
+    assert receiver_topics(several, {Partition("shop.a", 0)}) == {("shop.b", "id-b")}
+    assert {lane.topic for lane in wanted_lanes(several, (), {("shop.b", "id-b")})} == {"shop.b"}

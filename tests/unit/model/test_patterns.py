@@ -31,6 +31,10 @@ def test_patterns_that_overlap_have_a_topic_in_common(one: str, other: str) -> N
     assert found is None or (matches(one, found) and matches(other, found))
 
 
+def test_topics_that_kafka_keeps_for_itself_are_meant_by_no_pattern() -> None:
+    assert not matches("*", "__consumer_offsets")
+
+
 def _common(one: str, other: str) -> str | None:
     """A shortest name that both mean, by trying what may come next."""
     seen, tried = {(one, other)}, [(one, other, "")]
