@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from app.api.signing import signature_body
+from app.model.binding import SourceTopic
 from app.model.conditions import format_size, format_time
 from app.model.errors import ConfigurationError
-from app.model.receiver import Column, Export, Receiver, SourceTopic, Suspension
+from app.model.receiver import Column, Export, Receiver, Suspension
 from app.model.signature import Signature
 from app.model.task import Task, TaskStatus, iso_time
 

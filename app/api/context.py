@@ -9,8 +9,8 @@ from fastapi import Depends, Header, Request
 
 from app.api.auth import Caller, TokenVerifier
 from app.api.commands import CommandSender
+from app.api.limits import Limits
 from app.api.reads import Reads
-from app.api.rules import Limits
 from app.api.running import RunningTasks
 from app.api.samples import Samples
 from app.api.trials import Trials

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from app.api.rules import Limits, check_idle, check_tables, find_export
+from app.api.limits import Limits
+from app.api.rules import check_idle, check_tables, find_export
 from app.model.catalog import Catalog
 from app.model.errors import BadRequest, Conflict, NotFound, clipped
 from app.model.receiver import Export, Mapping

@@ -9,60 +9,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from app.api.drafts import ExportChange, ExportDraft, ReceiverDraft
+from app.api.limits import Limits
+from app.api.sources import check_source_pattern, check_source_topic
 from app.model.catalog import Catalog
-from app.model.errors import BadRequest, Conflict, NotFound, clipped
-from app.model.patterns import lies_within, matches, overlap
-from app.model.receiver import Export, Mapping, Receiver, Suspension, entity_key, is_bound
+from app.model.errors import BadRequest, Conflict, NotFound
+from app.model.receiver import Export, Mapping, Receiver, Suspension, entity_key
 from app.model.task import Task, TaskType
-from app.settings import Settings
 
 MAX_SUSPENSIONS = 100
 """Suspensions that an export's record keeps: those whose events may still be in Kafka."""
-_HOUR_MS = 3_600_000
-_SEGMENT_HOURS = 8 * 24
-"""How much longer than its retention a record may be in Kafka, which deletes whole segments, and writes to one for up
-to 7 days (`log.roll.hours`, by default); with a day to spare.
-"""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How many entities there may be."""
-
-    max_receivers: int = 100
-    max_exports: int = 20
-    max_revisions: int = 100
-    max_replays: int = 10
-    topic_prefix: str = "streams"
-    source_topics: tuple[str, ...] = ()
-    """Which topics receivers may be bound to: "project:pattern"."""
-    max_source_topics: int = 100
-    """Which one receiver may be bound to."""
-    suspensions_kept_ms: int = 14 * 24 * _HOUR_MS
-    replays_kept_ms: int = 15 * 24 * _HOUR_MS
-    """How long after its end a replay may have dead letters from before in Kafka."""
-
-    @classmethod
-    def of(cls, settings: Settings) -> Limits:
-        return cls(
-            settings.max_receivers,
-            settings.max_exports,
-            settings.max_revisions,
-            settings.max_replays,
-            settings.topic_prefix,
-            tuple(settings.source_topics),
-            settings.max_source_topics,
-            int(2 * settings.retention_hours * _HOUR_MS),
-            int((settings.retention_hours + _SEGMENT_HOURS) * _HOUR_MS),
-        )
-
-    def sources_of(self, project_id: str) -> list[str]:
-        """Patterns of the topics that receivers of the project may be bound to."""
-        return [one.partition(":")[2] for one in self.source_topics if one.partition(":")[0] in (project_id, "*")]
 
 
 def find_receiver(catalog: Catalog, project_id: str, receiver_id: str) -> Receiver:
@@ -115,76 +72,6 @@ def check_receiver_create(
     elif draft.source is not None:
         check_source_topic(catalog, limits, project_id, draft.receiver_id, draft.source.topic)
     check_tables(catalog, project_id, [(export.export_id, export.mapping) for export in draft.exports])
-
-
-def check_source_topic(catalog: Catalog, limits: Limits, project_id: str, receiver_id: str, topic: str) -> None:
-    """A topic is read by one receiver, of a project that may read it, and is none of ours. Raises BadRequest or
-    Conflict.
-    """
-    if not is_source(limits, project_id, receiver_id, topic):
-        raise BadRequest(
-            f'Topic "{clipped(topic)}" is none that a receiver of this project may be bound to; the operator names '
-            "these by STREAMS_SOURCE_TOPICS."
-        )
-    check_topic_is_free(catalog, project_id, receiver_id, topic)
-
-
-def is_source(limits: Limits, project_id: str, receiver_id: str, topic: str) -> bool:
-    """Whether the topic is none of ours, and the operator lets a receiver of the project be bound to it."""
-    is_ours = topic.startswith(f"{limits.topic_prefix}.") or not is_bound(topic, project_id, receiver_id)
-    return not is_ours and any(fnmatchcase(topic, pattern) for pattern in limits.sources_of(project_id))
-
-
-def check_source_pattern(catalog: Catalog, limits: Limits, project_id: str, pattern: str) -> None:
-    """A pattern lies within what the project may read, and no other receiver may ever want what it means. Raises
-    BadRequest or Conflict.
-    """
-    if not lies_within(pattern, limits.sources_of(project_id)):
-        raise BadRequest(
-            f'The pattern "{clipped(pattern)}" means topics that receivers of this project may not be bound to; the '
-            "operator names these by STREAMS_SOURCE_TOPICS, and the pattern must lie within one that is named there."
-        )
-    for other in catalog.receivers.values():
-        if other.is_bound and overlap(pattern, other.pattern or other.topic):
-            raise _in_use(f'Topics that "{pattern}" means may be', other, project_id)
-    for draining in catalog.draining.values():
-        for drained in catalog.topics_drained(draining):
-            if matches(pattern, drained.topic):
-                raise _on_its_way(drained.topic)
-
-
-def meant_topics(limits: Limits, project_id: str, receiver_id: str, pattern: str, topics: Iterable[str]) -> list[str]:
-    """Which of these topics a receiver with this pattern may read, by name."""
-    return sorted(t for t in topics if matches(pattern, t) and is_source(limits, project_id, receiver_id, t))
-
-
-def is_free(catalog: Catalog, topic: str) -> bool:
-    """Whether nobody reads the topic, is about to, or has read it and is not done."""
-    return (
-        topic not in catalog.receivers_by_topic and topic not in catalog.bindings and not catalog.draining_from(topic)
-    )
-
-
-def check_topic_is_free(catalog: Catalog, project_id: str, receiver_id: str, topic: str) -> None:
-    """Whether no other receiver reads it, or has read it and is not done. Raises Conflict."""
-    patterns = (r for r in catalog.receivers.values() if r.pattern is not None and matches(r.pattern, topic))
-    other = catalog.receivers_by_topic.get(topic) or next(patterns, None)
-    if other is not None and (other.project_id, other.receiver_id) != (project_id, receiver_id):
-        raise _in_use(f'Topic "{topic}" is', other, project_id)
-    if catalog.draining_from(topic):
-        raise _on_its_way(topic)
-
-
-def _in_use(what: str, other: Receiver, project_id: str) -> Conflict:
-    words = f'the receiver "{other.receiver_id}"' if other.project_id == project_id else "another project"
-    return Conflict(f"{what} read by {words} already.", "buffer.topicInUse")
-
-
-def _on_its_way(topic: str) -> Conflict:
-    return Conflict(
-        f'What came in topic "{topic}" for a deleted receiver is still on its way; try again when it is in its tables.',
-        "buffer.topicInUse",
-    )
 
 
 def check_export_create(

@@ -18,9 +18,10 @@ from app.api.trials import sample_batch, taken_batch
 from app.kafka.events import to_batch
 from app.kafka.recent import RecentRecord, newest_of, read_recent
 from app.mapping.headers import canonical_name
+from app.model.binding import SourceTopic
 from app.model.errors import PayloadTooLarge
 from app.model.event import RESERVED_PREFIX, EventBatch, Headers
-from app.model.receiver import Receiver, SourceTopic
+from app.model.receiver import Receiver
 from app.settings import Settings
 
 MAX_RECENT_BYTES = 4 << 20

@@ -18,7 +18,8 @@ def tried_view(tried: Mapping[str, Any]) -> RenderableType:
     ranges.add_column("offsets", justify="right")
     for part in tried["ranges"]:
         count = part["end"] - part["first"]
-        ranges.add_row(str(part["partition"]), f"{part['first']:,}", f"{part['end']:,}", f"{count:,}")
+        place = f"{part['topic']}/{part['partition']}" if "topic" in part else str(part["partition"])
+        ranges.add_row(printable(place), f"{part['first']:,}", f"{part['end']:,}", f"{count:,}")
     which = "all" if tried["isWhole"] else "some"
     facts = {
         "table": tried["tableId"],

@@ -11,7 +11,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
 
-from app.api.rules import Limits, is_free, meant_topics
+from app.api.limits import Limits
+from app.api.sources import is_free, meant_topics
 from app.control.claims import is_there, lost_claims, new_claims
 from app.control.log import ControlLog, Interrupted
 from app.control.records import control_records
@@ -19,9 +20,10 @@ from app.control.run import Surroundings, now_ms
 from app.control.topics import ends_or_gone, topic_names
 from app.kafka.plan import describe_topics
 from app.kafka.transaction import Record
+from app.model.binding import SourceTopic
 from app.model.catalog import Catalog
 from app.model.errors import KafkaUnavailable
-from app.model.receiver import Receiver, SourceTopic, entity_key
+from app.model.receiver import Receiver, entity_key
 from app.model.task import TaskStatus
 
 _log = logging.getLogger(__name__)

@@ -11,16 +11,17 @@ from __future__ import annotations
 import asyncio
 
 from app.api.drafts import SourceDraft
-from app.api.rules import check_source_pattern, check_topic_is_free, meant_topics
+from app.api.sources import check_source_pattern, check_topic_is_free, meant_topics
 from app.control.claims import new_claims, unused_claims
 from app.control.patience import StepFailed
 from app.control.records import ManyTopics, TopicFacts, control_records
 from app.control.run import Run, now_ms
 from app.control.topics import find_source, topic_names
 from app.kafka.transaction import Record
+from app.model.binding import SourceTopic
 from app.model.errors import BadRequest, Conflict
 from app.model.ids import new_uid
-from app.model.receiver import Receiver, SourceTopic
+from app.model.receiver import Receiver
 
 Topics = TopicFacts | ManyTopics
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from app.model.binding import Binding, SourceTopic, binding_key
 from app.model.catalog import Catalog
-from app.model.receiver import Binding, SourceTopic, binding_key, entity_key
+from app.model.receiver import entity_key
 from app.model.task import Task, TaskType
 
 

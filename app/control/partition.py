@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.api.drafts import Cancelling, Deletion, ExportChange, ExportDraft, ReceiverDraft, ReplayDraft, load_draft
+from app.api.limits import Limits
 from app.api.replay_rules import check_export_resume, check_replay_cancel, check_replay_create
 from app.api.rules import (
-    Limits,
     check_deletion,
     check_export_change,
     check_export_create,

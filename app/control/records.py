@@ -12,8 +12,9 @@ from app.kafka.codec import ControlValue, control_codec
 from app.kafka.names import Names
 from app.kafka.transaction import Record
 from app.kafka.view import control_key
+from app.model.binding import Binding, binding_key
 from app.model.catalog import task_key
-from app.model.receiver import Binding, Draining, Export, Receiver, Revision, SourceOffset, binding_key, entity_key
+from app.model.receiver import Draining, Export, Receiver, Revision, SourceOffset, entity_key
 from app.model.replay import Replay, replay_key
 from app.model.task import Forgotten, Task, TaskStatus
 

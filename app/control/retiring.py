@@ -22,7 +22,8 @@ from app.control.run import Run, now_ms
 from app.control.tokens import delete_spent_tokens, say_left
 from app.control.topics import delete_topic, ends_or_gone
 from app.kafka.codec import ControlValue
-from app.model.receiver import Binding, Draining, Export, Revision
+from app.model.binding import Binding
+from app.model.receiver import Draining, Export, Revision
 from app.model.replay import Replay, forgettable
 
 _SECONDS = 10.0

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from confluent_kafka.admin import AdminClient
 
-from app.api.rules import Limits
+from app.api.limits import Limits
 from app.control.claims import unused_claims
 from app.control.log import ControlLog
 from app.control.records import Ended, control_records, failed, succeeded

@@ -20,9 +20,10 @@ from app.control.run import Surroundings
 from app.control.topics import topics_end
 from app.kafka.codec import ControlValue
 from app.kafka.transaction import Record
+from app.model.binding import SourceTopic
 from app.model.catalog import Catalog
 from app.model.errors import KafkaUnavailable
-from app.model.receiver import SourceOffset, SourceTopic, entity_key
+from app.model.receiver import SourceOffset, entity_key
 
 _EVERY_SECONDS = 0.5
 _MARGIN_SECONDS = 1.0

@@ -16,8 +16,9 @@ from app.control.records import TopicFacts
 from app.kafka.client import learn_leaders
 from app.kafka.gone import is_surely_gone
 from app.kafka.plan import describe_topics, ensure_topics, receiver_topic
+from app.model.binding import SourceTopic
 from app.model.errors import KafkaUnavailable
-from app.model.receiver import SourceOffset, SourceTopic
+from app.model.receiver import SourceOffset
 from app.model.replay import OffsetRange
 from app.settings import Settings
 

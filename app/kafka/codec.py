@@ -21,10 +21,11 @@ from typing import Any, Generic, TypeVar
 import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
+from app.model.binding import Binding
 from app.model.dead_letter import DeadLetter
 from app.model.errors import StreamsError
 from app.model.ledger import BatchRecord, ExportState
-from app.model.receiver import Binding, Draining, Export, Receiver
+from app.model.receiver import Draining, Export, Receiver
 from app.model.replay import Replay
 from app.model.rows import FailedEvent, Rows
 from app.model.task import Command, Forgotten, Task

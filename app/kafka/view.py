@@ -20,9 +20,10 @@ from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # re
 from app.kafka.client import connect_admin, consumer_config, learn_leaders
 from app.kafka.codec import CodecError, ControlValue, control_codec
 from app.kafka.names import Names
+from app.model.binding import Binding
 from app.model.catalog import Catalog
 from app.model.errors import KafkaUnavailable
-from app.model.receiver import Binding, Draining, Export, Receiver
+from app.model.receiver import Draining, Export, Receiver
 from app.model.replay import Replay
 from app.model.task import Forgotten
 from app.settings import Settings

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 
-from app.model.receiver import Binding, Draining, Export, Receiver, SourceTopic, binding_key, entity_key, is_bound
+from app.model.binding import Binding, SourceTopic, binding_key
+from app.model.receiver import Draining, Export, Receiver, entity_key, is_bound
 from app.model.replay import Replay, ReplayingExport, with_replays
 from app.model.task import Forgotten, Task
 
@@ -170,6 +172,13 @@ class Catalog:
             if (draining.topic == topic if draining.topic else draining.export.receiver_uid == bound)
         ]
         return sorted(found, key=lambda draining: (draining.ended_ms, draining.export.uid))
+
+    def topic_name(self, topic_id: str) -> str | None:
+        """The name of a topic that is read, or is drained from; None when there is none with this id."""
+        read = ((r.topic_id, r.topic) for r in self.receivers_by_topic.values())
+        bound = ((b.topic_id, b.topic) for claims in self.bindings.values() for b in claims.values())
+        drained = ((d.topic_id, d.topic) for d in self.draining.values())
+        return next((name for found, name in chain(read, bound, drained) if found == topic_id), None)
 
     def topic_id(self, topic: str) -> str | None:
         """The id of the topic from which events of this name are taken; None when nobody takes any."""

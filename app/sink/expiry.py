@@ -6,6 +6,8 @@ rule 19.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import orjson
 
 from app.kafka.names import Names
@@ -49,12 +51,18 @@ def letter_of_batch(export: Export, record: BatchRecord, topic: str, now_ms: int
     )
 
 
-def source_topic(export: ReplayingExport, revision: int, names: Names) -> str:
-    """The topic whose offsets a batch of this revision names: of a replay its own (of a requeue that of the dead
-    letters), else the receiver's.
+def source_topic(
+    export: ReplayingExport, record: BatchRecord, names: Names, topic_name: Callable[[str], str | None]
+) -> str:
+    """The topic whose offsets stand first in a batch: of a replay its own (of a requeue that of the dead letters), else
+    one that the receiver reads.
     """
-    replays = (replay.topic for replay in export.replays if replay.revision.number == revision)
-    return next(replays, names.events(export.project_id, export.receiver_id))
+    topic_id = record.sources[0].source.topic_id
+    for replay in export.replays:
+        if replay.revision.number == record.revision:
+            topics = {found: name for name, found in map(replay.topic_of, replay.ranges)}
+            return topics.get(topic_id, replay.topic)
+    return topic_name(topic_id) or names.events(export.project_id, export.receiver_id)
 
 
 def _facts(record: BatchRecord) -> dict[str, object]:

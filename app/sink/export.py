@@ -62,6 +62,8 @@ class Surroundings:
     """How many exports may read at once."""
     read_control: Callable[[], Awaitable[None]]
     """Returns when the control log is read to its end."""
+    topic_name: Callable[[str], str | None]
+    """The name of the topic with this id, if it is known."""
 
 
 class ExportOwner:
@@ -83,7 +85,10 @@ class ExportOwner:
         self._export = export
 
         def importer() -> Importer:
-            return Importer(around.settings, around.exchange, around.ledger, around.clock, around.counters, export)
+            names = around.topic_name
+            return Importer(
+                around.settings, around.exchange, around.ledger, around.clock, around.counters, export, names
+            )
 
         self._batches = Batches(state.export_uid, self._name(), batches, importer, around.ledger, around.tasks)
         self._uploads = Uploads(around.exchange, around.counters, export, around.clock.now_ms)

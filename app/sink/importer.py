@@ -49,7 +49,10 @@ class Importer:
         clock: BrokerClock,
         counters: Counters,
         export: Callable[[], ReplayingExport],
+        topic_name: Callable[[str], str | None] = lambda _topic_id: None,
     ) -> None:
+        """`topic_name` gives the name of the topic with this id, if it is known."""
+        self._topic_name = topic_name
         self._settings, self._exchange, self._ledger = settings, exchange, ledger
         self._clock, self._counters, self._export = clock, counters, export
         self._retries = RetryPlan(
@@ -237,7 +240,7 @@ class Importer:
         """The record and its dead letter are in one transaction; there is one letter, however often it expires."""
         now_ms, export = self._clock.now_ms(), self._export()
         expired = importing.expired(record, str(trouble) if trouble else None, now_ms)
-        topic = source_topic(export, record.revision, Names(self._settings.topic_prefix))
+        topic = source_topic(export, record, Names(self._settings.topic_prefix), self._topic_name)
         letters = [] if record.expired_ms else [letter_of_batch(export, expired, topic, now_ms)]
         await self._ledger.write([self._ledger.batch(expired), *map(self._ledger.dead_letter, letters)])
         self._counters.dead_letters.update(letter.event.reason for letter in letters)

@@ -104,6 +104,7 @@ class PartitionOwner:
                     read_again=lambda uid, offset: RowsReader(self._settings, self.partition, uid, offset),
                     reading_again=asyncio.Semaphore(1),
                     read_control=lambda: self._view.caught_up(30),
+                    topic_name=self._view.catalog.topic_name,
                 )
                 await self._view.caught_up(30)
                 for uid in list(self._content.states.keys() | self._content.batches.keys()):

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from app.api.drafts import ExportChange, ExportDraft, ReceiverDraft, SourceDraft
+from app.api.limits import Limits
 from app.api.replay_rules import check_export_resume, check_replay_cancel
 from app.api.rules import (
     MAX_SUSPENSIONS,
-    Limits,
     check_deletion,
     check_export_change,
     check_export_create,
@@ -21,10 +21,11 @@ from app.api.rules import (
     check_receiver_create,
 )
 from app.control.records import SealedToken, TopicFacts, make_export, make_receiver
+from app.model.binding import Binding
 from app.model.catalog import Catalog
 from app.model.conditions import Conditions
 from app.model.errors import BadRequest, Conflict, NotFound
-from app.model.receiver import Binding, Column, ColumnType, Draining, Export, Mapping, Receiver, Revision, Suspension
+from app.model.receiver import Column, ColumnType, Draining, Export, Mapping, Receiver, Revision, Suspension
 from app.model.replay import Replay, ReplayKind
 from app.model.task import Task, TaskStatus, TaskType
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from app.api.rules import Limits
+from app.api.limits import Limits
 from app.control import adopting
 from app.control.adopting import Adopting, to_adopt
 from app.control.run import Surroundings
@@ -16,8 +16,9 @@ from app.kafka.codec import control_codec
 from app.kafka.names import Names
 from app.kafka.transaction import Record
 from app.kafka.view import ControlView
+from app.model.binding import Binding, SourceTopic
 from app.model.catalog import Catalog
-from app.model.receiver import Binding, Receiver, SourceOffset, SourceTopic
+from app.model.receiver import Receiver, SourceOffset
 from app.model.task import Task, TaskStatus, TaskType
 from app.settings import Settings
 

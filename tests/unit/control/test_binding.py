@@ -18,9 +18,10 @@ from app.control.steps import Failure
 from app.kafka.codec import control_codec
 from app.kafka.names import Names
 from app.kafka.transaction import Record
+from app.model.binding import Binding, SourceTopic
 from app.model.catalog import Catalog
 from app.model.errors import BadRequest, Conflict
-from app.model.receiver import Binding, Receiver, SourceTopic
+from app.model.receiver import Receiver
 from app.model.task import Command, Task, TaskStatus, TaskType
 from app.settings import Settings
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.control.claims import lost_claims, new_claims, unused_claims
+from app.model.binding import Binding, SourceTopic, binding_key
 from app.model.catalog import Catalog
-from app.model.receiver import Binding, Receiver, SourceTopic, binding_key
+from app.model.receiver import Receiver
 from app.model.task import Task, TaskStatus, TaskType
 
 CLAIM = Binding("r", "1", "a", "shop.orders", "id", 2, 0)

@@ -16,9 +16,10 @@ from app.control.run import Run, Surroundings
 from app.kafka.codec import control_codec
 from app.kafka.names import Names
 from app.kafka.transaction import Record
+from app.model.binding import Binding
 from app.model.catalog import Catalog
 from app.model.conditions import Conditions
-from app.model.receiver import Binding, Draining, Export, Mapping, Receiver, Revision, SourceOffset
+from app.model.receiver import Draining, Export, Mapping, Receiver, Revision, SourceOffset
 from app.model.task import Command, Task, TaskStatus, TaskType
 from app.settings import Settings
 

@@ -15,9 +15,10 @@ from app.control.run import Run, Surroundings, now_ms
 from app.kafka.codec import control_codec
 from app.kafka.names import Names
 from app.kafka.transaction import Record
+from app.model.binding import Binding
 from app.model.catalog import Catalog
 from app.model.conditions import Conditions
-from app.model.receiver import Binding, Draining, Export, Mapping, Revision
+from app.model.receiver import Draining, Export, Mapping, Revision
 from app.model.replay import KEPT_REPLAYS, LANE_STEP, OffsetRange, Replay, ReplayKind
 from app.model.task import Command, Task, TaskStatus, TaskType
 from app.settings import Settings

@@ -14,10 +14,11 @@ from app.control.settling import Open, Settling, open_ends, with_end
 from app.kafka.codec import control_codec
 from app.kafka.names import Names
 from app.kafka.transaction import Record
+from app.model.binding import Binding, SourceTopic
 from app.model.catalog import Catalog
 from app.model.conditions import Conditions
 from app.model.errors import KafkaUnavailable
-from app.model.receiver import Binding, Draining, Export, Mapping, Receiver, Revision, SourceOffset, SourceTopic
+from app.model.receiver import Draining, Export, Mapping, Receiver, Revision, SourceOffset
 from app.settings import Settings
 
 RECEIVER = Receiver("r", "1", "a", "a", "", b"", "topic", "id", 4, 0)

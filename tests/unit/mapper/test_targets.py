@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from app.mapper.targets import exports_from, first_offset, need_ids, targets, wanted_topics
+from app.model.binding import Binding
 from app.model.catalog import Catalog
 from app.model.conditions import Conditions
-from app.model.receiver import Binding, Column, ColumnType, Draining, Export, Mapping, Receiver, Revision, SourceOffset
+from app.model.receiver import Column, ColumnType, Draining, Export, Mapping, Receiver, Revision, SourceOffset
 
 RECEIVER = Receiver("r", "1", "a", "a", "", b"", "topic", "id-1", 4, 0)
 REVISION = Revision(1, Mapping("in.c-b.t", (Column("body", ColumnType.BODY),)), "1", b"", 0)

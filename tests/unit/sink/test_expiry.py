@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from app.kafka.names import Names
+from app.model.binding import Binding
+from app.model.catalog import Catalog
 from app.model.conditions import Conditions
 from app.model.event import Reason
 from app.model.ledger import BatchRecord, Phase, Slice, SourceRange, StagedFile
 from app.model.receiver import Export, Mapping, Revision
-from app.model.replay import LANE_STEP, Replay, ReplayKind, with_replays
+from app.model.replay import LANE_STEP, OffsetRange, Replay, ReplayKind, with_replays
 from app.model.rows import Source
 from app.sink.expiry import letter_of_batch, source_topic
 
@@ -71,7 +74,22 @@ def test_letter_names_the_topic_whose_offsets_it_has() -> None:
     facts = ("lane", ReplayKind.REQUEUE, "1234", "clicks", "all", "uid", revision)
     requeue = Replay(*facts, "streams.events.1234.clicks", "streams.dead-letters", "letters-id", (), 0, b"")
     export, names = with_replays(EXPORT, [requeue]), Names("streams")
+    batches = RECORD, replace(RECORD, revision=LANE_STEP + 2)
 
-    topics = [source_topic(export, number, names) for number in (2, LANE_STEP + 2)]
+    topics = [source_topic(export, batch, names, lambda _: None) for batch in batches]
 
     assert topics == ["streams.events.1234.clicks", "streams.dead-letters"]
+
+
+def test_letter_names_the_topic_of_others_that_a_receiver_reads_or_a_replay_is_of() -> None:
+    revision = Revision(LANE_STEP + 2, Mapping("t", ()), "2", b"", 0)
+    facts = ("lane", ReplayKind.REPLAY, "1234", "clicks", "all", "uid", revision)
+    ranges = tuple(OffsetRange(0, 0, 9, f"shop.{name}", name) for name in ("x", "id"))
+    export, names = with_replays(EXPORT, [Replay(*facts, "shop.x", "shop.*", "", ranges, 0, b"")]), Names("streams")
+    catalog = Catalog()
+    catalog.put_binding(Binding("r", "1234", "clicks", "shop.orders", "id", 1, 0))
+    batches = RECORD, replace(RECORD, revision=LANE_STEP + 2)
+
+    topics = [source_topic(export, batch, names, catalog.topic_name) for batch in batches]
+
+    assert topics == ["shop.orders", "shop.id"]
