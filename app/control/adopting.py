@@ -1,5 +1,6 @@
 """Topics that appear later and that a receiver's pattern means: it is bound to them, and they are read from their first
-record. Those that are gone for good it is bound to no longer, so that topics may come and go.
+record. Those that are gone for good it is bound to no longer, so that topics may come and go; nor is a deleted receiver
+of which something is drained, so that its exports end.
 
 Not while a task of the receiver is under way: where an export begins, ends or is suspended is found out in a task, and
 the topics must not change meanwhile. A topic belongs to who has it first (`app.control.binding`).
@@ -10,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from app.api.limits import Limits
 from app.api.sources import is_free, meant_topics
-from app.control.claims import is_there, lost_claims, new_claims
+from app.control.claims import lost_claims, new_claims
 from app.control.log import ControlLog, Interrupted
 from app.control.records import control_records
 from app.control.run import Surroundings, now_ms
@@ -23,10 +26,42 @@ from app.kafka.transaction import Record
 from app.model.binding import SourceTopic
 from app.model.catalog import Catalog
 from app.model.errors import KafkaUnavailable
-from app.model.receiver import Receiver, entity_key
+from app.model.receiver import Draining, Receiver, entity_key
 from app.model.task import TaskStatus
 
 _log = logging.getLogger(__name__)
+
+
+class Reader(NamedTuple):
+    """Whose topics may come and go: a receiver with a pattern, or one that was deleted and is drained."""
+
+    uid: str
+    project_id: str
+    receiver_id: str
+
+    @property
+    def key(self) -> str:
+        return entity_key(self.project_id, self.receiver_id)
+
+
+def readers(catalog: Catalog) -> list[Reader]:
+    """One of a single topic that is there is none: it waits for its topic, until somebody deletes it. Pure."""
+    there = {receiver.uid for receiver in catalog.receivers.values()}
+    found = [Reader(r.uid, r.project_id, r.receiver_id) for r in catalog.receivers.values() if r.pattern is not None]
+    exports = (draining.export for draining in catalog.draining.values())
+    drained = (Reader(e.receiver_uid, e.project_id, e.receiver_id) for e in exports if e.receiver_uid not in there)
+    return [*found, *dict.fromkeys(drained)]
+
+
+def still_drained(catalog: Catalog, receiver_uid: str, topic_id: str) -> list[Draining]:
+    """Those of the receiver's deleted exports that were to get something of a topic which is gone, without it. Pure."""
+    found = []
+    for draining in catalog.draining.values():
+        export = draining.export
+        places = tuple(place for place in export.drain_to or () if place.topic_id != topic_id)
+        if export.receiver_uid == receiver_uid and places != (export.drain_to or ()):
+            found.append(replace(draining, export=replace(export, drain_to=places)))
+    return found
 
 
 def to_adopt(catalog: Catalog, limits: Limits, receiver: Receiver, names: Collection[str]) -> list[str]:
@@ -39,7 +74,7 @@ def to_adopt(catalog: Catalog, limits: Limits, receiver: Receiver, names: Collec
     return free[: max(0, room)]
 
 
-def is_busy(catalog: Catalog, receiver: Receiver) -> bool:
+def is_busy(catalog: Catalog, receiver: Receiver | Reader) -> bool:
     """Whether a task of the receiver, or of an export of it, is under way."""
     return any(
         task.status is TaskStatus.PROCESSING and entity_key(task.project_id, task.receiver_id) == _key(receiver)
@@ -71,12 +106,17 @@ class Adopting:
         catalog = self._log.catalog
         receivers = [r for r in catalog.receivers.values() if r.pattern is not None and self._ours(r.project_id)]
         names = await topic_names(self._around.admin) if receivers else []
+        for reader in readers(catalog):
+            if self._ours(reader.project_id):
+                try:
+                    await self._let_go(reader)
+                except KafkaUnavailable as trouble:  # what Kafka does not say of one's topics holds up no other
+                    _log.warning("topics of receiver %s are not looked at: %s", reader.key, trouble.message)
         for receiver in receivers:
             try:
-                await self._let_go(receiver)
                 await self._adopt(receiver, to_adopt(catalog, self._limits, receiver, names))
-            except KafkaUnavailable as trouble:  # what Kafka does not say of one receiver's topics holds up no other
-                _log.warning("topics of receiver %s are not looked at: %s", _key(receiver), trouble.message)
+            except KafkaUnavailable as trouble:
+                _log.warning("new topics of receiver %s are not looked at: %s", _key(receiver), trouble.message)
             self._tell(receiver, names)
         for project_id in sorted({receiver.project_id for receiver in receivers}):
             if lost_claims(catalog, project_id):
@@ -102,21 +142,24 @@ class Adopting:
         for name in sorted(bound & described.keys()):
             _log.info("receiver %s reads topic %s too, which is new", _key(receiver), name)
 
-    async def _let_go(self, receiver: Receiver) -> None:
+    async def _let_go(self, reader: Reader) -> None:
         """Of topics that are gone, or made anew under their names, which then are new ones."""
-        bound = self._log.catalog.bound_topics(receiver.uid)
+        bound = self._log.catalog.bound_topics(reader.uid)
         there = await asyncio.to_thread(describe_topics, self._around.admin, [topic.topic for topic in bound])
         for topic in bound:
             known = there.get(topic.topic, ("", 0))[0] == topic.topic_id
             if known or await ends_or_gone(self._around.admin, topic.topic, topic.topic_id) is not None:
                 continue
-            _log.warning("topic %s, which receiver %s reads, is gone", topic.topic, _key(receiver))
-            await self._log.transact(lambda t=topic: self._gone(receiver, t))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+            _log.warning("topic %s, which receiver %s reads, is gone", topic.topic, reader.key)
+            await self._log.transact(lambda t=topic: self._gone(reader, t))  # type: ignore[misc]  # mypy knows no defaults of lambdas
 
-    def _gone(self, receiver: Receiver, topic: SourceTopic) -> list[Record]:
+    def _gone(self, reader: Reader, topic: SourceTopic) -> list[Record]:
+        """Not the ends of earlier mappings: an envelope of theirs may be on its way, and the sink must know them."""
         catalog = self._log.catalog
-        claims = [c for c in catalog.bindings_of(receiver.uid) if c.source == topic and is_there(catalog, c)]
-        return [] if is_busy(catalog, receiver) else control_records(self._log.names, ended=claims)
+        claims = [claim for claim in catalog.bindings_of(reader.uid) if claim.source == topic]
+        if is_busy(catalog, reader) or not claims:
+            return []
+        return control_records(self._log.names, still_drained(catalog, reader.uid, topic.topic_id), claims)
 
     def _lost(self, project_id: str) -> list[Record]:
         return control_records(self._log.names, ended=lost_claims(self._log.catalog, project_id))
@@ -134,5 +177,5 @@ class Adopting:
             )
 
 
-def _key(receiver: Receiver) -> str:
+def _key(receiver: Receiver | Reader) -> str:
     return entity_key(receiver.project_id, receiver.receiver_id)

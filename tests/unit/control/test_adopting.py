@@ -18,12 +18,15 @@ from app.kafka.transaction import Record
 from app.kafka.view import ControlView
 from app.model.binding import Binding, SourceTopic
 from app.model.catalog import Catalog
-from app.model.receiver import Receiver, SourceOffset
+from app.model.conditions import Conditions
+from app.model.receiver import Draining, Export, Mapping, Receiver, Revision, SourceOffset
 from app.model.task import Task, TaskStatus, TaskType
 from app.settings import Settings
 
 RECEIVER = Receiver("r", "1", "a", "a", "", b"", "", "", 0, 0, pattern="shop.*")
 BOUND = Binding("r", "1", "a", "shop.orders", "id-shop.orders", 2, 0)
+EXPORT = Export("e", "r", "1", "a", "e", "e", Conditions(), 0, (), (Revision(1, Mapping("t", ()), "1", b"", 0),), 0)
+PLACES = SourceOffset("id-shop.orders", 0, 7), SourceOffset("id-shop.returns", 1, 3)
 LIMITS = Limits(source_topics=("1:shop.*", "1:shop-old"), max_source_topics=3)
 SETTINGS = Settings(_env_file=None, source_topics=["*:shop.*"])  # type: ignore[call-arg]  # pydantic-settings' own
 
@@ -48,8 +51,10 @@ class Log:
             key = cast(str, record.key).partition(":")[2]
             if record.value is None:
                 self.catalog.drop_binding(key)
+            elif isinstance(value := control_codec.decode(record.value), Draining):
+                self.catalog.put_draining(value)
             else:
-                self.catalog.put_binding(cast(Binding, control_codec.decode(record.value)))
+                self.catalog.put_binding(cast(Binding, value))
 
 
 @pytest.fixture
@@ -156,6 +161,40 @@ async def test_topic_that_was_made_anew_is_a_new_one(look: Callable[..., Any]) -
 async def test_topic_that_is_gone_stays_while_a_task_of_the_receiver_is_under_way(look: Callable[..., Any]) -> None:
     catalog = catalog_of(BOUND)
     catalog.put_task(Task("1", "t", TaskType.EXPORT_RESUME, TaskStatus.PROCESSING, 0, "a", "e"))
+
+    assert (await look(catalog)).written == []
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+async def test_deleted_export_is_not_drained_from_a_topic_that_is_gone(look: Callable[..., Any], deleted: bool) -> None:
+    catalog = catalog_of(BOUND, replace(BOUND, topic="shop.returns", topic_id="id-shop.returns"))
+    catalog.put_draining(Draining(replace(EXPORT, drain_to=PLACES), "", "", 0, False, 0))
+    if deleted:
+        catalog.drop_receiver("1/a")
+
+    await look(catalog, "shop.orders")
+
+    assert catalog.draining["e"].export.drain_to == PLACES[:1]
+    assert list(catalog.bindings) == ["shop.orders"]
+
+
+async def test_only_topic_of_a_deleted_receiver_is_let_go_when_it_is_gone(
+    look: Callable[..., Any],
+) -> None:
+    catalog = Catalog()
+    catalog.put_binding(BOUND)
+    catalog.put_draining(Draining(replace(EXPORT, drain_to=PLACES[:1]), BOUND.topic, BOUND.topic_id, 2, False, 0))
+
+    await look(catalog)
+
+    assert (catalog.draining["e"].export.drain_to, catalog.bindings) == ((), {})
+
+
+async def test_receiver_of_one_topic_waits_for_it(look: Callable[..., Any]) -> None:
+    catalog = Catalog()
+    catalog.put_receiver(replace(RECEIVER, topic=BOUND.topic, topic_id=BOUND.topic_id, pattern=None))
+    catalog.put_binding(BOUND)
+    catalog.put_draining(Draining(replace(EXPORT, drain_to=PLACES[:1]), BOUND.topic, BOUND.topic_id, 2, False, 0))
 
     assert (await look(catalog)).written == []
 
