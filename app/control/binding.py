@@ -67,15 +67,20 @@ async def _topic(run: Run, name: str, from_ms: int | None) -> TopicFacts:
 
 
 async def claim(run: Run, topics: Topics) -> str:
-    """The uid of the receiver that is to be made, once the topics are its own. Raises Conflict when one is not."""
+    """The uid of the receiver that is to be made, once the topics are its own. Raises Conflict when one is not.
+
+    What an earlier run claimed and this one does not find goes: a topic that is not shown, or was made anew.
+    """
     wanted = topics.topics if isinstance(topics, ManyTopics) else (topics,)
     mine = unused_claims(run.catalog, run.task)  # of a run of this task that did not come to its end
     uid = mine[0].receiver_uid if mine else new_uid()
     sources = [SourceTopic(facts.name, facts.topic_id, len(facts.ends)) for facts in wanted]
+    found = {(source.topic, source.topic_id) for source in sources}
 
     def records() -> list[Record]:
         place = uid, run.task.project_id, run.task.receiver_id
-        return control_records(run.log.names, new_claims(run.catalog, place, sources, now_ms()))
+        stale = [c for c in unused_claims(run.catalog, run.task) if (c.topic, c.topic_id) not in found]
+        return control_records(run.log.names, new_claims(run.catalog, place, sources, now_ms(), stale), stale)
 
     await run.log.transact(records)
     for source in sources:

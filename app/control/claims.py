@@ -11,11 +11,18 @@ from app.model.task import Task, TaskType
 
 
 def new_claims(
-    catalog: Catalog, place: tuple[str, str, str], sources: Sequence[SourceTopic], now_ms: int
+    catalog: Catalog,
+    place: tuple[str, str, str],
+    sources: Sequence[SourceTopic],
+    now_ms: int,
+    ended: Sequence[Binding] = (),
 ) -> list[Binding]:
-    """Claims of the receiver (uid, project, id) that are not in the log: one that is there must keep its place."""
+    """Claims of the receiver (uid, project, id) that are not in the log, or end in the same transaction: one that is
+    there must keep its place.
+    """
     claims = (Binding(*place, source.topic, source.topic_id, source.partitions, now_ms) for source in sources)
-    return [claim for claim in claims if binding_key(claim) not in catalog.bindings.get(claim.topic, {})]
+    gone = {binding_key(claim) for claim in ended}
+    return [c for c in claims if (key := binding_key(c)) in gone or key not in catalog.bindings.get(c.topic, {})]
 
 
 def lost_claims(catalog: Catalog, project_id: str) -> list[Binding]:

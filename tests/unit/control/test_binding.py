@@ -103,6 +103,24 @@ async def test_task_that_is_carried_on_keeps_what_it_had_claimed() -> None:
     assert first == again
 
 
+async def test_claim_of_an_earlier_run_is_written_anew_when_its_topic_was_made_anew() -> None:
+    log = Log()
+    uid = await claim(run_of(log), TopicFacts("shop.orders", "earlier", (0,)))
+
+    await claim(run_of(log), TopicFacts("shop.orders", "id-1", (0,)))
+
+    assert log.catalog.bound_topics(uid) == (SourceTopic("shop.orders", "id-1", 1),)
+
+
+async def test_claim_of_an_earlier_run_goes_when_its_topic_is_not_found_any_more() -> None:
+    log = Log()
+    uid = await claim(run_of(log), TOPICS)
+
+    await claim(run_of(log), ManyTopics(TOPICS.topics[:1]))
+
+    assert [topic.topic for topic in log.catalog.bound_topics(uid)] == ["shop.orders"]
+
+
 async def test_pattern_begins_at_the_end_of_each_topic_that_it_means(kafka_has: Callable[..., None]) -> None:
     kafka_has("shop.orders", "bank.orders", "__consumer_offsets", "shop.returns")
 
