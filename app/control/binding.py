@@ -71,7 +71,7 @@ async def claim(run: Run, topics: Topics) -> str:
 
     What an earlier run claimed and this one does not find goes: a topic that is not shown, or was made anew.
     """
-    wanted = topics.topics if isinstance(topics, ManyTopics) else (topics,)
+    wanted = _each(topics)
     mine = unused_claims(run.catalog, run.task)  # of a run of this task that did not come to its end
     uid = mine[0].receiver_uid if mine else new_uid()
     sources = [SourceTopic(facts.name, facts.topic_id, len(facts.ends)) for facts in wanted]
@@ -88,3 +88,15 @@ async def claim(run: Run, topics: Topics) -> str:
         if first is None or first.receiver_uid != uid:
             raise Conflict(f'Topic "{source.topic}" is read by another receiver already.', "buffer.topicInUse")
     return uid
+
+
+def check_are_free(run: Run, topics: Topics) -> None:
+    """Claimed topics once more, in the transaction that makes the receiver: a control process of a version without
+    claims may have bound one to a receiver meanwhile. Raises Conflict.
+    """
+    for facts in _each(topics):
+        check_topic_is_free(run.catalog, run.task.project_id, run.task.receiver_id, facts.name)
+
+
+def _each(topics: Topics) -> tuple[TopicFacts, ...]:
+    return topics.topics if isinstance(topics, ManyTopics) else (topics,)

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from app.api.drafts import ExportDraft, ReceiverDraft, SourceDraft, load_draft
 from app.api.rules import check_export_create, check_receiver_create, find_receiver
-from app.control.binding import bound_topics, claim, find_sources
+from app.control.binding import bound_topics, check_are_free, claim, find_sources
 from app.control.log import Closed, Interrupted
 from app.control.operators import until_topic_is_there
 from app.control.patience import StepFailed
@@ -65,6 +65,8 @@ async def create_receiver(run: Run) -> None:
         secret = run.around.cipher.encrypt(new_secret())
 
         def entities() -> list[ControlValue]:
+            if draft.source is not None:
+                check_are_free(run, topic)
             receiver = make_receiver(project_id, draft, topic, uid=uid, secret=secret, now_ms=now_ms())
             return [receiver, *_exports(run, receiver, draft.exports, tokens, topic), *_topic_is_kept(run)]
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from app.api.drafts import ExportDraft, ReceiverDraft, dump_draft
+from app.api.drafts import ExportDraft, ReceiverDraft, SourceDraft, dump_draft
 from app.control import creating, topics
 from app.control.creating import create_export, create_receiver
 from app.control.records import SealedToken, TopicFacts
@@ -19,8 +19,9 @@ from app.kafka.codec import ControlValue, control_codec
 from app.kafka.names import Names
 from app.kafka.transaction import Record
 from app.model.catalog import Catalog
+from app.model.cipher import Cipher
 from app.model.conditions import Conditions
-from app.model.errors import KafkaUnavailable
+from app.model.errors import Conflict, KafkaUnavailable
 from app.model.receiver import Draining, Export, Mapping, Receiver, Revision, SourceOffset
 from app.model.task import Command, Task, TaskStatus, TaskType
 from app.settings import Settings
@@ -154,3 +155,30 @@ async def test_receiver_made_again_waits_until_it_is_known_where_the_earlier_one
         await making
 
     assert known == [True]
+
+
+async def test_receiver_is_refused_whose_topic_was_bound_without_a_claim_after_the_first_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By a control process of an earlier version, while one after the other is replaced."""
+    run, log = run_of(TaskType.RECEIVER_CREATE)
+    log.catalog.put_task(replace(run.task, progress=None))
+    draft = ReceiverDraft("a", "a", "", source=SourceDraft("orders"))
+    around = replace(run.around, cipher=Cipher([Cipher.new_key()]))
+    run = Run(around, run.log, replace(run.command, payload=dump_draft(draft)))
+
+    async def with_provisions(_run: Run, _wanted: object, _check: object, conclude: Callable[..., Any]) -> None:
+        await conclude({})
+
+    async def find_sources(*_: object) -> TopicFacts:
+        return TopicFacts("orders", "id", (0,))
+
+    async def claim(*_: object) -> str:
+        log.catalog.put_receiver(replace(RECEIVER, uid="s", project_id="2", topic="orders"))
+        return "u"
+
+    for other in (with_provisions, find_sources, claim):
+        monkeypatch.setattr(creating, other.__name__, other)
+
+    with pytest.raises(Conflict, match='"orders" is read by another project'):
+        await create_receiver(run)
