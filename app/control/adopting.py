@@ -21,7 +21,7 @@ from app.control.log import ControlLog, Interrupted
 from app.control.records import control_records
 from app.control.run import Surroundings, now_ms
 from app.control.topics import ends_or_gone, topic_names
-from app.kafka.plan import describe_topics
+from app.kafka.plan import describe_known
 from app.kafka.transaction import Record
 from app.model.binding import SourceTopic
 from app.model.catalog import Catalog
@@ -108,15 +108,9 @@ class Adopting:
         names = await topic_names(self._around.admin) if receivers else []
         for reader in readers(catalog):
             if self._ours(reader.project_id):
-                try:
-                    await self._let_go(reader)
-                except KafkaUnavailable as trouble:  # what Kafka does not say of one's topics holds up no other
-                    _log.warning("topics of receiver %s are not looked at: %s", reader.key, trouble.message)
+                await self._let_go(reader)
         for receiver in receivers:
-            try:
-                await self._adopt(receiver, to_adopt(catalog, self._limits, receiver, names))
-            except KafkaUnavailable as trouble:
-                _log.warning("new topics of receiver %s are not looked at: %s", _key(receiver), trouble.message)
+            await self._adopt(receiver, to_adopt(catalog, self._limits, receiver, names))
             self._tell(receiver, names)
         for project_id in sorted({receiver.project_id for receiver in receivers}):
             if lost_claims(catalog, project_id):
@@ -125,8 +119,8 @@ class Adopting:
     async def _adopt(self, receiver: Receiver, wanted: Sequence[str]) -> None:
         if not wanted:
             return
-        described = await asyncio.to_thread(describe_topics, self._around.admin, wanted)
-        sources = [SourceTopic(name, *facts) for name, facts in sorted(described.items())]
+        described = await asyncio.to_thread(describe_known, self._around.admin, wanted)
+        sources = [SourceTopic(name, *facts) for name, facts in sorted(described.items()) if facts is not None]
 
         def records() -> list[Record]:
             catalog = self._log.catalog
@@ -143,15 +137,25 @@ class Adopting:
             _log.info("receiver %s reads topic %s too, which is new", _key(receiver), name)
 
     async def _let_go(self, reader: Reader) -> None:
-        """Of topics that are gone, or made anew under their names, which then are new ones."""
+        """Of topics that are gone, or made anew under their names, which then are new ones. What Kafka does not say of
+        one topic holds up no other.
+        """
         bound = self._log.catalog.bound_topics(reader.uid)
-        there = await asyncio.to_thread(describe_topics, self._around.admin, [topic.topic for topic in bound])
+        there = await asyncio.to_thread(describe_known, self._around.admin, [topic.topic for topic in bound])
         for topic in bound:
-            known = there.get(topic.topic, ("", 0))[0] == topic.topic_id
-            if known or await ends_or_gone(self._around.admin, topic.topic, topic.topic_id) is not None:
+            if topic.topic not in there or (there[topic.topic] or ("", 0))[0] == topic.topic_id:
+                continue
+            if not await self._is_gone(topic):
                 continue
             _log.warning("topic %s, which receiver %s reads, is gone", topic.topic, reader.key)
             await self._log.transact(lambda t=topic: self._gone(reader, t))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+
+    async def _is_gone(self, topic: SourceTopic) -> bool:
+        try:
+            return await ends_or_gone(self._around.admin, topic.topic, topic.topic_id) is None
+        except KafkaUnavailable as trouble:
+            _log.warning("topic %s is not shown, and may be there: %s", topic.topic, trouble.message)
+            return False
 
     def _gone(self, reader: Reader, topic: SourceTopic) -> list[Record]:
         """Not the ends of earlier mappings: an envelope of theirs may be on its way, and the sink must know them."""

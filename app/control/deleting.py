@@ -81,7 +81,10 @@ def _ended(
 async def _ends(run: Run, receiver: Receiver) -> Places | None:
     """Where the receiver's events end now; None where `Settling` has to find it out."""
     topics = run.catalog.topics_of(receiver)
-    found = await asyncio.gather(*(find_topic(run.around.admin, topic.topic) for topic in topics))
+    try:
+        found = await asyncio.gather(*(find_topic(run.around.admin, topic.topic) for topic in topics))
+    except KafkaUnavailable:
+        return None
     places: list[SourceOffset] = []
     for topic, facts in zip(topics, found, strict=True):
         if facts is None or facts.topic_id != topic.topic_id or len(facts.ends) < topic.partitions:

@@ -185,6 +185,22 @@ def describe_topics(admin: AdminClient, topics: Sequence[str]) -> dict[str, tupl
     return {name: (str(topic.topic_id), len(topic.partitions)) for name, topic in _descriptions(admin, topics)}
 
 
+def describe_known(admin: AdminClient, topics: Sequence[str]) -> dict[str, tuple[str, int] | None]:
+    """As `describe_topics`, with None for those that do not exist, and without those that Kafka says nothing about."""
+    found: dict[str, tuple[str, int] | None] = {}
+    if not topics:
+        return found
+    asked = admin.describe_topics(TopicCollection(list(topics)), request_timeout=_TIMEOUT_SECONDS)
+    for name, future in asked.items():
+        try:
+            answers = dict(_answers({name: future}, "describe", but=KafkaError.UNKNOWN_TOPIC_OR_PART))
+        except KafkaUnavailable as trouble:
+            _log.warning("%s", trouble.message)
+            continue
+        found[name] = (str(answers[name].topic_id), len(answers[name].partitions)) if answers else None
+    return found
+
+
 def _descriptions(admin: AdminClient, topics: Sequence[str]) -> Iterator[tuple[str, Any]]:
     if topics:
         asked = admin.describe_topics(TopicCollection(list(topics)), request_timeout=_TIMEOUT_SECONDS)

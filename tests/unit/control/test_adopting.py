@@ -19,6 +19,7 @@ from app.kafka.view import ControlView
 from app.model.binding import Binding, SourceTopic
 from app.model.catalog import Catalog
 from app.model.conditions import Conditions
+from app.model.errors import KafkaUnavailable
 from app.model.receiver import Draining, Export, Mapping, Receiver, Revision, SourceOffset
 from app.model.task import Task, TaskStatus, TaskType
 from app.settings import Settings
@@ -59,26 +60,32 @@ class Log:
 
 @pytest.fixture
 def look(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Look once at a Kafka with these topics, each of two partitions; one may be there that it does not show."""
+    """Look once at a Kafka with these topics, each of two partitions; one may be there that it does not
+    show, of one it may say nothing, and one that it does not show may be asked for in vain.
+    """
 
     async def topic_names(_admin: Any) -> list[str]:
         return list(there)
 
     there: list[str] = []
     unclear: list[str] = []
+    silent: list[str] = []
     monkeypatch.setattr(adopting, "topic_names", topic_names)
 
     async def ends_or_gone(_admin: Any, name: str, topic_id: str) -> tuple[SourceOffset, ...] | None:
+        if name in silent:
+            raise KafkaUnavailable("no answer")
         return () if name in unclear else None
 
-    def describe(_admin: Any, names: Sequence[str]) -> dict[str, tuple[str, int]]:
-        return {name: (f"id-{name}", 2) for name in names if name in there}
+    def describe(_admin: Any, names: Sequence[str]) -> dict[str, tuple[str, int] | None]:
+        return {name: (f"id-{name}", 2) if name in there else None for name in names if name not in refused}
 
-    monkeypatch.setattr(adopting, "describe_topics", describe)
+    refused: list[str] = []
+    monkeypatch.setattr(adopting, "describe_known", describe)
     monkeypatch.setattr(adopting, "ends_or_gone", ends_or_gone)
 
-    async def look(catalog: Catalog, *topics: str, not_sure: str = "") -> Log:
-        there[:], unclear[:] = topics, [not_sure]
+    async def look(catalog: Catalog, *topics: str, not_sure: str = "", not_said: str = "", in_vain: str = "") -> Log:
+        there[:], unclear[:], refused[:], silent[:] = topics, [not_sure], [not_said], [in_vain]
         log = Log(catalog)
         around = Surroundings(SETTINGS, cast(Any, None), cast(Any, None), rows_partitions=1)
         await Adopting(around, cast(Any, log), lambda project_id: project_id == "1").look()
@@ -150,6 +157,23 @@ async def test_topic_that_is_gone_makes_room_and_one_that_is_only_not_shown_does
     log = await look(catalog_of(*both), not_sure="shop.orders")
 
     assert [(record.key, record.value) for record in log.written] == [("binding:r/shop.returns", None)]
+
+
+@pytest.mark.parametrize("how", ["not_said", "in_vain"])
+async def test_topic_of_which_kafka_says_nothing_stays_and_holds_up_no_other(
+    look: Callable[..., Any], how: str
+) -> None:
+    both = BOUND, replace(BOUND, topic="shop.returns", topic_id="id-shop.returns")
+
+    log = await look(catalog_of(*both), "shop.new", **{how: "shop.orders"})
+
+    assert [topic.topic for topic in log.catalog.topics_of(RECEIVER)] == ["shop.new", "shop.orders"]
+
+
+async def test_new_topic_of_which_kafka_says_nothing_is_not_claimed_yet(look: Callable[..., Any]) -> None:
+    log = await look(catalog_of(BOUND), "shop.orders", "shop.new", "shop.secret", not_said="shop.secret")
+
+    assert [topic.topic for topic in log.catalog.topics_of(RECEIVER)] == ["shop.new", "shop.orders"]
 
 
 async def test_topic_that_was_made_anew_is_a_new_one(look: Callable[..., Any]) -> None:

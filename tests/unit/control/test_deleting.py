@@ -19,6 +19,7 @@ from app.kafka.transaction import Record
 from app.model.binding import Binding
 from app.model.catalog import Catalog
 from app.model.conditions import Conditions
+from app.model.errors import KafkaUnavailable
 from app.model.receiver import Draining, Export, Mapping, Receiver, Revision, SourceOffset
 from app.model.task import Command, Task, TaskStatus, TaskType
 from app.settings import Settings
@@ -53,13 +54,18 @@ class Log:
         (TopicFacts("topic", "another", ENDS), None),
         (TopicFacts("topic", "id", ENDS[:2]), None),
         (None, None),
+        (KafkaUnavailable("refused"), None),
     ],
-    ids=["known", "another topic", "partitions missing", "not shown"],
+    ids=["known", "another topic", "partitions missing", "not shown", "not said"],
 )
 async def test_deleted_export_is_drained_to_where_its_topic_ends_or_that_is_found_out_later(
-    monkeypatch: pytest.MonkeyPatch, facts: TopicFacts | None, drain_to: tuple[SourceOffset, ...] | None
+    monkeypatch: pytest.MonkeyPatch,
+    facts: TopicFacts | KafkaUnavailable | None,
+    drain_to: tuple[SourceOffset, ...] | None,
 ) -> None:
     async def find_topic(*_: object) -> TopicFacts | None:
+        if isinstance(facts, KafkaUnavailable):
+            raise facts
         return facts
 
     monkeypatch.setattr(deleting, "find_topic", find_topic)

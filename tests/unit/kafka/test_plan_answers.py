@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -87,3 +87,17 @@ def test_topic_that_is_not_there_is_not_found() -> None:
     admin = Admin(describe=KafkaError.UNKNOWN_TOPIC_OR_PART)
 
     assert (describe(admin), find(admin)) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("answer", "known"),
+    [
+        (DESCRIBED, {"t": ("id", 1)}),
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, {"t": None}),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, {}),
+        (None, {}),
+    ],
+    ids=["there", "not there", "refused", "not said"],
+)
+def test_what_is_refused_or_not_said_of_a_topic_is_not_known(answer: object, known: dict[str, object]) -> None:
+    assert plan.describe_known(cast(Any, Admin(describe=answer)), ["t"]) == known
