@@ -37,6 +37,10 @@ class Open(NamedTuple):
     revision: int | None
     topics: tuple[SourceTopic, ...]
 
+    @property
+    def what(self) -> tuple[str, int | None]:
+        return self.uid, self.revision
+
 
 def open_ends(catalog: Catalog) -> list[Open]:
     """Everything of which the end has to be found out."""
@@ -80,7 +84,8 @@ class Settling:
     def __init__(self, surroundings: Surroundings, log: ControlLog, ours: Callable[[str], bool]) -> None:
         self._around, self._log, self._ours = surroundings, log, ours
         self._wait_seconds = surroundings.settings.view_staleness_seconds + _MARGIN_SECONDS
-        self._seen: dict[Open, float] = {}
+        self._seen: dict[tuple[str, int | None], float] = {}
+        """Not by topics: the wait is for gateways, and would begin anew with each topic that comes or goes."""
 
     async def run(self) -> None:
         """Until cancelled. Raises Closed when the partition is not ours any more."""
@@ -95,8 +100,8 @@ class Settling:
         """Those that were seen first long enough ago, by our own clock: a record's age says nothing (rule 24)."""
         catalog = self._log.catalog
         ends = [end for end in open_ends(catalog) if self._ours(catalog.exports_by_uid[end.uid].project_id)]
-        self._seen = {end: self._seen.get(end, now) for end in ends}
-        due = [end for end, since in self._seen.items() if now - since >= self._wait_seconds]
+        self._seen = {end.what: self._seen.get(end.what, now) for end in ends}
+        due = [end for end in ends if now - self._seen[end.what] >= self._wait_seconds]
         for topics in {end.topics: None for end in due}:
             try:
                 places = await topics_end(self._around.admin, topics)

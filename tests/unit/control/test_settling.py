@@ -150,6 +150,24 @@ async def test_end_is_not_written_when_there_is_a_topic_by_then_that_was_not_ask
     assert log.ends == {"e": (SourceOffset("id-a", 0, 7), SourceOffset("id-b", 0, 7))}
 
 
+async def test_topics_that_come_do_not_make_the_wait_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log()
+    log.catalog.put_draining(Draining(EXPORT, "", "", 0, False, 0))
+
+    async def ends_or_gone(_admin: Any, _topic: str, topic_id: str, *_: Any) -> tuple[SourceOffset, ...] | None:
+        return (SourceOffset(topic_id, 0, 7),)
+
+    monkeypatch.setattr(topics, "ends_or_gone", ends_or_gone)
+    settings = Settings(_env_file=None, view_staleness_seconds=15)  # type: ignore[call-arg]  # pydantic-settings' own
+    around = Surroundings(settings, cast(Any, None), cast(Any, None), rows_partitions=1)
+    found = Settling(around, cast(Any, log), lambda _project_id: True)
+    for now in (0, 10, 20):
+        log.catalog.put_binding(Binding("r", "1", "a", f"shop.{now}", f"id-{now:02}", 1, 0))
+        await found.settle(now)
+
+    assert log.ends == {"e": tuple(SourceOffset(f"id-{now:02}", 0, 7) for now in (0, 10, 20))}
+
+
 async def test_end_is_asked_for_once_no_gateway_can_acknowledge_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gateway's view may be `view_staleness_seconds` old (rule 20): what it still takes lies before the end."""
     log = Log()
