@@ -113,8 +113,7 @@ class Adopting:
             await self._adopt(receiver, to_adopt(catalog, self._limits, receiver, names))
             self._tell(receiver, names)
         for project_id in sorted({receiver.project_id for receiver in receivers}):
-            if lost_claims(catalog, project_id):
-                await self._log.transact(lambda p=project_id: self._lost(p))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+            await self._take_back(project_id)
 
     async def _adopt(self, receiver: Receiver, wanted: Sequence[str]) -> None:
         if not wanted:
@@ -132,6 +131,7 @@ class Adopting:
             return control_records(self._log.names, claims)
 
         await self._log.transact(records)
+        await self._take_back(receiver.project_id)  # at once: one that is left would count when the first one goes
         bound = {topic.topic for topic in self._log.catalog.bound_topics(receiver.uid)}
         for name in sorted(bound & described.keys()):
             _log.info("receiver %s reads topic %s too, which is new", _key(receiver), name)
@@ -165,8 +165,11 @@ class Adopting:
             return []
         return control_records(self._log.names, still_drained(catalog, reader.uid, topic.topic_id), claims)
 
-    def _lost(self, project_id: str) -> list[Record]:
-        return control_records(self._log.names, ended=lost_claims(self._log.catalog, project_id))
+    async def _take_back(self, project_id: str) -> None:
+        """Claims that came too late."""
+        catalog, names = self._log.catalog, self._log.names
+        if lost_claims(catalog, project_id):
+            await self._log.transact(lambda: control_records(names, ended=lost_claims(catalog, project_id)))
 
     def _tell(self, receiver: Receiver, names: Sequence[str]) -> None:
         """Once, when there are more topics than a receiver may read."""

@@ -71,8 +71,12 @@ def _ended(
         others = run.catalog.draining_from(receiver.topic)
         drained = [replace(draining, delete_topic=True) for draining in (*others, *drained)]
         progress = replace(progress, spent_topic=None if drained else (receiver.topic, receiver.topic_id))
-    bound = not ended or drained or is_drained(run.catalog, receiver.uid)
-    claims = [] if bound else run.catalog.bindings_of(receiver.uid)
+    bound = drained or is_drained(run.catalog, receiver.uid)
+    claims = [
+        claim
+        for claim in (run.catalog.bindings_of(receiver.uid) if ended else [])
+        if not bound or run.catalog.binding_of(claim.topic) != claim  # that came too late: nothing of it is drained
+    ]
     return control_records(
         run.log.names, [*drained, run.with_progress(progress)], [*replays, *exports, *ended, *claims]
     )

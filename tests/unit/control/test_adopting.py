@@ -29,7 +29,7 @@ BOUND = Binding("r", "1", "a", "shop.orders", "id-shop.orders", 2, 0)
 EXPORT = Export("e", "r", "1", "a", "e", "e", Conditions(), 0, (), (Revision(1, Mapping("t", ()), "1", b"", 0),), 0)
 PLACES = SourceOffset("id-shop.orders", 0, 7), SourceOffset("id-shop.returns", 1, 3)
 LIMITS = Limits(source_topics=("1:shop.*", "1:shop-old"), max_source_topics=3)
-SETTINGS = Settings(_env_file=None, source_topics=["*:shop.*"])  # type: ignore[call-arg]  # pydantic-settings' own
+SETTINGS = Settings(_env_file=None, source_topics=["*:shop.*", "*:shop-*"])  # type: ignore[call-arg]  # pydantic-settings' own
 
 
 def catalog_of(*claims: Binding) -> Catalog:
@@ -41,13 +41,18 @@ def catalog_of(*claims: Binding) -> Catalog:
 
 
 class Log:
-    """A control log whose view is as new as what is written."""
+    """A control log whose view is as new as what is written; another process's claim may come just before."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, quicker: Binding | None = None) -> None:
         self.catalog, self.names, self.written = catalog, Names("streams"), list[Record]()
+        self._quicker = quicker
 
     async def transact(self, decide: Callable[[], Sequence[Record]]) -> None:
-        for record in decide():
+        records = decide()
+        if self._quicker is not None:
+            self.catalog.put_binding(self._quicker)
+            self._quicker = None
+        for record in records:
             self.written.append(record)
             key = cast(str, record.key).partition(":")[2]
             if record.value is None:
@@ -84,9 +89,16 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     monkeypatch.setattr(adopting, "describe_known", describe)
     monkeypatch.setattr(adopting, "ends_or_gone", ends_or_gone)
 
-    async def look(catalog: Catalog, *topics: str, not_sure: str = "", not_said: str = "", in_vain: str = "") -> Log:
+    async def look(
+        catalog: Catalog,
+        *topics: str,
+        not_sure: str = "",
+        not_said: str = "",
+        in_vain: str = "",
+        quicker: Binding | None = None,
+    ) -> Log:
         there[:], unclear[:], refused[:], silent[:] = topics, [not_sure], [not_said], [in_vain]
-        log = Log(catalog)
+        log = Log(catalog, quicker)
         around = Surroundings(SETTINGS, cast(Any, None), cast(Any, None), rows_partitions=1)
         await Adopting(around, cast(Any, log), lambda project_id: project_id == "1").look()
         return log
@@ -149,6 +161,20 @@ async def test_claim_that_came_too_late_is_taken_back(look: Callable[..., Any]) 
     log = await look(catalog, "shop.orders")
 
     assert [(record.key, record.value) for record in log.written] == [("binding:r/shop.returns", None)]
+
+
+async def test_claim_that_came_too_late_is_taken_back_before_other_receivers_are_looked_at(
+    look: Callable[..., Any],
+) -> None:
+    """When the first one goes meanwhile, this one would count."""
+    catalog = catalog_of(BOUND)
+    catalog.put_receiver(replace(RECEIVER, uid="q", receiver_id="q", pattern="shop-*"))
+    quicker = Binding("s", "2", "b", "shop.returns", "id", 2, 0)
+
+    log = await look(catalog, "shop.orders", "shop.returns", "shop-old", quicker=quicker)
+
+    keys = [(record.key, record.value is None) for record in log.written]
+    assert keys[:2] == [("binding:r/shop.returns", False), ("binding:r/shop.returns", True)]
 
 
 async def test_topic_that_is_gone_makes_room_and_one_that_is_only_not_shown_does_not(look: Callable[..., Any]) -> None:

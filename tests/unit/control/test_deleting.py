@@ -90,3 +90,18 @@ async def test_topics_are_free_for_others_once_nothing_of_them_is_drained(discar
     await log.transact(lambda: _ended(run, log.catalog.receivers["1/a"], [EXPORT], [RECEIVER], None))
 
     assert [key for key in log.gone if key.startswith("binding:")] == free
+
+
+async def test_claim_that_came_too_late_goes_with_its_receiver() -> None:
+    """When the first one went, the deleted receiver would be drained of a topic that it never read."""
+    task = Task("1", "t", TaskType.RECEIVER_DELETE, TaskStatus.PROCESSING, 0, "a")
+    log, settings = Log(task), Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own argument
+    log.catalog.put_receiver(replace(RECEIVER, topic="", topic_id="", partitions=0, pattern="shop.*"))
+    for uid, topic in (("r", "shop.orders"), ("other", "shop.returns"), ("r", "shop.returns")):
+        log.catalog.put_binding(Binding(uid, "1", "a", topic, "id", 1, 0))
+    around = Surroundings(settings, cast(Any, None), cast(Any, None), rows_partitions=1)
+    run = Run(around, cast(Any, log), Command(task, dump_draft(Deletion()), b""))
+
+    await log.transact(lambda: _ended(run, log.catalog.receivers["1/a"], [EXPORT], [RECEIVER], None))
+
+    assert [key for key in log.gone if key.startswith("binding:")] == ["binding:r/shop.returns"]
