@@ -106,9 +106,7 @@ class Adopting:
         catalog = self._log.catalog
         receivers = [r for r in catalog.receivers.values() if r.pattern is not None and self._ours(r.project_id)]
         names = await topic_names(self._around.admin) if receivers else []
-        for reader in readers(catalog):
-            if self._ours(reader.project_id):
-                await self._let_go(reader)
+        await self._let_go([reader for reader in readers(catalog) if self._ours(reader.project_id)])
         for receiver in receivers:
             await self._adopt(receiver, to_adopt(catalog, self._limits, receiver, names))
             self._tell(receiver, names)
@@ -136,19 +134,23 @@ class Adopting:
         for name in sorted(bound & described.keys()):
             _log.info("receiver %s reads topic %s too, which is new", _key(receiver), name)
 
-    async def _let_go(self, reader: Reader) -> None:
-        """Of topics that are gone, or made anew under their names, which then are new ones. What Kafka does not say of
-        one topic holds up no other.
+    async def _let_go(self, found: Sequence[Reader]) -> None:
+        """Of topics that are gone, or made anew under their names, which then are new ones. All are looked for at the
+        same time: each takes some seconds. What Kafka does not say of one holds up no other.
         """
+        missed = [(reader, topic) for reader in found for topic in await self._missed(reader)]
+        gone = await asyncio.gather(*(self._is_gone(topic) for _, topic in missed))
+        for (reader, topic), is_gone in zip(missed, gone, strict=True):
+            if is_gone:
+                await self._log.transact(lambda r=reader, t=topic: self._gone(r, t))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+                if topic not in self._log.catalog.bound_topics(reader.uid):
+                    _log.warning("topic %s, which receiver %s read, is gone", topic.topic, reader.key)
+
+    async def _missed(self, reader: Reader) -> list[SourceTopic]:
+        """Topics that the broker that was asked does not show."""
         bound = self._log.catalog.bound_topics(reader.uid)
         there = await asyncio.to_thread(describe_known, self._around.admin, [topic.topic for topic in bound])
-        for topic in bound:
-            if topic.topic not in there or (there[topic.topic] or ("", 0))[0] == topic.topic_id:
-                continue
-            if not await self._is_gone(topic):
-                continue
-            _log.warning("topic %s, which receiver %s reads, is gone", topic.topic, reader.key)
-            await self._log.transact(lambda t=topic: self._gone(reader, t))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+        return [t for t in bound if t.topic in there and (there[t.topic] or ("", 0))[0] != t.topic_id]
 
     async def _is_gone(self, topic: SourceTopic) -> bool:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -80,7 +81,11 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     async def ends_or_gone(_admin: Any, name: str, topic_id: str) -> tuple[SourceOffset, ...] | None:
         if name in silent:
             raise KafkaUnavailable("no answer")
+        if together is not None:
+            await asyncio.wait_for(together.wait(), 60)
         return () if name in unclear else None
+
+    together: asyncio.Barrier | None = None
 
     def describe(_admin: Any, names: Sequence[str]) -> dict[str, tuple[str, int] | None]:
         return {name: (f"id-{name}", 2) if name in there else None for name in names if name not in refused}
@@ -96,7 +101,10 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         not_said: str = "",
         in_vain: str = "",
         quicker: Binding | None = None,
+        at_once: int = 0,
     ) -> Log:
+        nonlocal together
+        together = asyncio.Barrier(at_once) if at_once else None
         there[:], unclear[:], refused[:], silent[:] = topics, [not_sure], [not_said], [in_vain]
         log = Log(catalog, quicker)
         around = Surroundings(SETTINGS, cast(Any, None), cast(Any, None), rows_partitions=1)
@@ -247,6 +255,32 @@ async def test_receiver_of_one_topic_waits_for_it(look: Callable[..., Any]) -> N
     catalog.put_draining(Draining(replace(EXPORT, drain_to=PLACES[:1]), BOUND.topic, BOUND.topic_id, 2, False, 0))
 
     assert (await look(catalog)).written == []
+
+
+async def test_topics_that_are_gone_are_looked_for_at_the_same_time(look: Callable[..., Any]) -> None:
+    """Of all receivers: one after the other, twenty would take two minutes in which nothing new is read."""
+    catalog = catalog_of(BOUND, replace(BOUND, topic="shop.returns"))
+    catalog.put_receiver(replace(RECEIVER, uid="q", receiver_id="q"))
+    catalog.put_binding(replace(BOUND, receiver_uid="q", receiver_id="q", topic="shop.other"))
+
+    log = await look(catalog, at_once=3)
+
+    assert log.catalog.bindings == {}
+
+
+async def test_topic_that_is_gone_is_named_once_it_is_let_go(
+    look: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    catalog = catalog_of(BOUND)
+    task = Task("1", "t", TaskType.EXPORT_RESUME, TaskStatus.PROCESSING, 0, "a")
+    catalog.put_task(task)
+    await look(catalog)
+    too_soon = list(caplog.messages)
+
+    catalog.put_task(replace(task, status=TaskStatus.SUCCESS))
+    await look(catalog)
+
+    assert (too_soon, caplog.messages) == ([], ["topic shop.orders, which receiver 1/a read, is gone"])
 
 
 def test_claims_are_followed_in_the_log() -> None:
