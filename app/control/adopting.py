@@ -2,8 +2,8 @@
 record. Those that are gone for good it is bound to no longer, so that topics may come and go; nor is a deleted receiver
 of which something is drained, so that its exports end.
 
-Not while a task of the receiver is under way: where an export begins, ends or is suspended is found out in a task, and
-the topics must not change meanwhile. A topic belongs to who has it first (`app.control.binding`).
+Not while a task of the receiver is under way that asks where an export begins, ends or is suspended: the topics
+must not change meanwhile. A topic belongs to who has it first (`app.control.binding`).
 """
 
 from __future__ import annotations
@@ -27,8 +27,18 @@ from app.model.binding import SourceTopic
 from app.model.catalog import Catalog
 from app.model.errors import KafkaUnavailable
 from app.model.receiver import Draining, Receiver, entity_key
-from app.model.task import TaskStatus
+from app.model.task import TaskStatus, TaskType
 
+_ASK_FOR_NO_ENDS = frozenset(
+    {
+        TaskType.EXPORT_RETIRE,
+        TaskType.TOKENS_REFRESH,
+        TaskType.BATCH_RETRY,
+        TaskType.REPLAY_CANCEL,
+        TaskType.RECEIVER_ROTATE,
+    }
+)
+"""Tasks for which topics may come and go. Some of them wait for Storage, again and again while it is away."""
 _log = logging.getLogger(__name__)
 
 
@@ -75,9 +85,11 @@ def to_adopt(catalog: Catalog, limits: Limits, receiver: Receiver, names: Collec
 
 
 def is_busy(catalog: Catalog, receiver: Receiver | Reader) -> bool:
-    """Whether a task of the receiver, or of an export of it, is under way."""
+    """Whether a task of the receiver, or of an export of it, is under way that may ask where its topics end."""
     return any(
-        task.status is TaskStatus.PROCESSING and entity_key(task.project_id, task.receiver_id) == _key(receiver)
+        task.status is TaskStatus.PROCESSING
+        and task.type not in _ASK_FOR_NO_ENDS
+        and entity_key(task.project_id, task.receiver_id) == _key(receiver)
         for task in catalog.tasks.values()
     )
 

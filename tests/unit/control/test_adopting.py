@@ -155,6 +155,27 @@ async def test_topics_stay_as_they_are_while_a_task_of_the_receiver_is_under_way
     assert (await look(catalog, "shop.orders", "shop.returns")).written == []
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        TaskType.EXPORT_RETIRE,
+        TaskType.TOKENS_REFRESH,
+        TaskType.BATCH_RETRY,
+        TaskType.REPLAY_CANCEL,
+        TaskType.RECEIVER_ROTATE,
+    ],
+)
+async def test_task_that_does_not_ask_where_topics_end_holds_up_no_new_one(
+    look: Callable[..., Any], kind: TaskType
+) -> None:
+    catalog = catalog_of(BOUND)
+    catalog.put_task(Task("1", "t", kind, TaskStatus.PROCESSING, 0, "a", "e"))
+
+    log = await look(catalog, "shop.orders", "shop.returns")
+
+    assert "shop.returns" in log.catalog.bindings
+
+
 async def test_receivers_of_other_partitions_are_left_to_others(look: Callable[..., Any]) -> None:
     catalog = Catalog()
     catalog.put_receiver(replace(RECEIVER, project_id="2"))
