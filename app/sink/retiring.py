@@ -87,8 +87,10 @@ def _end(export: Export, revision: Revision) -> tuple[SourceOffset, ...] | None:
 
 def _reached(export: Export, end: Iterable[SourceOffset], marks: Marks) -> bool:
     """A source without a mark is as far as where the export begins."""
-    return all(
-        marks.get(Source(place.topic_id, place.partition, LIVE_LANE), export.start(place.topic_id, place.partition))
-        >= place.offset
-        for place in end
-    )
+    starts = {(start.topic_id, start.partition): start.offset for start in export.starts}  # once: there may be many
+
+    def taken_to(place: SourceOffset) -> int:
+        mark = marks.get(Source(place.topic_id, place.partition, LIVE_LANE))
+        return starts.get((place.topic_id, place.partition), 0) if mark is None else mark
+
+    return all(taken_to(place) >= place.offset for place in end)

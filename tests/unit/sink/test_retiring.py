@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -45,6 +46,21 @@ def test_source_that_was_never_taken_is_as_far_as_where_the_export_begins() -> N
 
     assert ending(export, {}) == {1}
     assert ending(EXPORT, {}) == set()
+
+
+def test_end_of_many_sources_is_looked_for_in_one_pass_over_where_the_export_begins() -> None:
+    class Counted(tuple[SourceOffset, ...]):
+        passes = 0
+
+        def __iter__(self) -> Iterator[SourceOffset]:
+            Counted.passes += 1
+            return super().__iter__()
+
+    end = tuple(SourceOffset("id", partition, 10) for partition in range(50))
+
+    ending(replace(EXPORT, starts=Counted(end), revisions=(replace(FIRST, until=end), SECOND)), {})
+
+    assert Counted.passes == 1
 
 
 def test_revision_whose_end_is_not_known_goes_on() -> None:
