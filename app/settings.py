@@ -182,8 +182,9 @@ class Settings(BaseSettings):
     """Mappings that one export may have had."""
     max_replays: Annotated[int, Field(ge=1, le=100)] = 10
     """Replays of one export under way at a time."""
-    max_source_topics: Annotated[int, Field(ge=1, le=1000)] = 100
-    """Topics that a receiver with a pattern reads."""
+    max_source_partitions: Annotated[int, Field(ge=1, le=300)] = 300
+    """Partitions of all topics of others that one receiver reads. An export has places in each of them in one record,
+    so with a smaller `max_message_bytes` they are fewer (see `app.api.limits`)."""
     max_columns: Annotated[int, Field(ge=1, le=100)] = 100
 
     # Mapper

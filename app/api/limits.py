@@ -13,6 +13,14 @@ to 7 days (`log.roll.hours`, by default); with a day to spare.
 """
 
 
+PLACES_BYTES = 9_400
+"""What an export's record may have for each partition that its receiver reads: two places a suspension, one a mapping,
+and two more, so 302 of 31 bytes when it was suspended and changed as often as it may be.
+"""
+_PARTITION_BYTES = 13_500
+"""Of a message for each of these partitions: a third is left for mappings, and for partitions that are added later."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """How many entities there may be."""
@@ -24,8 +32,8 @@ class Limits:
     topic_prefix: str = "streams"
     source_topics: tuple[str, ...] = ()
     """Which topics receivers may be bound to: "project:pattern"."""
-    max_source_topics: int = 100
-    """Which one receiver may be bound to."""
+    max_source_partitions: int = 300
+    """Of all topics that one receiver may be bound to."""
     suspensions_kept_ms: int = 14 * 24 * _HOUR_MS
     replays_kept_ms: int = 15 * 24 * _HOUR_MS
     """How long after its end a replay may have dead letters from before in Kafka."""
@@ -39,7 +47,7 @@ class Limits:
             settings.max_replays,
             settings.topic_prefix,
             tuple(settings.source_topics),
-            settings.max_source_topics,
+            min(settings.max_source_partitions, settings.max_message_bytes // _PARTITION_BYTES),
             int(2 * settings.retention_hours * _HOUR_MS),
             int((settings.retention_hours + _SEGMENT_HOURS) * _HOUR_MS),
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -75,13 +75,27 @@ def still_drained(catalog: Catalog, receiver_uid: str, topic_id: str) -> list[Dr
 
 
 def to_adopt(catalog: Catalog, limits: Limits, receiver: Receiver, names: Collection[str]) -> list[str]:
-    """Which of the topics that there are a receiver is to be bound to, as many as it has room for. Pure."""
+    """Which of the topics that there are a receiver is to be bound to, as many as it can have room for. Pure."""
     if receiver.pattern is None or catalog.receivers.get(_key(receiver)) != receiver:
         return []
     found = meant_topics(limits, receiver.project_id, receiver.receiver_id, receiver.pattern, names)
     free = [name for name in found if is_free(catalog, name)]
-    room = limits.max_source_topics - len(catalog.bindings_of(receiver.uid))
-    return free[: max(0, room)]
+    return free[: room_of(catalog, limits, receiver)]
+
+
+def room_of(catalog: Catalog, limits: Limits, receiver: Receiver) -> int:
+    """How many partitions it may read besides those that it reads."""
+    return max(0, limits.max_source_partitions - sum(one.partitions for one in catalog.bindings_of(receiver.uid)))
+
+
+def fitting(room: int, sources: Iterable[SourceTopic]) -> list[SourceTopic]:
+    """Those, in order, that have room for all their partitions. Pure."""
+    found = []
+    for source in sources:
+        if source.partitions <= room:
+            found.append(source)
+            room -= source.partitions
+    return found
 
 
 def is_busy(catalog: Catalog, receiver: Receiver | Reader) -> bool:
@@ -101,6 +115,7 @@ class Adopting:
         self._around, self._log, self._ours = surroundings, log, ours
         self._limits = Limits.of(surroundings.settings)
         self._told: set[str] = set()
+        self._partitions: dict[str, int] = {}
 
     async def run(self) -> None:
         """Until cancelled. Raises Closed when the partition is not ours any more."""
@@ -130,14 +145,17 @@ class Adopting:
             return
         described = await asyncio.to_thread(describe_known, self._around.admin, wanted)
         sources = [SourceTopic(name, *facts) for name, facts in sorted(described.items()) if facts is not None]
+        self._partitions.update({source.topic: source.partitions for source in sources})
 
         def records() -> list[Record]:
             catalog = self._log.catalog
             still = to_adopt(catalog, self._limits, receiver, described.keys())
             if is_busy(catalog, receiver):
                 return []
+            room = room_of(catalog, self._limits, receiver)
+            fit = fitting(room, [source for source in sources if source.topic in still])
             place = receiver.uid, receiver.project_id, receiver.receiver_id
-            claims = new_claims(catalog, place, [source for source in sources if source.topic in still], now_ms())
+            claims = new_claims(catalog, place, fit, now_ms())
             return control_records(self._log.names, claims)
 
         await self._log.transact(records)
@@ -187,14 +205,16 @@ class Adopting:
 
     def _tell(self, receiver: Receiver, names: Sequence[str]) -> None:
         """Once, when there are more topics than a receiver may read."""
-        full = len(self._log.catalog.bindings_of(receiver.uid)) >= self._limits.max_source_topics
+        room = room_of(self._log.catalog, self._limits, receiver)
         found = meant_topics(self._limits, receiver.project_id, receiver.receiver_id, receiver.pattern or "", names)
-        left = [name for name in found if is_free(self._log.catalog, name)] if full else []
-        if left and receiver.uid not in self._told:
+        left = [name for name in found if is_free(self._log.catalog, name)]
+        if any(self._partitions.get(name, 1) > room for name in left) and receiver.uid not in self._told:
             self._told.add(receiver.uid)
-            _log.error(
-                "receiver %s reads %d topics, as many as STREAMS_MAX_SOURCE_TOPICS allows; not read: %s",
-                *(_key(receiver), self._limits.max_source_topics, ", ".join(left)),
+            _log.warning(
+                "receiver %s reads %d partitions, and more than %d are not allowed (STREAMS_MAX_SOURCE_PARTITIONS); "
+                "topics that are not read: %s",
+                *(_key(receiver), self._limits.max_source_partitions - room, self._limits.max_source_partitions),
+                ", ".join(left),
             )
 
 

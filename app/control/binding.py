@@ -9,6 +9,7 @@ its topics are its own, and no topic is ever read by two.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from app.api.drafts import SourceDraft
 from app.api.sources import check_source_pattern, check_topic_is_free, meant_topics
@@ -33,19 +34,22 @@ async def find_sources(run: Run, source: SourceDraft) -> Topics:
     task, catalog, limits = run.task, run.catalog, run.limits
     if source.pattern is None:
         check_topic_is_free(catalog, task.project_id, task.receiver_id, source.topic)
-        return await _topic(run, source.topic, source.from_ms)
+        topic = await _topic(run, source.topic, source.from_ms)
+        _check_partitions(run, source.topic, [topic])
+        return topic
     check_source_pattern(catalog, limits, task.project_id, source.pattern)
     there = await topic_names(run.around.admin)
     names = meant_topics(limits, task.project_id, task.receiver_id, source.pattern, there)
     if not names:
         raise StepFailed(f'Kafka has no topic that "{source.pattern}" means.', 404, "buffer.topicNotFound")
-    if len(names) > limits.max_source_topics:
-        raise BadRequest(
-            f'"{source.pattern}" means {len(names)} topics; a receiver reads {limits.max_source_topics} at most.'
-        )
+    most = limits.max_source_partitions
+    if len(names) > most:  # each has a partition at least
+        raise BadRequest(f'"{source.pattern}" means {len(names)} topics; a receiver reads {most} partitions at most.')
     for name in names:
         check_topic_is_free(catalog, task.project_id, task.receiver_id, name)
-    return ManyTopics(tuple(await asyncio.gather(*(_topic(run, name, source.from_ms) for name in names))))
+    found = await asyncio.gather(*(_topic(run, name, source.from_ms) for name in names))
+    _check_partitions(run, source.pattern, found)
+    return ManyTopics(tuple(found))
 
 
 async def bound_topics(run: Run, receiver: Receiver) -> Topics:
@@ -57,6 +61,13 @@ async def bound_topics(run: Run, receiver: Receiver) -> Topics:
     names = [topic.topic for topic in run.catalog.topics_of(receiver)]
     found = await asyncio.gather(*(find_source(run.around.admin, name, None) for name in names))
     return ManyTopics(tuple(topic for topic in found if topic is not None))
+
+
+def _check_partitions(run: Run, source: str, topics: Sequence[TopicFacts]) -> None:
+    """Raises BadRequest when they are more than an export's record has room for."""
+    count, most = sum(len(topic.ends) for topic in topics), run.limits.max_source_partitions
+    if count > most:
+        raise BadRequest(f'"{source}" has {count} partitions in all; a receiver reads {most} at most.')
 
 
 async def _topic(run: Run, name: str, from_ms: int | None) -> TopicFacts:

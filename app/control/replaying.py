@@ -52,7 +52,9 @@ async def create_replay(run: Run) -> None:
             spans = await find_spans(run.around.admin, topic.topic, draft.from_ms, draft.to_ms)
             if spans is not None and spans.topic_id == topic.topic_id:
                 one = receiver.pattern is None
-                named = [replace(part, topic=topic.topic, topic_id=topic.topic_id) for part in spans.ranges]
+                named = [
+                    replace(part, topic=topic.topic, topic_id=topic.topic_id) for part in spans.ranges if part.count
+                ]
                 ranges += spans.ranges if one else named
                 left_out += [spans.gone if one else f"{topic.topic} {spans.gone}"] if spans.gone else []
             elif receiver.pattern is None:

@@ -185,7 +185,9 @@ def _replay(run: Run, export: Export, suspension: Suspension, receiver: Receiver
         first = offset_at(suspension.first or (), place.topic_id, place.partition) or 0
         first = max(first, export.start(place.topic_id, place.partition))
         of = () if receiver.pattern is None else (topics[place.topic_id], place.topic_id)
-        ranges.append(OffsetRange(place.partition, min(first, place.offset), place.offset, *of))
+        part = OffsetRange(place.partition, min(first, place.offset), place.offset, *of)
+        if part.count or receiver.pattern is None:
+            ranges.append(part)
     return Replay(
         lane,
         ReplayKind.RESUME,

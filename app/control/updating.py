@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.api.drafts import ExportChange, ReceiverChange, load_draft
+from app.api.limits import PLACES_BYTES
 from app.api.rules import check_export_update, find_export, find_receiver
 from app.control.creating import Tokens, wanted_for, with_provisions
 from app.control.patience import StepFailed
@@ -16,7 +17,7 @@ from app.kafka.codec import ControlValue, control_codec
 from app.model.receiver import Export, Revision
 
 _MESSAGE_MARGIN_BYTES = 256 * 1024
-"""For the ends of the revisions, which are written into the record later, and what Kafka adds."""
+"""For the ends of revisions in a receiver's own topic, which are written into the record later, and what Kafka adds."""
 
 
 async def update_receiver(run: Run) -> None:
@@ -61,13 +62,29 @@ async def update_export(run: Run) -> None:
 
 def _check_size(run: Run, export: Export) -> None:
     """Mappings that still have rows on their way are all in one record, which must fit a message."""
-    if len(control_codec.encode(export)) > run.around.settings.max_message_bytes - _MESSAGE_MARGIN_BYTES:
+    receiver = find_receiver(run.catalog, run.task.project_id, run.task.receiver_id)
+    read = sum(topic.partitions for topic in run.catalog.topics_of(receiver)) if receiver.is_bound else 0
+    if size_in_the_end(export, read) > run.around.settings.max_message_bytes - _MESSAGE_MARGIN_BYTES:
         raise StepFailed(
             f'{len(export.revisions) - 1} mappings of the export "{export.export_id}" still have rows on their way, '
             "and another one of this size does not fit beside them; change it again when their rows are imported.",
             409,
             "buffer.mappingRevisionCountLimitReached",
         )
+
+
+def size_in_the_end(export: Export, partitions: int) -> int:
+    """Bytes of the export's record with all places that may still come to it in so many partitions of others' topics,
+    so that the record of a suspension, or of where a mapping ends, is never too large. Pure.
+    """
+    placeless = replace(
+        export,
+        starts=(),
+        drain_to=None,
+        revisions=tuple(replace(revision, until=None) for revision in export.revisions),
+        suspensions=tuple(replace(s, first=None, end=None) for s in export.suspensions),
+    )
+    return max(len(control_codec.encode(export)), len(control_codec.encode(placeless)) + partitions * PLACES_BYTES)
 
 
 def _export(run: Run) -> Export:

@@ -11,7 +11,7 @@ import pytest
 
 from app.api.limits import Limits
 from app.control import adopting
-from app.control.adopting import Adopting, to_adopt
+from app.control.adopting import Adopting, fitting, to_adopt
 from app.control.run import Surroundings
 from app.kafka.codec import control_codec
 from app.kafka.names import Names
@@ -29,7 +29,7 @@ RECEIVER = Receiver("r", "1", "a", "a", "", b"", "", "", 0, 0, pattern="shop.*")
 BOUND = Binding("r", "1", "a", "shop.orders", "id-shop.orders", 2, 0)
 EXPORT = Export("e", "r", "1", "a", "e", "e", Conditions(), 0, (), (Revision(1, Mapping("t", ()), "1", b"", 0),), 0)
 PLACES = SourceOffset("id-shop.orders", 0, 7), SourceOffset("id-shop.returns", 1, 3)
-LIMITS = Limits(source_topics=("1:shop.*", "1:shop-old"), max_source_topics=3)
+LIMITS = Limits(source_topics=("1:shop.*", "1:shop-old"), max_source_partitions=4)
 SETTINGS = Settings(_env_file=None, source_topics=["*:shop.*", "*:shop-*"])  # type: ignore[call-arg]  # pydantic-settings' own
 
 
@@ -102,13 +102,18 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         in_vain: str = "",
         quicker: Binding | None = None,
         at_once: int = 0,
+        most: int = 300,
+        times: int = 1,
     ) -> Log:
         nonlocal together
         together = asyncio.Barrier(at_once) if at_once else None
         there[:], unclear[:], refused[:], silent[:] = topics, [not_sure], [not_said], [in_vain]
         log = Log(catalog, quicker)
-        around = Surroundings(SETTINGS, cast(Any, None), cast(Any, None), rows_partitions=1)
-        await Adopting(around, cast(Any, log), lambda project_id: project_id == "1").look()
+        settings = SETTINGS.model_copy(update={"max_source_partitions": most})
+        around = Surroundings(settings, cast(Any, None), cast(Any, None), rows_partitions=1)
+        adopting = Adopting(around, cast(Any, log), lambda project_id: project_id == "1")
+        for _ in range(times):
+            await adopting.look()
         return log
 
     return look
@@ -134,10 +139,29 @@ def test_topic_that_the_operator_does_not_name_any_more_is_not_new() -> None:
     assert to_adopt(catalog_of(BOUND), limits, RECEIVER, ["shop.returns"]) == []
 
 
-def test_receiver_is_bound_to_as_many_topics_as_it_may() -> None:
+def test_receiver_is_bound_to_as_many_topics_as_it_can_have_room_for() -> None:
     names = ["shop.c", "shop.a", "shop.b"]
 
     assert to_adopt(catalog_of(BOUND), LIMITS, RECEIVER, names) == ["shop.a", "shop.b"]
+
+
+def test_topic_is_left_out_when_not_all_its_partitions_have_room() -> None:
+    sources = [SourceTopic(name, name, partitions) for name, partitions in (("a", 2), ("b", 3), ("c", 1), ("d", 1))]
+
+    assert [source.topic for source in fitting(3, sources)] == ["a", "c"]
+    assert fitting(0, sources) == []
+
+
+async def test_topics_for_which_there_is_no_room_are_named_once(
+    look: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    log = await look(catalog_of(BOUND), "shop.orders", "shop.a", "shop.b", most=5, times=2)
+
+    assert [topic.topic for topic in log.catalog.topics_of(RECEIVER)] == ["shop.a", "shop.orders"]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "receiver 1/a reads 4 partitions, and more than 5 are not allowed (STREAMS_MAX_SOURCE_PARTITIONS); "
+        "topics that are not read: shop.b"
+    ]
 
 
 async def test_new_topic_is_claimed_with_its_id(look: Callable[..., Any]) -> None:

@@ -50,7 +50,7 @@ class Log:
 
 
 def run_of(log: Log, pattern: str = "shop.*") -> Run:
-    settings = Settings(_env_file=None, source_topics=["1:shop.*"], max_source_topics=2)  # type: ignore[call-arg]  # pydantic-settings' own
+    settings = Settings(_env_file=None, source_topics=["1:shop.*"], max_source_partitions=2)  # type: ignore[call-arg]  # pydantic-settings' own
     around = Surroundings(settings, cast(Any, None), cast(Any, None), rows_partitions=1)
     draft = ReceiverDraft("a", "a", "", source=SourceDraft("", pattern=pattern))
     return Run(around, cast(Any, log), Command(TASK, dump_draft(draft), b""))
@@ -63,7 +63,8 @@ def kafka_has(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             return list(topics)
 
         async def find_source(_admin: Any, name: str, from_ms: int | None) -> TopicFacts:
-            return TopicFacts(name, f"id-{name}", (3 if from_ms is None else 0,))
+            count = 2 if name == "shop.wide" else 3 if name == "shop.widest" else 1
+            return TopicFacts(name, f"id-{name}", (3 if from_ms is None else 0,) * count)
 
         monkeypatch.setattr(binding, "topic_names", topic_names)
         monkeypatch.setattr(binding, "find_source", find_source)
@@ -137,7 +138,8 @@ async def test_pattern_begins_at_the_end_of_each_topic_that_it_means(kafka_has: 
     ("topics", "error", "words"),
     [
         (["bank.orders"], StepFailed, 'no topic that "shop.\\*" means'),
-        (["shop.a", "shop.b", "shop.c"], BadRequest, "means 3 topics; a receiver reads 2 at most"),
+        (["shop.a", "shop.b", "shop.c"], BadRequest, "means 3 topics; a receiver reads 2 partitions at most"),
+        (["shop.a", "shop.wide"], BadRequest, '"shop.\\*" has 3 partitions in all; a receiver reads 2 at most'),
     ],
 )
 async def test_pattern_must_mean_some_topics_and_not_too_many(
@@ -147,6 +149,13 @@ async def test_pattern_must_mean_some_topics_and_not_too_many(
 
     with pytest.raises(error, match=words):
         await find_sources(run_of(Log()), SourceDraft("", pattern="shop.*"))
+
+
+async def test_topic_with_more_partitions_than_a_receiver_may_read_is_refused(kafka_has: Callable[..., None]) -> None:
+    kafka_has("shop.widest")
+
+    with pytest.raises(BadRequest, match=r'"shop\.widest" has 3 partitions in all; a receiver reads 2 at most'):
+        await find_sources(run_of(Log()), SourceDraft("shop.widest"))
 
 
 async def test_pattern_that_means_a_topic_of_another_receiver_is_refused(kafka_has: Callable[..., None]) -> None:

@@ -17,6 +17,7 @@ from app.control.tasks import carry_out
 from app.kafka.codec import control_codec
 from app.kafka.names import Names
 from app.kafka.transaction import Record
+from app.model.binding import Binding
 from app.model.catalog import Catalog
 from app.model.conditions import Conditions
 from app.model.errors import KafkaUnavailable
@@ -178,6 +179,20 @@ async def test_resume_maps_what_waited(kafka_says: Callable[..., None]) -> None:
 
     assert log.replays[0].ranges == (OffsetRange(0, 3, 7),)
     assert log.export.suspension is None
+
+
+async def test_resume_of_many_topics_names_only_those_in_which_something_waited(
+    kafka_says: Callable[..., None],
+) -> None:
+    run, log = run_of(TaskType.EXPORT_RESUME, replace(WAITS, lane=LANE), announced=True)
+    log.catalog.put_receiver(replace(RECEIVER, topic="", topic_id="", pattern="shop.*"))
+    for name in "ab":
+        log.catalog.put_binding(Binding("r", "1", "a", f"shop.{name}", f"id-{name}", 1, 0))
+    kafka_says((SourceOffset("id-a", 0, 0),), (SourceOffset("id-b", 0, 4),))
+
+    await resume_export(run)
+
+    assert log.replays[0].ranges == (OffsetRange(0, 0, 4, "shop.b", "id-b"),)
 
 
 async def test_resume_of_a_topic_that_is_gone_says_so(kafka_says: Callable[..., None]) -> None:
