@@ -188,7 +188,8 @@ def acls(
     existing: Annotated[
         list[str] | None,
         typer.Option(
-            help="A topic of your own that receivers are bound to, or `shop.*` for all that begin so.",
+            help="A topic of your own that receivers are bound to, or a pattern: `shop.*` for all that begin so, `*` "
+            "for all there are. Of one with a wildcard in its middle the beginning is allowed.",
             show_default=False,
         ),
     ] = None,
@@ -235,7 +236,7 @@ def _acl_table(allowed: Mapping[str, Sequence[Acl]]) -> Table:
 def _allowed(
     settings: Settings, processes: Sequence[str], principals: Sequence[str], existing: Sequence[str]
 ) -> dict[str, list[Acl]]:
-    """By principal. Raises ConfigurationError for a process that there is not."""
+    """By principal. Raises ConfigurationError for a process that there is not, or a pattern that Kafka cannot allow."""
     from app.kafka.acls import acls as acls_of
     from app.kafka.plan import Process
 

@@ -7,6 +7,7 @@ authorizer shows that this suffices, and that each line is used; another takes e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +15,7 @@ from enum import StrEnum
 from app.kafka.client import READER
 from app.kafka.names import Names
 from app.kafka.plan import Process
+from app.model.errors import ConfigurationError
 from app.settings import Settings
 
 
@@ -44,8 +46,8 @@ class Acl:
 
 
 def acls(settings: Settings, process: Process, existing: Sequence[str] = ()) -> list[Acl]:
-    """All that the process needs with these settings. `existing` are topics of others that receivers are bound to, a
-    prefix and `*` for all that begin with it.
+    """All that the process needs with these settings. `existing` are topics of others that receivers are bound to, and
+    patterns of such. Raises ConfigurationError for a pattern that Kafka cannot allow.
     """
     names = _Words(Names(settings.topic_prefix))
     makes_topics = settings.topics == "auto"
@@ -68,7 +70,12 @@ class _Words:
         return Acl(Resource.TOPIC, name, False, operation, why)
 
     def existing(self, names: Sequence[str], operation: Operation, why: str) -> list[Acl]:
-        return [Acl(Resource.TOPIC, name.removesuffix("*"), name.endswith("*"), operation, why) for name in names]
+        found: dict[tuple[str, bool], Acl] = {}
+        for name in names:
+            place, wider = _resource(name)
+            more = f" (more than {name}: Kafka knows prefixes alone)" if wider else ""
+            found.setdefault(place, Acl(Resource.TOPIC, *place, operation, why + more))
+        return list(found.values())
 
     def topics(self, operation: Operation, why: str) -> Acl:
         return Acl(Resource.TOPIC, f"{self.names.prefix}.", True, operation, why)
@@ -99,6 +106,23 @@ class _Words:
     def settings_of_topics(self) -> Acl:
         why = "compare topics with the plan, and know when retention overtakes what waits"
         return self.topics(Operation.DESCRIBE_CONFIGS, why)
+
+
+def _resource(pattern: str) -> tuple[tuple[str, bool], bool]:
+    """The least that Kafka can allow for a topic or a pattern of topics: its name, whether it is a prefix, and whether
+    it means more than the pattern. Raises ConfigurationError when that would be all topics, unless they are meant.
+
+    >>> _resource("orders"), _resource("shop.*"), _resource("shop.?")
+    ((('orders', False), False), (('shop.', True), False), (('shop.', True), True))
+    """
+    prefix = re.split(r"[*?]", pattern, maxsplit=1)[0]
+    if pattern == "*":
+        return ("*", False), False
+    if not prefix:
+        raise ConfigurationError(
+            f'"{pattern}" has no beginning that Kafka could allow: name the topics, or "*" to allow all there are.'
+        )
+    return (prefix, prefix != pattern), pattern.rstrip("*") != prefix
 
 
 def _gateway(words: _Words, existing: Sequence[str]) -> list[Acl]:

@@ -6,6 +6,7 @@ import pytest
 
 from app.kafka.acls import Acl, Operation, Resource, acls
 from app.kafka.plan import Process
+from app.model.errors import ConfigurationError
 from app.settings import Settings
 
 AUTO = Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own argument
@@ -52,7 +53,36 @@ def test_nobody_may_touch_what_has_another_prefix(process: Process) -> None:
     assert all(acl.name.startswith(("streams.", "streams-")) for acl in acls(AUTO, process))
 
 
-def test_pattern_of_topics_of_others_is_a_prefix() -> None:
-    found = [acl for acl in acls(AUTO, Process.MAPPER, ["shop.*"]) if acl.name.startswith("shop")]
+@pytest.mark.parametrize(
+    ("existing", "name", "prefixed"),
+    [
+        ("shop.*", "shop.", True),
+        ("shop.?", "shop.", True),
+        ("shop.*.eu", "shop.", True),
+        ("shop.**", "shop.", True),
+        ("*", "*", False),  # Kafka's own word for all
+        ("shop.", "shop.", False),
+    ],
+)
+def test_pattern_of_topics_of_others_is_what_kafka_has_for_it(existing: str, name: str, prefixed: bool) -> None:
+    found = [acl for acl in acls(AUTO, Process.MAPPER, [existing]) if acl.name in ("shop.", "*")]
 
-    assert [(acl.name, acl.prefixed, acl.operation) for acl in found] == [("shop.", True, Operation.READ)]
+    assert [(acl.name, acl.prefixed, acl.operation) for acl in found] == [(name, prefixed, Operation.READ)]
+
+
+def test_prefix_that_allows_more_than_the_pattern_says_so() -> None:
+    (found,) = [acl for acl in acls(AUTO, Process.CONTROL, ["shop.?"]) if acl.name == "shop."]
+
+    assert found.why == "see where it ends (more than shop.?: Kafka knows prefixes alone)"
+
+
+@pytest.mark.parametrize("existing", ["*.orders", "?hop", ""])
+def test_pattern_without_a_prefix_is_refused(existing: str) -> None:
+    with pytest.raises(ConfigurationError, match="has no beginning"):
+        acls(AUTO, Process.MAPPER, [existing])
+
+
+def test_patterns_with_the_same_prefix_are_allowed_once() -> None:
+    found = [acl for acl in acls(AUTO, Process.MAPPER, ["shop.*", "shop.?", "shop.*"]) if acl.name == "shop."]
+
+    assert len(found) == 1
