@@ -12,6 +12,7 @@ from app.api.replay_rules import replay_mapping
 from app.api.samples import joined
 from app.api.trying import trial_place
 from app.kafka.dead_letters import PublishedLetter, Selection, letter_key
+from app.kafka.each_topic import read_each
 from app.kafka.events import to_batch
 from app.kafka.names import Names
 from app.kafka.requeue import Criteria, LetterAt, earlier_requeues, events_of
@@ -51,14 +52,17 @@ async def try_replay(context: Context, export: Export, receiver: Receiver, draft
     settings = context.settings
     most = settings.max_dry_run_events
 
-    topics = context.catalog.topics_of(receiver)
-    ids = {topic.topic: topic.topic_id for topic in topics}
+    ids = {topic.topic: topic.topic_id for topic in context.catalog.topics_of(receiver)}
 
     def read() -> tuple[Span, Sampled]:
-        spans = [read_span(settings, topic.topic, draft.from_ms, draft.to_ms) for topic in topics]
-        ranges = (replace(part, topic=t.topic) for t, span in zip(topics, spans, strict=True) for part in span.ranges)
-        span = Span(tuple(ranges), tuple(partition for span in spans for partition in span.gone))
-        return span, read_sample(settings, receiver.topic, span.ranges, most)
+        spans = read_each(
+            list(ids),
+            settings.synchronous_seconds,
+            lambda topic, seconds: read_span(settings, topic, draft.from_ms, draft.to_ms, seconds),
+        )
+        ranges = (replace(part, topic=topic) for topic, span in spans.items() for part in span.ranges)
+        span = Span(tuple(ranges), tuple(partition for span in spans.values() for partition in span.gone))
+        return span, read_sample(settings, receiver.topic, span.ranges, most, settings.acknowledge_seconds)
 
     with trial_place(context):
         span, sampled = await context.reads.run(read)

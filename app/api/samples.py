@@ -6,7 +6,6 @@ Each has the headers, address and body with which the mapper would read it from 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,11 +14,12 @@ from app.api.headers import EventNames, TrustedProxies
 from app.api.reads import Reads
 from app.api.split import at_once
 from app.api.trials import sample_batch, taken_batch
+from app.kafka.each_topic import read_each
 from app.kafka.events import to_batch
 from app.kafka.recent import RecentRecord, newest_of, read_recent
 from app.mapping.headers import canonical_name
 from app.model.binding import SourceTopic
-from app.model.errors import PayloadTooLarge
+from app.model.errors import KafkaUnavailable, PayloadTooLarge
 from app.model.event import RESERVED_PREFIX, EventBatch, Headers
 from app.model.receiver import Receiver
 from app.settings import Settings
@@ -63,23 +63,23 @@ class Samples:
     ) -> tuple[EventBatch, list[RecentRecord]]:
         """The newest events of the topics that the receiver reads, oldest first, and where each is in Kafka.
 
-        Raises KafkaUnavailable, and Overloaded when Kafka is read for too many others.
+        Topics that are gone, refused or do not answer are left out. Raises KafkaUnavailable when all are, and
+        Overloaded when Kafka is read for too many others.
         """
-        deadline = time.monotonic() + self._settings.acknowledge_seconds
+        ids = {topic.topic: topic.topic_id for topic in topics}
+        found: list[RecentRecord] = []
+
+        def read_topic(topic: str, seconds: float) -> None:
+            nonlocal found
+            starts = {s.partition: s.offset for s in receiver.starts if s.topic_id == ids[topic]}
+            newest = read_recent(self._settings, topic, starts, count, max_bytes=MAX_RECENT_BYTES, seconds=seconds)
+            found = newest_of(found, newest, count, MAX_RECENT_BYTES)
 
         def read() -> list[RecentRecord]:
-            found: list[RecentRecord] = []
-            for topic in topics:
-                starts = {s.partition: s.offset for s in receiver.starts if s.topic_id == topic.topic_id}
-                seconds = deadline - time.monotonic()
-                of_topic = read_recent(
-                    self._settings, topic.topic, starts, count, max_bytes=MAX_RECENT_BYTES, seconds=seconds
-                )
-                found = newest_of(found, of_topic, count, MAX_RECENT_BYTES)
+            read_each(list(ids), self._settings.acknowledge_seconds, read_topic, KafkaUnavailable)
             return found
 
         records = await self._reads.run(read)
-        ids = {topic.topic: topic.topic_id for topic in topics}
         return joined([to_batch([r], ids[r.topic], r.partition, ids=True) for r in records]), records
 
     def _check_count(self, count: int) -> None:

@@ -5,6 +5,7 @@ Blocking, in the caller's thread. Used by whoever reads backwards (`app.kafka.ba
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from app.kafka.backwards import Budget
 from app.kafka.client import consumer_config
+from app.kafka.each_topic import TopicUnreadable
 from app.model.conditions import KIB, MIB
 from app.model.errors import KafkaUnavailable
 from app.settings import Settings
@@ -28,9 +30,10 @@ class ShortReads:
     def __init__(self, settings: Settings, topic: str) -> None:
         self._settings, self._topic = settings, topic
 
-    def budget(self) -> Budget:
+    def budget(self, seconds: float = math.inf) -> Budget:
+        """As much as the settings allow, within these seconds."""
         settings = self._settings
-        deadline = time.monotonic() + settings.dead_letter_read_seconds
+        deadline = time.monotonic() + min(seconds, settings.dead_letter_read_seconds)
         return Budget(settings.dead_letter_read_records, settings.dead_letter_read_bytes, deadline)
 
     @contextmanager
@@ -55,7 +58,7 @@ class ShortReads:
         """How many the topic has."""
         known = consumer.list_topics(self._topic, budget.seconds_left).topics[self._topic]
         if known.error is not None or not known.partitions:
-            raise KafkaUnavailable(f"Topic {self._topic} is not there: `streams topics apply` creates it.")
+            raise TopicUnreadable(f"Topic {self._topic} is not there: `streams topics apply` creates it.")
         return len(known.partitions)
 
     def ends(self, consumer: Consumer, place: TopicPartition, budget: Budget) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from app.kafka.backwards import Budget
 from app.kafka.names import Names
 from app.kafka.ranges import BLOCK_BYTES, RangeReader, RangeRecord
 from app.kafka.short_reads import ShortReads
+from app.model.errors import KafkaUnavailable
 from app.model.replay import OffsetRange
 from app.settings import Settings
 
@@ -31,10 +33,12 @@ class Sampled:
     is_whole: bool
 
 
-def read_span(settings: Settings, topic: str, from_ms: int, to_ms: int) -> Span:
-    """Records stamped at or after `from_ms` and before `to_ms`, as far as they are there. Raises KafkaUnavailable."""
+def read_span(settings: Settings, topic: str, from_ms: int, to_ms: int, seconds: float) -> Span:
+    """Records stamped at or after `from_ms` and before `to_ms`, as far as they are there. Raises TopicUnreadable, and
+    KafkaUnavailable when that takes longer than `seconds`.
+    """
     reads = ShortReads(settings, topic)
-    budget = reads.budget()
+    budget = reads.budget(seconds)
     ranges, gone = [], []
     with reads.consumer() as consumer:
         for number in range(reads.partitions(consumer, budget)):
@@ -47,17 +51,22 @@ def read_span(settings: Settings, topic: str, from_ms: int, to_ms: int) -> Span:
     return Span(tuple(ranges), tuple(gone))
 
 
-def read_sample(settings: Settings, topic: str, ranges: Sequence[OffsetRange], most: int) -> Sampled:
-    """The first records of each range (of the topic, unless it names one), so many and about 4 MiB at most. Raises
-    KafkaUnavailable.
+def read_sample(settings: Settings, topic: str, ranges: Sequence[OffsetRange], most: int, seconds: float) -> Sampled:
+    """The first records of each range (of the topic, unless it names one), so many and about 4 MiB at most, and what is
+    read within `seconds` or so. Ranges that cannot be read are left out. Raises KafkaUnavailable when nothing can.
 
     Short ranges are read first, so that what they leave of their share is for the longer ones.
     """
     records: list[tuple[OffsetRange, RangeRecord]] = []
     whole, size = True, 0
+    trouble: KafkaUnavailable | None = None
+    deadline = time.monotonic() + seconds
     wanted = sorted((part for part in ranges if part.count), key=lambda part: part.count)
     for number, part in enumerate(wanted):
         share = (most - len(records)) // (len(wanted) - number)
+        if time.monotonic() >= deadline:
+            whole = False
+            break
         group = f"{Names(settings.topic_prefix).prefix}-reader"
         reader = RangeReader(settings, part.topic or topic, part.partition, part.end, group)
         try:
@@ -71,8 +80,12 @@ def read_sample(settings: Settings, topic: str, ranges: Sequence[OffsetRange], m
                 size += sum(len(record.value or b"") for record in block.records)
                 records += [(part, record) for record in block.records]
             whole = whole and offset >= part.end
+        except KafkaUnavailable as error:
+            whole, trouble = False, error
         finally:
             reader.close()
+    if trouble is not None and not records:
+        raise trouble
     return Sampled(records, whole)
 
 

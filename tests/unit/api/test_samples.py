@@ -6,9 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from app.api import samples as samples_module
 from app.api.reads import Reads
 from app.api.samples import Samples
-from app.model.errors import BadRequest, Overloaded, PayloadTooLarge
+from app.kafka.recent import RecentRecord
+from app.model.binding import SourceTopic
+from app.model.errors import BadRequest, KafkaUnavailable, Overloaded, PayloadTooLarge
 from app.settings import Settings
 
 
@@ -64,3 +67,18 @@ async def test_real_events_are_not_read_while_kafka_is_read_for_enough_others() 
 
     with pytest.raises(Overloaded):
         await made.recent(receiver, 1, ())  # type: ignore[arg-type]  # what it looks at
+
+
+async def test_newest_events_are_those_of_the_topics_that_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_recent(_settings: Settings, topic: str, *_: object, **__: object) -> list[RecentRecord]:
+        if topic == "shop.gone":
+            raise KafkaUnavailable("is not there")
+        return [RecentRecord(0, 5, 1, None, topic.encode(), (), topic)]
+
+    monkeypatch.setattr(samples_module, "read_recent", read_recent)
+    topics = [SourceTopic(f"shop.{name}", f"id-{name}", 1) for name in ("gone", "orders")]
+    receiver = SimpleNamespace(topic="", topic_id="", starts=())
+
+    batch, _ = await samples().recent(receiver, 1, topics)  # type: ignore[arg-type]  # what it looks at
+
+    assert batch.bodies == [b"shop.orders"]
