@@ -18,6 +18,8 @@ _STRINGS = "org.apache.kafka.connect.storage.StringConverter"
 _BYTES = "org.apache.kafka.connect.converters.ByteArrayConverter"
 _TOMBSTONE = "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone"
 _BATCH = "500"
+_LARGEST_DEAD_LETTER = str(32 << 20)
+"""Bytes: as many as a Kafka producer has room for by default."""
 _AGAIN = "408,425,429,500-"
 """Statuses that Confluent's sinks send again after; what they refuse otherwise would be refused again."""
 _CAMEL_ROUTING = ("HttpUri", "HttpPath", "HttpMethod", "HttpQuery", "HttpRawQuery", "RestHttpUri", "RestHttpQuery")
@@ -110,6 +112,8 @@ def _dead_letters(route: SinkRoute) -> Mapping[str, str]:
         "errors.deadletterqueue.topic.name": route.dead_letters,
         "errors.deadletterqueue.topic.replication.factor": str(route.replication_factor),
         "errors.deadletterqueue.context.headers.enable": "true",
+        # What is refused as too large (413) must fit, and Connect loses in silence what its producer refuses at once.
+        "producer.override.max.request.size": _LARGEST_DEAD_LETTER,
     }
 
 

@@ -10,12 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 from connect_traffic import Source, ids_by_number, make_topic, numbers_in
 from connect_worker import DEADLINE_SECONDS, SINK_JAR, ConnectWorker, committed
 from connector_keys import own_keys
 from gateway_process import GatewayProcess, running
 from unreliable_gateway import Reply, Request, UnreliableGateway
 
+from app.kafka.client import producer_config
 from app.model.connect import Destination, SinkKind, SinkRoute, connector_body, sink_config
 
 RECORDS, PARTITIONS, BATCH = 1_800, 3, 50
@@ -137,6 +139,33 @@ def test_gateway_is_left_alone_for_as_long_as_it_asks(
     # The worker commits every half a second and its polls end then, the sink's own pause would be as long. The task's
     # clock has milliseconds.
     assert again.read_at - refused.read_at > 1.99
+
+
+def test_record_that_is_too_large_is_in_the_dead_letter_queue_or_ends_the_task(
+    worker: ConnectWorker, gateway: GatewayProcess, topic_prefix: str
+) -> None:
+    """Connect itself commits a dead letter that its producer refuses at once."""
+    settings = gateway.settings
+    target = gateway.add_receiver(topic_prefix)
+    topic, dead, name = f"{topic_prefix}-orders", f"{topic_prefix}-orders-dead", f"{topic_prefix}-sink"
+    make_topic(settings, topic, 1)
+    make_topic(settings, dead, 1)
+    producer = Producer(producer_config(settings))
+    for n, size in enumerate((1, 1_200_000, 1)):
+        producer.produce(topic, json.dumps({"n": n, "pad": "x" * size}))
+    assert producer.flush(DEADLINE_SECONDS) == 0
+    rendered = config(gateway.url(target), topic)
+
+    worker.put(name, rendered | {"producer.override.max.request.size": str(1 << 20)})
+    worker.wait_for(lambda: worker.states(name) == ["FAILED"], "the task to end")
+    before = committed(settings, name).get((topic, 0), 0)
+    worker.put(name, rendered)
+    worker.wait_for(lambda: committed(settings, name) == {(topic, 0): 3}, "all to be committed")
+    worker.call("DELETE", f"/connectors/{name}")
+
+    assert before <= 1
+    assert numbers_in(settings, dead) == [1]
+    assert set(ids_by_number(gateway.events(target))) == {0, 2}
 
 
 def test_what_became_of_records_is_shown_by_the_workers_metrics(

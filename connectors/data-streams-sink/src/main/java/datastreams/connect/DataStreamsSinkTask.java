@@ -5,6 +5,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -210,7 +211,13 @@ public final class DataStreamsSinkTask extends SinkTask {
                     + "(errors.tolerance=all with errors.deadletterqueue.topic.name): " + why.getMessage(), why);
         }
         try {
-            deadLetters.report(record, why).get(DEAD_LETTER_SECONDS, TimeUnit.SECONDS);
+            Future<Void> written = deadLetters.report(record, why);
+            boolean refusedAtOnce = written.isDone();
+            written.get(DEAD_LETTER_SECONDS, TimeUnit.SECONDS);
+            if (refusedAtOnce) { // Connect leaves out what its producer refuses at once, and gives what looks like success
+                throw new ConnectException("The dead letter queue did not take a record; nothing is lost. The worker's log "
+                        + "says why, such as a record larger than producer.override.max.request.size");
+            }
             metrics.deadLettered++;
         } catch (ExecutionException | TimeoutException error) {
             throw new ConnectException("The dead letter queue did not take a record; nothing is lost", error);

@@ -6,7 +6,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.metrics.PluginMetrics;
 import org.apache.kafka.connect.sink.ErrantRecordReporter;
@@ -22,6 +26,8 @@ final class FakeContext implements SinkTaskContext {
     /** Whether there is a dead letter queue, and whether it takes anything. */
     boolean hasDeadLetters = true;
     RuntimeException deadLettersFail;
+    /** Whether the worker's producer refuses at once, which Connect does not tell. */
+    boolean deadLettersAreRefusedAtOnce;
     /** What the task last asked for; -1 when it did not, as the worker has it before each poll. */
     long timeoutMs = -1;
 
@@ -79,8 +85,24 @@ final class FakeContext implements SinkTaskContext {
         if (deadLettersFail != null) {
             return CompletableFuture.failedFuture(deadLettersFail);
         }
+        if (deadLettersAreRefusedAtOnce) {
+            return CompletableFuture.completedFuture(null);
+        }
         deadLetters.add(record);
         reasons.add(why.getMessage());
-        return CompletableFuture.completedFuture(null);
+        return new Written();
+    }
+
+    /** Of a record that is on its way, as each is when it was just reported. */
+    private static final class Written extends FutureTask<Void> {
+        Written() {
+            super(() -> null);
+        }
+
+        @Override
+        public Void get(long timeout, TimeUnit unit) throws InterruptedException, ExecutionException, TimeoutException {
+            run();
+            return super.get(timeout, unit);
+        }
     }
 }

@@ -57,6 +57,18 @@ class TaskRefusalTest extends TaskStage {
         assertEquals(1, committed(task, P0, 2));
     }
 
+    @Test
+    void recordThatTheDeadLetterQueueRefusesAtOnceIsNotCommittedThoughConnectSaysNothing() {
+        context.deadLettersAreRefusedAtOnce = true;
+        DataStreamsSinkTask task = task();
+        gateway.replies = request -> Reply.of(413);
+
+        ConnectException error = assertThrows(ConnectException.class, () -> task.put(List.of(numbered(0, 1))));
+
+        assertTrue(error.getMessage().contains("producer.override.max.request.size"), error.getMessage());
+        assertEquals(1, committed(task, P0, 2));
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"hello", "1,2", "[1],[2]", "{\"a\":1"})
     void valueThatIsNotJsonIsADeadLetterAndHarmsNoOther(String value) {
