@@ -101,7 +101,8 @@ def apply(receiver: Receivers = None) -> None:
     settings = _settings()
     if settings.topics == "managed":
         raise ConfigurationError(
-            "STREAMS_TOPICS=managed: nothing is created. `streams topics export` prints what to create."
+            "STREAMS_TOPICS=managed: nothing is created. `streams topics export --format kafka-topics` prints what to "
+            "create."
         )
     specs, admin = _specs(settings, receiver), connect_admin(settings)
     created = create_missing(admin, specs)

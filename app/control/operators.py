@@ -28,7 +28,8 @@ def what_to_do(project_id: str, receiver_id: str, problems: list[Difference]) ->
     topic = f"topic {problems[0].topic} {'; '.join(problem.text for problem in problems)}"
     return (
         f"Topics are the operators' here (STREAMS_TOPICS=managed), and {topic}. "
-        f"`streams topics export --receiver {project_id}/{receiver_id}` prints what to create."
+        f"`streams topics export --format kafka-topics --receiver {project_id}/{receiver_id}` prints what to "
+        "create."
     )
 
 

@@ -84,7 +84,7 @@ async def test_waiting_is_said_once_and_taken_back(monkeypatch: pytest.MonkeyPat
     missing, compacted, over = log.said
     assert missing == (
         "Topics are the operators' here (STREAMS_TOPICS=managed), and topic s.events.1.a missing (wanted: 4 "
-        "partitions). `streams topics export --receiver 1/a` prints what to create."
+        "partitions). `streams topics export --format kafka-topics --receiver 1/a` prints what to create."
     )
     assert compacted is not None
     assert "cleanup.policy is compact, the plan has delete" in compacted
