@@ -104,7 +104,13 @@ class ChunkConsumer(driver.Consumer):
 
         Faust's asks for each partition by itself and does not rewind partitions without a commit, so that what was
         fetched and dropped in the rebalance would be skipped.
+
+        Faust may call it twice with no revocation between, where one rebalance follows another at once. What was leased
+        is given up then, too: a chunk that is cut under the old lease, when the new one is sought and not installed
+        yet, would be dropped and never be read again.
         """
+        if self._announced:
+            await self.give_up()
         revocations = self._revocations
         sources = await self._thread.call_thread(self._thread.assigned)
         leases = await self._lease(set(sources) - self.app.anchors)
