@@ -15,11 +15,9 @@ from encodings.aliases import aliases
 from enum import Enum
 from urllib.parse import quote_plus, unquote_to_bytes
 
-from app.model.conditions import format_size
-from app.model.errors import PayloadTooLarge, UnsupportedMediaType, clipped
+from app.api.bounded import PART_BYTES, bounded
+from app.model.errors import UnsupportedMediaType, clipped
 
-PART_BYTES = 256 * 1024
-"""Bytes that are read at a time."""
 NAMES = (
     "utf-8, utf-16, utf-32, iso-8859-1 to -16, windows-1250 to -1258, windows-874, ibm437, ibm850, ibm852, ibm855, "
     "ibm866, koi8-r, koi8-u, macintosh, gb18030, gbk, gb2312, big5, shift_jis, euc-jp, euc-kr"
@@ -99,13 +97,7 @@ def in_utf8(body: bytes, charset: Charset, most_bytes: int) -> Iterator[bytes]:
     Raises UnsupportedMediaType for a charset that we cannot read, and PayloadTooLarge as soon as the parts have more
     than `most_bytes` together.
     """
-    size = 0
-    for part in _parts(body, charset):
-        size += len(part)
-        if size > most_bytes:
-            limit = format_size(most_bytes)
-            raise PayloadTooLarge(f"Payload too large, the maximum size of a body in UTF-8 is {limit}.")
-        yield part
+    yield from bounded(_parts(body, charset), most_bytes, "a body in UTF-8")
 
 
 def _parts(body: bytes, charset: Charset) -> Iterator[bytes]:

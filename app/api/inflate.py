@@ -13,12 +13,10 @@ from typing import Protocol, cast
 from backports.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
 from isal.igzip_lib import DECOMP_DEFLATE, DECOMP_GZIP, DECOMP_ZLIB, IgzipDecompressor, IsalError
 
-from app.model.conditions import format_size
-from app.model.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType, clipped
+from app.api.bounded import PART_BYTES, bounded
+from app.model.errors import BadRequest, UnsupportedMediaType, clipped
 
 CODINGS = ("gzip", "deflate", "zstd")
-PART_BYTES = 256 * 1024
-"""Bytes that are inflated at a time."""
 MAX_MEMBERS = 1000
 """Streams one behind the other in one body, as gzip and zstd allow: an empty one costs far more time than its bytes."""
 _ZSTD_WINDOW_LOG = 23
@@ -68,13 +66,7 @@ def inflate(body: bytes, coding: str, most_bytes: int) -> Iterator[bytes]:
 
     Raises PayloadTooLarge as soon as they have more than `most_bytes` together, BadRequest when the body is broken.
     """
-    size = 0
-    for part in _parts(body, coding):
-        size += len(part)
-        if size > most_bytes:
-            limit = format_size(most_bytes)
-            raise PayloadTooLarge(f"Payload too large, the maximum size of an inflated body is {limit}.")
-        yield part
+    return bounded(_parts(body, coding), most_bytes, "an inflated body")
 
 
 def _parts(body: bytes, coding: str) -> Iterator[bytes]:

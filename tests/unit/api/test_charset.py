@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.charset import _CODECS, PART_BYTES, TextKind, charset_named, in_utf8
+from app.api.bounded import PART_BYTES
+from app.api.charset import _CODECS, TextKind, charset_named, in_utf8
 from app.api.media import charset_of, is_plain
 from app.model.errors import PayloadTooLarge, UnsupportedMediaType
 

@@ -14,7 +14,8 @@ from backports import zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.api.inflate import MAX_MEMBERS, PART_BYTES, coding_of, inflate
+from app.api.bounded import PART_BYTES
+from app.api.inflate import MAX_MEMBERS, coding_of, inflate
 from app.model.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
 
 LIMIT = 4 * 1024 * 1024
