@@ -12,13 +12,14 @@ from typing import Any
 
 from app.api.signing import HEADER_NAME
 from app.model.event import Reason
+from app.model.ids import ID_PATTERN
 from app.model.ledger import Phase
 from app.model.replay import ReplayKind
 from app.model.signature import MAX_SECRET_LENGTH, MIN_SECRET_LENGTH
 from app.model.task import TaskStatus, TaskType
 from app.settings import Settings
 
-_ID = r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$"
+_ID = f"^{ID_PATTERN}$"
 _DATE = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"
 _TABLE_ID = r"^(in|out|sys)\.[A-Za-z0-9_-]{1,96}\.[A-Za-z0-9_-]{1,96}$"
 _BATCH_ID = "000000000012345-0000042"

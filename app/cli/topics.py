@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from app.model.errors import ConfigurationError
+from app.model.ids import ID_PATTERN
 from app.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ topics = typer.Typer(
     "the receiver's creation waits for it.",
     no_args_is_help=True,
 )
-
-_RECEIVER_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?")
 
 
 class TopicFormat(StrEnum):
@@ -270,7 +269,7 @@ def _specs(settings: Settings, receivers: Sequence[str] | None) -> list[TopicSpe
     specs = []
     for text in receivers:
         project_id, slash, receiver_id = text.partition("/")
-        if not (slash and project_id.isdigit() and _RECEIVER_ID.fullmatch(receiver_id)):
+        if not (slash and project_id.isdigit() and re.fullmatch(ID_PATTERN, receiver_id)):
             raise ConfigurationError(
                 f'"{text}" is no receiver: write PROJECT/RECEIVER, such as 1234/clicks; the second is 1 to 48 of a-z, '
                 "0-9 and dashes between them."

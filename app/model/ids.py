@@ -16,6 +16,8 @@ import uuid_utils
 from app.model.errors import BadRequest
 
 MAX_ID_LENGTH = 48
+ID_PATTERN = "[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?"
+"""What `normalise_id` makes, as a regular expression."""
 SECRET_LENGTH = 48
 _ALPHABET = string.ascii_letters + string.digits
 _EVENT_NAMESPACE = uuid_utils.UUID("6ad2c6a5-9b5b-4b37-8d9e-3b2f0a7f5c11")
